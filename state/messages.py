@@ -1,0 +1,123 @@
+"""The messages that a transaction carries: each a struct with its own integer tag, never changed once released.
+
+Adding one: a struct here, a member of `Message`, a handler in state/runtime/, a row in state/runtime/dispatch.py (CONTRIBUTING.md).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import Annotated
+
+from msgspec import Meta
+
+from state.codec import Address, Amount, PublicKey, Wire
+from state.votes import Vote
+
+AUTH_KEYS_MAX = 16
+"""Keys of one account; a signature of each must fit an envelope."""
+GUARDIANS_MAX = 8
+
+
+class Scope(IntFlag):
+    """What a key may do for its account."""
+
+    FUND = 1
+    """Move money: transfer, bond."""
+    OWN = 2
+    """Change ownership, rules and keys."""
+    GRANT = 4
+    """Release keys of data and software."""
+    OPERATE = 8
+    """Run machines: attest, accept, receipt."""
+    GOVERN = 16
+    """Propose, vote, endorse."""
+
+
+SCOPES_ALL = 31
+
+
+class AuthKey(Wire, frozen=True):
+    """One key of an account: its weight towards the threshold and the scopes in which it counts."""
+
+    public_key: PublicKey
+    weight: Annotated[int, Meta(ge=1, le=1_000_000)]
+    scopes: Annotated[int, Meta(ge=1, le=SCOPES_ALL)]
+
+
+class BondPurpose(IntEnum):
+    """What bonded money stands for."""
+
+    VALIDATOR = 1
+    """Own stake of a validator."""
+    DELEGATE = 2
+    """Stake entrusted to a validator, with a share of its rewards and slashes."""
+    PROVIDER = 3
+    """Security of a provider, from which penalties are paid."""
+
+
+class BondAction(IntEnum):
+    """Which way a bond changes."""
+
+    ADD = 1
+    """Lock money from the balance."""
+    REMOVE = 2
+    """Start unbonding; the money returns after the unbonding delay."""
+    CLAIM = 3
+    """Move the rewards earned so far to the balance; amount is 0."""
+    UNJAIL = 4
+    """Return a jailed validator to the candidates after its jail time; amount is 0."""
+
+
+class Transfer(Wire, frozen=True, tag=1):
+    """Move money from the sender to an account, which exists from then on. Scope FUND."""
+
+    to: Address
+    amount: Amount
+
+
+class SetAuth(Wire, frozen=True, tag=2):
+    """Replace the keys of an account. Scope OWN, or a quorum of the account's guardians for recovery.
+
+    A change that weakens control (a guardian's recovery always does) takes effect after `auth_delay_ms`; until then the owner may
+    cancel it by any later `set_auth`.
+    """
+
+    account: Address
+    """The sender itself, or the account that its guardians recover."""
+    keys: Annotated[tuple[AuthKey, ...], Meta(min_length=1, max_length=AUTH_KEYS_MAX)]
+    """Sorted by public key, distinct."""
+    threshold: Annotated[int, Meta(ge=1, le=16_000_000)]
+    guardians: Annotated[tuple[Address, ...], Meta(max_length=GUARDIANS_MAX)]
+    """Accounts, sorted, distinct, that may together recover this one."""
+    guardian_quorum: Annotated[int, Meta(ge=0, le=GUARDIANS_MAX)]
+    """How many guardians it takes; 0 exactly if there are none."""
+
+
+class Bond(Wire, frozen=True, tag=3):
+    """Lock, release or reward money that stands for something. Scope FUND."""
+
+    action: BondAction
+    purpose: BondPurpose
+    amount: Amount
+    validator: Annotated[bytes, Meta(max_length=21)]
+    """Address of the validator delegated to; no bytes for the other purposes."""
+    consensus_key: Annotated[bytes, Meta(max_length=32)]
+    """Ed25519 key of a validator at its first bond; no bytes otherwise. It never changes."""
+    proof: Annotated[bytes, Meta(max_length=64)]
+    """Signature of the consensus key over (tag bocc/consensus-key/1, chain id, sender), so nobody registers another's key."""
+
+
+class Report(Wire, frozen=True, tag=4):
+    """Convict a validator of two conflicting votes. Any scope, anybody.
+
+    Votes carry an index of the set of their time; here the validator is named, and the signatures must verify under its key.
+    """
+
+    validator: Address
+    first: Vote
+    second: Vote
+    """Sorts after first by canonical bytes, so that one pair has one form."""
+
+
+Message = Transfer | SetAuth | Bond | Report
+"""Every message of this version."""
