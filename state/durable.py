@@ -20,7 +20,7 @@ TEMPORARY_SUFFIX: Final = ".new"
 """Of a replacement that is not complete; a leftover of a crash, overwritten by the next one."""
 
 
-_ADVICE: Final = {
+ADVICE: Final = {
     errno.ENOSPC: "the disk is full: make room, then start again",
     errno.EDQUOT: "the disk quota is used up: make room, then start again",
     errno.EFBIG: "the file may not grow further: raise the limit on file sizes, then start again",
@@ -32,11 +32,12 @@ _ADVICE: Final = {
     errno.ELOOP: "it is a symbolic link, which is not followed: put the file itself there",
     errno.EMFILE: "too many open files: raise the limit (ulimit -n)",
 }
+"""What people can do about an error of the operating system, by its number."""
 
 
 def storage_fault(action: str, error: OSError) -> StorageFault:
     """Return the fault for a failed call of the operating system: what was attempted, why it failed, what to do."""
-    advice = _ADVICE.get(error.errno or 0, "the node stops; start it again once the cause is gone")
+    advice = ADVICE.get(error.errno or 0, "the node stops; start it again once the cause is gone")
     return StorageFault(f"{action}: {error}; {advice}")
 
 
