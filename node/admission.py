@@ -1,0 +1,73 @@
+"""Admission to the mempool: its own reasons of refusal, and what it asks of the runtime.
+
+The pool treats ledgers as opaque values that it passes on, so its tests need no state.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from state.transactions import Transaction
+
+
+class MempoolReason(StrEnum):
+    """Why the pool refuses a transaction that the chain itself would take."""
+
+    DUPLICATE = "duplicate"
+    """It is pending already."""
+    ALREADY_FINAL = "already_final"
+    """It was included a short while ago."""
+    EXPIRED = "expired"
+    """It waited here until it expired."""
+    REPLACEMENT_FEE_TOO_LOW = "replacement_fee_too_low"
+    """Another transaction with this sender and nonce is pending; replacing it takes 10 % more fee."""
+    SENDER_LIMIT = "sender_limit"
+    """The sender has too many pending transactions."""
+    MEMPOOL_FULL = "mempool_full"
+    """The pool is full of transactions that pay at least as much per byte."""
+
+
+class Source(StrEnum):
+    """Where a transaction came from, for counting."""
+
+    LOCAL = "local"
+    PEER = "peer"
+
+
+class SenderState(Protocol):
+    """What state says about a sender; an absent account has no money and no used nonce."""
+
+    @property
+    def balance(self) -> int:
+        """Money in ubocc."""
+
+    @property
+    def highest_nonce(self) -> int:
+        """Highest nonce used; nothing above it is used."""
+
+    def is_nonce_used(self, nonce: int) -> bool:
+        """Tell whether this nonce is used or counts as used."""
+
+
+LedgerType = TypeVar("LedgerType")
+LedgerType_contra = TypeVar("LedgerType_contra", contravariant=True)
+
+
+class AdmissionRules(Protocol[LedgerType_contra]):
+    """What the pool asks of the runtime; ledgers pass through unread."""
+
+    def check_admission(
+        self, ledger: LedgerType_contra, transaction: Transaction, wall_ms: int, reserved_fees: int
+    ) -> None:
+        """Check a transaction against the newest state, cheap rules first; reserved_fees are those of the sender's other ones.
+
+        Raises:
+            TransactionRejected: with the reason of the rule.
+        """
+
+    def find_block_work(self, ledger: LedgerType_contra, transaction: Transaction, block_time_ms: int) -> int | None:
+        """Return the work units of a transaction, or None if a block on this state at this time may not contain it."""
+
+    def sender_state(self, ledger: LedgerType_contra, sender: bytes) -> SenderState:
+        """Return what a sender has and used."""
