@@ -1,0 +1,115 @@
+"""What peers send: bounds first, then signatures where they matter, then the tally. Nothing a peer sends can raise.
+
+Bounds (spec 4.8): votes and proposals of views from the final one to 32 above it; certificates of any later view.
+"""
+
+from __future__ import annotations
+
+from consensus.effects import Punish
+from consensus.epoch_state import VIEWS_AHEAD_MAX
+from consensus.finality import accept_certificate
+from consensus.judgement import is_list_of, is_well_formed
+from consensus.messages import (
+    CertificatesMessage,
+    CertificatesRequest,
+    ConsensusMessage,
+    Proposal,
+    Status,
+    VoteMessage,
+)
+from consensus.participant import Participant
+from consensus.voting import fetch_body
+from state.certificates import Certificate, certificate_votes, verify_certificate
+from state.errors import VoteRejected
+from state.votes import Vote, VoteKind, check_vote_fields
+
+
+def receive(node: Participant, peer: str, message: ConsensusMessage) -> None:
+    """Take in one message of a peer."""
+    match message:
+        case Proposal():
+            receive_proposal(node, peer, message)
+        case VoteMessage():
+            receive_vote(node, peer, message.vote)
+        case CertificatesMessage():
+            for certificate in message.certificates:
+                receive_certificate(node, peer, certificate)
+        case Status():
+            node.emit(*node.assistance.answer_status(peer, message, node.state, node.view, node.now))
+        case CertificatesRequest():
+            node.emit(*node.assistance.answer_request(peer, message, node.state, node.now))
+
+
+def receive_proposal(node: Participant, peer: str, proposal: Proposal) -> None:
+    """Keep the first proposal of each view's leader; a second one becomes evidence through its vote."""
+    state = node.state
+    if proposal.epoch < state.number:
+        node.emit(*node.assistance.help_with_epoch(peer, proposal.epoch, node.now))
+    is_near = state.final_view < proposal.view <= state.final_view + VIEWS_AHEAD_MAX
+    if proposal.epoch != state.number or not is_near:
+        return
+    if not is_well_formed(proposal, state):
+        node.emit(Punish(peer, "malformed_proposal"))
+        return
+    for certificate in proposal.justify:
+        receive_certificate(node, peer, certificate)
+    if state is not node.state or proposal.view <= state.final_view:
+        return  # a certificate within ended the epoch, or made a later block final
+    view_state = state.view_state(proposal.view)
+    if view_state.proposal is not None:
+        receive_vote(node, peer, proposal.vote)
+        return
+    if not node.is_vote_valid(proposal.vote):
+        node.emit(Punish(peer, "bad_signature"))
+        return
+    view_state.proposal = proposal
+    view_state.proposal_peer = peer
+    view_state.received_ms = node.now.wall_ms
+    view_state.is_refused = not is_list_of(proposal)
+    block_state = state.block_state(proposal.vote.block_hash, proposal.header)
+    if not block_state.is_body_here and not view_state.is_refused and proposal.header.view == proposal.view:
+        fetch_body(node, proposal, peer)
+    node.assistance.hear(proposal.vote.validator, proposal.view)
+    node.count([proposal.vote])
+
+
+def receive_vote(node: Participant, peer: str, vote: Vote) -> None:
+    """Count a vote of the current epoch; help a peer that votes where everything is settled."""
+    state = node.state
+    if vote.epoch < state.number:
+        node.emit(*node.assistance.help_with_epoch(peer, vote.epoch, node.now))
+    if vote.epoch != state.number or vote.view > state.final_view + VIEWS_AHEAD_MAX:
+        return
+    try:
+        check_vote_fields(vote.kind, vote.block_hash, vote.result)
+    except VoteRejected as rejected:
+        node.emit(Punish(peer, rejected.reason))
+        return
+    if vote.validator >= len(state.validators):
+        node.emit(Punish(peer, "unknown_validator"))
+        return
+    if vote.kind is VoteKind.NULLIFY:
+        node.emit(*node.assistance.help_with_view(peer, vote.view, state, node.view, node.now))
+    if vote.view < state.final_view or vote.view == 0:
+        return
+    node.assistance.hear(vote.validator, vote.view)
+    node.touched_views.add(vote.view)
+    node.report(state.view_state(vote.view).tally.offer(vote, peer))
+
+
+def receive_certificate(node: Participant, peer: str, certificate: Certificate) -> None:
+    """Verify a certificate that is lacking here, feed its votes to the tally for evidence, and act on it."""
+    state = node.state
+    if certificate.epoch != state.number or certificate.view <= state.final_view:
+        return
+    known = state.find_view(certificate.view)
+    same = None if known is None else known.certificates.get(certificate.kind)
+    if same is not None and same.block_hash == certificate.block_hash:
+        return
+    try:
+        verify_certificate(node.identity.chain_id, certificate, state.validators, state.number, node.verify)
+    except VoteRejected as rejected:
+        node.emit(Punish(peer, rejected.reason))
+        return
+    node.count(certificate_votes(certificate, state.validators))
+    accept_certificate(node, certificate)
