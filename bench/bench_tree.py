@@ -23,6 +23,7 @@ from state.tree_dump import decode_dump, encode_dump
 from state.tree_proof import verify_proof
 from state.tree_shape import key_path, splits_needed, value_hash
 from state.tree_snapshot import level_digests
+from state.tree_view import Undo
 
 BLOCK_KEYS = 1000
 BLOCKS = 60
@@ -46,6 +47,12 @@ def key(index: int) -> bytes:
 def resident_bytes() -> int:
     with Path("/proc/self/statm").open() as statm:
         return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+def undo_bytes(undo: Undo) -> int:
+    """Return what an undo entry keeps from being freed: replaced buckets, digests and their index."""
+    held = [undo.buckets, *undo.buckets, *undo.buckets.values(), undo.numbers, undo.digests]
+    return sum(map(sys.getsizeof, held))
 
 
 def update_blocks(chance: random.Random, count: int) -> list[dict[bytes, bytes | None]]:
@@ -77,11 +84,10 @@ def run(count: int) -> None:
     with measured("roll back", BLOCKS * BLOCK_KEYS, "touched key"):
         for undo in reversed(undos):
             tree.rollback(undo)
+    print(f"  {'memory of an undo entry':<44} {sum(map(undo_bytes, undos)) / BLOCKS / 1e3:10.1f} kB")
     inserts = insert_blocks(count)
-    before = resident_bytes()
     with measured("apply, keys inserted, with growth", BLOCKS * BLOCK_KEYS, "touched key"):
         undos = [tree.apply(block) for block in inserts]
-    print(f"  {'memory of a block with its undo entry':<44} {(resident_bytes() - before) / BLOCKS / 1e3:10.1f} kB")
     keys = [key(chance.randrange(count)) for _ in range(PROOFS)]
     paths = [key_path(each) for each in keys]
     with measured("make a proof", PROOFS, "proof"):

@@ -64,9 +64,10 @@ def test_proofs_at_every_height_are_those_of_the_reference(block_list, cap, path
 @settings(deadline=None, max_examples=100)
 @given(blocks, st.lists(blocks, max_size=3), caps)
 def test_taking_back_is_exact_at_every_step_also_with_growth_on_unfinal_blocks(final, tries, cap):
-    tree = Tree.genesis({}, cap=cap)
+    tree, naive = Tree.genesis({}, cap=cap), NaiveTree.genesis({}, cap=cap)
     for block in final:
         tree.apply(block)
+        naive = naive.after(block)
     for speculative in tries:
         before, undos = [], []
         for block in speculative:
@@ -75,6 +76,10 @@ def test_taking_back_is_exact_at_every_step_also_with_growth_on_unfinal_blocks(f
         while undos:
             tree.rollback(undos.pop())
             assert fields(tree) == before.pop()
+    for block in (dict.fromkeys(SCATTERED, DIGESTS[2]), {}):
+        tree.apply(block)
+        naive = naive.after(block)
+    assert tree.root == naive.root
 
 
 @settings(deadline=None, max_examples=60)

@@ -96,6 +96,7 @@ def test_one_block_that_splits_several_levels_is_taken_back_whole(k):
     before = fields(tree)
     undo = tree.apply(key_records(10, 30) | dict.fromkeys(key_records(30, 45)))
     assert tree.k == k + 1
+    assert max(undo.buckets, default=0) <= 4 * undo.k
     expected = {path: digest for path, digest in key_records(0, 12 * k + 5).items() if path not in key_records(30, 45)}
     expected |= key_records(10, 30)
     assert tree.root == Tree.build(sorted(expected.items()), k + 1).root

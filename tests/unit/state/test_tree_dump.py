@@ -124,14 +124,15 @@ def test_order_is_checked_across_slices(monkeypatch):
     assert rejection(table[:40] + b"".join(body[::-1])).reason in {DumpReason.WRONG_ORDER, DumpReason.WRONG_BUCKET}
 
 
-def test_a_record_counted_to_the_next_bucket_is_refused():
-    tree = Tree.genesis(records(0, 12))
+@pytest.mark.parametrize(("moved", "position", "number"), [(-1, 1, 2), (1, 2, 1)])
+def test_a_record_counted_to_the_bucket_beside_its_own_is_refused(moved, position, number):
+    tree = Tree.genesis(records(0, 16))
     counts = [record_count(tree.bucket(number)) for number in (1, 2, 3, 4)]
-    shifted = [counts[0] - 1, counts[1] + 1, *counts[2:]]
+    shifted = [counts[0] + moved, counts[1] - moved, *counts[2:]]
     table = encoded(tree)
     altered = table[:24] + b"".join(count.to_bytes(4, "big") for count in shifted) + table[40:]
     refused = rejection(altered)
-    assert (refused.reason, refused.seen, refused.bound) == (DumpReason.WRONG_BUCKET, 1, 2)
+    assert (refused.reason, refused.seen, refused.bound) == (DumpReason.WRONG_BUCKET, position, number)
 
 
 def test_a_changed_value_hash_shows_in_the_root():
