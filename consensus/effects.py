@@ -97,6 +97,12 @@ class ExecuteBlock(Struct, frozen=True):
     block_hash: bytes
 
 
+class Notarized(Struct, frozen=True):
+    """A block is notarised and executed: users may be told, as of something that can still be passed over."""
+
+    block_hash: bytes
+
+
 class Finalize(Struct, frozen=True):
     """Commit these executed blocks, oldest first, in one batch with the certificate of the last."""
 
@@ -150,6 +156,7 @@ Effect = (
     | FetchCertificates
     | CheckBlock
     | ExecuteBlock
+    | Notarized
     | Finalize
     | ReportEquivocation
     | StartSync

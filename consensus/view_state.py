@@ -17,6 +17,7 @@ class ViewState:
         "active_since_ms",
         "certificates",
         "has_asked_for_block",
+        "is_announced",
         "is_armed",
         "is_refused",
         "proposal",
@@ -39,6 +40,8 @@ class ViewState:
         """Monotonic time from which the view's duration counts: entered, and work to do."""
         self.is_refused = False
         """The proposal does not list what its header commits to."""
+        self.is_announced = False
+        """Its notarised and executed block was told of."""
         self.is_armed = False
         """Its timer was set since it was entered."""
         self.has_asked_for_block = False

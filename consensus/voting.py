@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consensus.effects import Broadcast, CheckBlock, ExecuteBlock, FetchBlock, Persist
+from consensus.effects import Broadcast, CheckBlock, ExecuteBlock, FetchBlock, Notarized, Persist
 from consensus.judgement import Circumstances, Verdict, judge
 from consensus.messages import Proposal, VoteMessage
 from consensus.participant import Participant
@@ -132,6 +132,9 @@ def sign_finalizes(node: Participant) -> bool:
         executed = state.find_executed(notarization.block_hash)
         if executed is None:
             continue
+        if not state.views[view].is_announced:
+            state.views[view].is_announced = True
+            node.emit(Notarized(executed.block_hash))
         vote = node.sign(VoteKind.FINALIZE, view, executed.block_hash, executed.result)
         if vote is None:
             continue
