@@ -1,0 +1,147 @@
+"""Public keys of every development chain. Their private keys are known to all, so no other chain may give them anything.
+
+They derive by SLIP-10 (Ed25519) from the well-known mnemonic "test test test test test test test test test test test junk" without
+passphrase at m/44'/9797'/KIND'/INDEX', INDEX 0 to 15: accounts under KIND 0, consensus keys of validators 1, nodes 2, providers 3,
+operators of validators 4.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from state.address import account_address
+
+
+def _keys(text: str) -> tuple[bytes, ...]:
+    """Return the keys of a list in hex."""
+    return tuple(bytes.fromhex(word) for word in text.split())
+
+
+DEVELOPMENT_ACCOUNT_KEYS: Final = _keys(
+    """
+    9e396a6a20e322bdcbac46650b748b0222cbd256f879a98f1c52ed43e446d266
+    361157b798b6ddf73f853b6388382ab82f0a894d2c684b9316d2e5e5efab6dbf
+    67c9bae382123c15ce62e045719ad8441ff2d004ebdea55d945af27460c6cd46
+    706f00b782e74dac26f5c0f0a71b93c535c76a9694b7a098742e4ad644905db5
+    26adae0359a02a261d8bfbb138758f47c2c383723b3defe2114ddb40e86fc296
+    3556ffcd3b31511f368c148fda83cd871cb9686cd0dd1ff36266f234dc7aa196
+    dc4fb3ec4edd6db683d8189f071a2d0a935f07e053ecba5d6357ca43c3f9e44f
+    a46eb988980f1c6fa6c63c3e59d329509c06c19f917a3403102a76378c8078b9
+    6942a41a13f5d55c16fddc27d6da21d4d2402db623fe115e9cf354cc2039cdd8
+    65cb9a6ae54b600c8ef46da91e37f1a6f9edfcc477cb9a69af88e2060f881260
+    4a9402ccd9b2167944c802c6d4b037d3312bd7db41764d718ce706f1e531d011
+    b102bf3281829205a1c954487d5e4214019e38e6bda09d7320927464409a5392
+    1e2eb5bc070b5dc7d4ee4a505817be5092c0e857496a938378679aaddc808907
+    7126b503b6614ae2e588bac1f3d3947d1404ada24fba4f47d680a365e461d961
+    78835eda53f69fde09a73ea1fe9c549760b94374db264af446e001063c04d8e0
+    04f461d6c874d9d9a8d1c28e52e23a20c7a9550bfec65bf8a63c256c3c6ce99b
+    """
+)
+"""Accounts of users, m/44'/9797'/0'/i'."""
+
+DEVELOPMENT_VALIDATOR_KEYS: Final = _keys(
+    """
+    30ccadc7e29296e96f9389579a11779fefb934e794fa9e98f77a06fc0870ed52
+    4fbb50f1f5a6188bc1d66f297ab8092105ba31f09651e6033e88d0eb9f54547a
+    ade5f31d4812b246d1e1be5afde1afc17a843c29b6ec24c22fbcf3f3d535a898
+    c946deff5a6c9c6f05f1a3ed01b93814dd4dce1810544c2476c724a80b4c815b
+    9a74e5fd26864e6c57964ba4838b42e99348f95ee74fdeb4d88f500cac99d320
+    d1d765c5397ad5910e2a590525dc788663acc2759e592117477493da75257577
+    796bd590d65ed43235f33b14a9082fba86cbd272b383247bb0b8c79020d96f99
+    351f386da9758f0e69d843930bc772eac190ed9428910341cb8b7ea21b0c9c36
+    9f9752ae6b4c137b34e614c700723eba61d65fc6795e410aaa53f3d3b4241c3b
+    b338fdaa0bd7ee7cf74c5831b742abdab6ac6f7c40749ce24629b368cea17d14
+    2bdd1c448d0ec8c9157a3ea8c8d803571c1f9d862b0cb9815039b59c01f453a2
+    d1607591ec884a04dc67fd3224e5e14bce748a87b5f9888303a8936c541a6ddc
+    1816a01a470b000b886f080763e61c9712d68e6085c97f906d54c16f03ac83f5
+    f93519a2777ee77aeeeaeda6b5be2ba3e93b3969fdec55a02878d099200838a8
+    e6d6eb4e572c460beb1606e65127dee27040dd2661c7ef0da6303107e253a1d2
+    6da0c0046182483b9b5f835df5f9c7153c3e2e2df59d5a19911245420b21a862
+    """
+)
+"""Consensus keys, m/44'/9797'/1'/i'."""
+
+DEVELOPMENT_NODE_KEYS: Final = _keys(
+    """
+    e4c7b33804eb59353a5e37d31bf5491a1c15f5ce285e6ff13e166056ad816f88
+    6c934cc7e22986d3dc40ac110e777bed443ba9997673045e59cc9ab6e5b150ac
+    8e3f4d477efba07783aca69cb1badd9bccb12b82a71a9736547acdd30daffd56
+    cf2791e3b0e521e68747212cf8908e55fd95d0f5bb7848d40aa224ea7180f734
+    ca2a1f04fdf5fa1ed11275f442b7f0fd3eff2bcdb55752674b11161d327d264f
+    6624d3f76f95a7a3e87f633a07ae01b84dfcf331c367df0f4abc10c04c91cbd2
+    7dd22fd354efa43921af5ca5401efbb3c7a78732b49ddf0b06034f3721bddefa
+    df4fd23155c06fe3739f4047d7648a54fcdd3c2a0cc6650951fb1da49e1e4aa2
+    5f3195215e834297a5c21e9a0725028113980a552ad65ed620b7bcb49a1e01a3
+    96f7ed6885c0cb3524d0a38d99f693f0bdaa507a894d5ddd89b4378419393537
+    de8ee242cdf6ec39fea0cb24450adaa5b46b9cb2b98b9f84b104fde1368c1514
+    01b9c6559ceb9654c6a781a90247db82215e9fae4acd2cbda3289213eb70d3bc
+    40eaf3f3a8b82f2d64a288fb0687f0b328ca4b88cb343a9dc1face81cd877380
+    168e166a1831604b6acae39646830f999d84dac8402fff7a773fac4d03a5a2be
+    1e5d39bde40757c5f57a4c4aebecb5a8b8774d209c2a01f954efb9d1a2cae039
+    488d7c557e0b516cd63aa485b779d8028b16cc9c5545677597f0c8e50094ba4f
+    """
+)
+"""Keys of nodes, m/44'/9797'/2'/i'."""
+
+DEVELOPMENT_PROVIDER_KEYS: Final = _keys(
+    """
+    647385ead9bc00e79bad79b044e8df1e803739fc6c30c36834c4211db4b43bd0
+    ce1d3bf587e68878bf656bb4351d0dc422309c0dda71e8a5a5dae699772626f2
+    0d4cc31fb9c61d14a1b3a00ec0e1162787e948bf6504fcbe3614b4a34f106a99
+    01e147da346621377e234cd619f4166f4b914f44ad53974be21101ff6a5139ab
+    5621e5083f516ed1e03440b9c9f47d2a8035e59bb70a39e0c52ffbae67e8590d
+    b36728f230e9dbce89f5d34d91e870aa986f318e0cdcc81332ca88a4a1bffe89
+    d2d9aa3cfca64a146bb14abf2ddc9b331e6a2610035ec0c1d85a12bee72e4ea6
+    25e31836688ba64b726937b1781665ece9878166bf404cdfed143d99ea16d565
+    018af3770301c2502dc529b6491be05937d488e5b659babfe362757aeb59ab67
+    29c17243f5f07ce492353c87cd67902eebb09ec62f60f6f079eed5bbd55ef121
+    d67914ec8b2e085b256f685985cc4a155761f80634664fe3350939fdac15c214
+    596b566bdab1fb1ce4a4905ada442219ba782a93733d6f2e5b64693dd76a4ee2
+    7c7dfabc8755ff79c297613117f42db9e125def007a38177d6b17c90877bcf05
+    89b231b5c313ca566b7f24e9a74b4c5991fadc13a687c146086fd3bbca175c1a
+    8ae480274ed556dcf0996743f520c43e98f4cb429f08cfbd7dbdf0b955839fc5
+    e349be1abe4a738937db35c2b502465f026530a12c386975019f74ada79a4a0f
+    """
+)
+"""Accounts of providers, m/44'/9797'/3'/i'."""
+
+DEVELOPMENT_OPERATOR_KEYS: Final = _keys(
+    """
+    d0cbf0324d5b7a8c2fd38858f81813d599528235b8aca5604dba75ee32169485
+    3387b4a99e3353af1e8386ba941004cb477ffd3e0de41ba1bc1a9b056d454c9f
+    110d88a65e4f9e435af0c06a6d15fc813d1e5f99b1fa877a56ce28f8f1186084
+    8c3d7d041ec6dfd97a552ebf0b24ad11b5107821336f7f0b156817a2dd3462d1
+    92589ede7b08d34ebdf99140193d9bee21674b710d4cfd89c8bf4a53a2c41240
+    f0ab0ac7f595885ca4b18a97417dff03473fb7a2455e3a66dbb1fc84c27fe88c
+    faa01627396122df0edeacae610e899781b422b01c6c610cb3b18d6db9bd1622
+    29acdc6d0d985d3eae502c111bc746632ae7d49407210a9675dca32a0fbfe50f
+    60ba97b402c10a1206205aa52b8604c4cec677f2c844e92eae854e3e5716de86
+    3273a511256c8a54fa335778f30663fec9473b0a4c2a1317c8b75d64d8a9dc05
+    c12ac2267aa5dbb60b6ba6f89b957f225f95fcd378bc215693c8d88488dba529
+    560e806f8b5d03c9c9dee31d27d80dcc4351fbe2ef2604b954c9b5501fe537d1
+    2ae5715ee485f116446d8568833aeec43206612c19ddf15e1e68f704f955fd4f
+    c5385d501113c5e10ab63bf798871237622a862370c3ea5a5a5c0465bce97621
+    2120ab5a8e7a650ec728ae8a98c7e943a533ed75203684cae5d1b683041797db
+    0604a68174a089ee51e268188f1c2d2970ca2673d6c105eccae6dda52c4bed72
+    """
+)
+"""Accounts that operate validators, m/44'/9797'/4'/i'."""
+
+_KEYS: Final = frozenset(
+    DEVELOPMENT_ACCOUNT_KEYS
+    + DEVELOPMENT_VALIDATOR_KEYS
+    + DEVELOPMENT_NODE_KEYS
+    + DEVELOPMENT_PROVIDER_KEYS
+    + DEVELOPMENT_OPERATOR_KEYS
+)
+_ADDRESSES: Final = frozenset(account_address(public_key) for public_key in _KEYS)
+
+
+def is_development_key(public_key: bytes) -> bool:
+    """Tell whether everybody knows the private key of this Ed25519 key."""
+    return public_key in _KEYS
+
+
+def is_development_address(address: bytes) -> bool:
+    """Tell whether everybody can act for this account."""
+    return address in _ADDRESSES

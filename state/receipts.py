@@ -1,0 +1,93 @@
+"""What execution leaves behind: one receipt for each transaction, and events for each transition.
+
+Receipts stand under the receipts root of the block's result, in the order of the transactions. Events are derived facts for the
+event log; how many a transaction has stands in its receipt.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from state.block import BLOCK_TRANSACTIONS_MAX
+from state.codec import Amount, Codec, Hash, UInt, Wire
+
+REASON_CHARS_MAX: Final = 64
+
+
+class ReceiptStatus(IntEnum):
+    """How a transaction ended."""
+
+    OK = 1
+    """All messages were applied."""
+    FAILED = 2
+    """No message was applied; `reason` says why, `fee` what it cost all the same."""
+
+
+class Receipt(Wire, frozen=True):
+    """The outcome of one transaction."""
+
+    tx_id: Hash
+    status: ReceiptStatus
+    reason: Annotated[str, Meta(max_length=REASON_CHARS_MAX)]
+    """Value of the reason's enumeration; empty if the status is OK."""
+    message_index: UInt
+    """Index of the message that failed; 0 if none was run."""
+    fee: Amount
+    """ubocc charged."""
+    work: UInt
+    """Units of work counted towards the block's limit."""
+    event_count: UInt
+
+
+RECEIPT_CODEC: Final = Codec(Receipt, 256)
+
+
+class EventKind(StrEnum):
+    """One per transition of a record. Each names its attributes; addresses and keys are bytes, money and times integers."""
+
+    TRANSFERRED = "transferred"
+    """sender, to, amount"""
+    AUTH_PENDING = "auth_pending"
+    """account, due_ms"""
+    AUTH_SET = "auth_set"
+    """account"""
+    AUTH_CANCELLED = "auth_cancelled"
+    """account"""
+    BONDED = "bonded"
+    """owner, purpose, validator, amount"""
+    UNBONDING_STARTED = "unbonding_started"
+    """owner, purpose, validator, amount, unbonding (its number), due_ms"""
+    UNBONDED = "unbonded"
+    """owner, validator, amount, unbonding"""
+    REWARDS_CLAIMED = "rewards_claimed"
+    """owner, validator, amount"""
+    VALIDATOR_STATUS = "validator_status"
+    """validator, status (lower-case name)"""
+    SLASHED = "slashed"
+    """validator, amount, reporter, reward"""
+    VALIDATORS_CHANGED = "validators_changed"
+    """members, power: count and total of the next set"""
+    DEADLINE_FAILED = "deadline_failed"
+    """deadline (kind), subject, reason"""
+
+
+TEXT_ATTRIBUTES: Final = frozenset({"deadline", "purpose", "reason", "status"})
+"""Attributes whose bytes are ASCII text; bytes of all others are addresses, keys and digests."""
+
+Attribute = tuple[Annotated[str, Meta(min_length=1, max_length=32)], UInt | bytes]
+"""Name and value."""
+
+
+class Event(Wire, frozen=True):
+    """One transition."""
+
+    kind: EventKind
+    tx_index: Annotated[int, Meta(ge=0, lt=BLOCK_TRANSACTIONS_MAX)] | None
+    """Index of the transaction in its block; None for work at the end of the block."""
+    attributes: Annotated[tuple[Attribute, ...], Meta(max_length=16)]
+
+
+EVENT_CODEC: Final = Codec(Event, 1 << 12)

@@ -1,0 +1,20 @@
+"""The governance runtime: how a transaction changes the state.
+
+execute         the entry: blocks, receipts, validity and admission
+dispatch        one row for each message and each deadline
+context         what a handler sees of the block and its transaction
+rules           the checks of admission and block validity, one by one
+explain         dry run of a transaction: every check with its remedy
+authorisation   which keys may act for an account
+nonces          used and unused nonces of an account
+prices          work and fees
+accounts        transfer, set_auth
+staking         bond: stake, delegation, provider bonds, return from jail
+rewards         fees to validators and delegators
+equivocation    report: conviction by two conflicting votes
+downtime        missed views, jail
+validator_updates   choice of the next validator set
+block_edges     duties at the beginning and the end of each block
+conservation    where all money is
+reasons         why something is refused
+"""

@@ -1,0 +1,149 @@
+"""The rules that a transaction obeys before it runs, one by one, cheapest first.
+
+Block validity, admission and the dry run use the same functions; only the set of rules differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from state.address import AddressKind, account_address
+from state.errors import TransactionRejected
+from state.ledger import Ledger
+from state.params import Params
+from state.records import ACCOUNTS, AUTHS, NEW_ACCOUNT, ONLY, PARAMS
+from state.runtime.authorisation import has_weight
+from state.runtime.dispatch import HANDLERS, required_scope
+from state.runtime.nonces import find_nonce_problem
+from state.runtime.prices import PriceTable, price_table
+from state.runtime.reasons import TransactionReason
+from state.transactions import Transaction
+
+
+class Situation(Struct, frozen=True):
+    """Against what a transaction is checked."""
+
+    ledger: Ledger
+    params: Params
+    prices: PriceTable
+    time_ms: int
+    """Block time, or the wall clock at admission."""
+    reserved_fees: int = 0
+    """ubocc that pending transactions of the same sender will pay."""
+
+
+def situation_at(ledger: Ledger, time_ms: int, reserved_fees: int = 0) -> Situation:
+    """Return the situation after a state, at a time."""
+    params = ledger.get(PARAMS, ONLY)
+    return Situation(ledger, params, price_table(params), time_ms, reserved_fees)
+
+
+def check_size(situation: Situation, transaction: Transaction) -> None:
+    """ENVELOPE_TOO_LARGE."""
+    blocks = situation.params.blocks
+    size = len(transaction.encoded)
+    if size > blocks.envelope_bytes_max:
+        is_large = any(HANDLERS[type(message)].is_large for message in transaction.body.messages)
+        bound = blocks.large_envelope_bytes_max if is_large else blocks.envelope_bytes_max
+        if size > bound:
+            raise TransactionRejected(TransactionReason.ENVELOPE_TOO_LARGE, size, bound)
+
+
+def check_sender(_situation: Situation, transaction: Transaction) -> None:
+    """NOT_AN_ACCOUNT."""
+    if transaction.body.sender[0] != AddressKind.ACCOUNT:
+        raise TransactionRejected(TransactionReason.NOT_AN_ACCOUNT, transaction.body.sender.hex())
+
+
+def check_not_expired(situation: Situation, transaction: Transaction) -> None:
+    """EXPIRED."""
+    if transaction.body.expires_at_ms < situation.time_ms:
+        raise TransactionRejected(TransactionReason.EXPIRED, transaction.body.expires_at_ms, situation.time_ms)
+
+
+def check_expires_soon(situation: Situation, transaction: Transaction) -> None:
+    """EXPIRES_TOO_LATE."""
+    bound = situation.time_ms + situation.params.blocks.expiry_ahead_ms_max
+    if transaction.body.expires_at_ms > bound:
+        raise TransactionRejected(TransactionReason.EXPIRES_TOO_LATE, transaction.body.expires_at_ms, bound)
+
+
+def check_fee(situation: Situation, transaction: Transaction) -> None:
+    """FEE_TOO_LOW."""
+    price = situation.prices.fee(transaction)
+    if transaction.body.fee < price:
+        raise TransactionRejected(TransactionReason.FEE_TOO_LOW, transaction.body.fee, price)
+
+
+def check_nonce(situation: Situation, transaction: Transaction) -> None:
+    """NONCE_USED, NONCE_TOO_HIGH."""
+    account = situation.ledger.find(ACCOUNTS, transaction.body.sender) or NEW_ACCOUNT
+    problem = find_nonce_problem(account, transaction.body.nonce)
+    if problem is not None:
+        raise TransactionRejected(problem, transaction.body.nonce, account.next_nonce)
+
+
+def check_authorised(situation: Situation, transaction: Transaction) -> None:
+    """UNAUTHORISED."""
+    if not are_signers_authorised(situation.ledger, transaction):
+        signers = " ".join(pair.public_key.hex() for pair in transaction.signatures)
+        raise TransactionRejected(TransactionReason.UNAUTHORISED, signers)
+
+
+def are_signers_authorised(ledger: Ledger, transaction: Transaction) -> bool:
+    """Tell whether the signing keys may act for the sender in the scope of every message."""
+    body, signatures = transaction.body, transaction.signatures
+    account = ledger.find(ACCOUNTS, body.sender)
+    if account is None or not account.has_auth:
+        return any(account_address(pair.public_key) == body.sender for pair in signatures)
+    auth = ledger.get(AUTHS, body.sender)
+    public_keys = [pair.public_key for pair in signatures]
+    return all(has_weight(auth, public_keys, required_scope(message, body.sender)) for message in body.messages)
+
+
+def check_payable(situation: Situation, transaction: Transaction) -> None:
+    """CANNOT_PAY."""
+    account = situation.ledger.find(ACCOUNTS, transaction.body.sender) or NEW_ACCOUNT
+    needed = transaction.body.fee + situation.reserved_fees
+    if account.balance < needed or account is NEW_ACCOUNT:
+        raise TransactionRejected(TransactionReason.CANNOT_PAY, account.balance, needed)
+
+
+def check_signatures(_situation: Situation, transaction: Transaction) -> None:
+    """BAD_SIGNATURE."""
+    if not transaction.has_valid_signatures():
+        raise TransactionRejected(TransactionReason.BAD_SIGNATURE, transaction.tx_id.hex())
+
+
+class Rule(Struct, frozen=True):
+    """A check by name, and what its sender can do about a refusal."""
+
+    name: str
+    check: Callable[[Situation, Transaction], None]
+    remedy: str
+
+
+VALIDITY_RULES: Final = (
+    Rule("size", check_size, "send fewer or smaller messages in one transaction"),
+    Rule("sender", check_sender, "use an account address as the sender"),
+    Rule("not_expired", check_not_expired, "sign again with a later expires_at_ms"),
+    Rule("fee", check_fee, "sign again with at least the price as fee"),
+    Rule("nonce", check_nonce, "sign again with an unused nonce near the account's next_nonce"),
+)
+"""What every transaction of a valid block obeys, against the parent's state and the header's time."""
+
+ADMISSION_RULES: Final = (
+    *VALIDITY_RULES[:3],
+    Rule("expires_soon", check_expires_soon, "sign again with an earlier expires_at_ms"),
+    *VALIDITY_RULES[3:],
+    Rule(
+        "authorised",
+        check_authorised,
+        "sign with keys of the sender that reach its threshold in the scope of every message",
+    ),
+    Rule("payable", check_payable, "fund the sender, or wait until its pending transactions are done"),
+)
+"""What a node asks before it takes a transaction into its mempool; the caller verifies the signatures after it."""
