@@ -1,0 +1,467 @@
+"""The performer of effects: feeds the consensus core and does, in order, what it asks for. The same code in node and simulator.
+
+Everything here runs in one thread and returns at once; executions are done in slices. What takes time or leaves the process goes
+through the Shell.
+
+Invariants:
+- What persists is on disk before anything later in the same step is sent (W1).
+- Only whole blocks are voted on, and their bodies are pinned until they are final or passed over.
+- A storage fault is not caught: the process ends, and a restart decides by replay.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from consensus.core import Consensus
+from consensus.effects import (
+    Broadcast,
+    BuildBlock,
+    CheckBlock,
+    Effect,
+    ExecuteBlock,
+    FetchBlock,
+    FetchCertificates,
+    Finalize,
+    Halt,
+    Notarized,
+    OwnKeyElsewhere,
+    Persist,
+    PersistBlock,
+    Punish,
+    ReportEquivocation,
+    Send,
+    SendEpochEnd,
+    SetTimer,
+    StartSync,
+)
+from consensus.inputs import (
+    BlockAvailable,
+    BlockBuilt,
+    BlockChecked,
+    BlockExecuted,
+    Input,
+    MessageReceived,
+    Started,
+    TimerFired,
+    TipAdvanced,
+    WorkChanged,
+)
+from consensus.messages import MESSAGE_CODEC, CertificatesMessage, CertificatesRequest, ConsensusMessage, Status
+from consensus.records import RECORD_CODEC, BlockRecord, LogRecord, record_position
+from node.block_fetch import BlockFetcher, PendingBlock
+from node.block_messages import (
+    BLOCK_MESSAGE_CODEC,
+    BlockAnswer,
+    BlockMessage,
+    BlockRequest,
+    BodyAnswer,
+    BodyRequest,
+    EnvelopesAnswer,
+    EnvelopesRequest,
+    HeadersAnswer,
+    HeadersRequest,
+)
+from node.block_server import answer
+from node.catch_up import ProvenRun
+from node.executor import Executor
+from node.intake import TransactionIntake
+from node.mempool import Mempool
+from node.proposer import find_excluded, has_due_work, select_transactions
+from node.shell import Shell
+from node.syncing import Syncing
+from node.wal import Log
+from p2p.channels import Channel
+from p2p.errors import PeerViolation
+from state.block import Block, hash_header
+from state.certificates import Certificate, Verify
+from state.chain import Chain
+from state.chain_branches import ExecutedBlock
+from state.errors import BlockRejected, Malformed
+from state.ledger import Ledger
+from state.runtime.execute import check_block
+from state.transactions import Transaction, parse_transaction
+from state.votes import Vote
+
+LOG_RECORDS_MAX: Final = 512
+"""Appended records after which those below the tip are dropped from the log."""
+INLINE_TRANSACTIONS_MAX: Final = 64
+"""A block up to this size is executed at once; a larger one in slices, so that votes do not wait for it."""
+
+
+class DriverParts(Struct, frozen=True):
+    """What a driver is made of."""
+
+    chain: Chain
+    consensus: Consensus
+    log: Log
+    mempool: Mempool[Ledger]
+    shell: Shell
+    verify: Verify
+    report: Callable[[bytes, Vote, Vote], None]
+    """Takes a convicted validator and its votes, and gets a report into a block."""
+
+
+class Driver:
+    """One node, but for its sockets, clocks and threads."""
+
+    def __init__(self, parts: DriverParts, records: Sequence[LogRecord], *, is_push_mode: bool) -> None:
+        """Take up the blocks in the log; nothing is sent before `start`."""
+        self.chain = parts.chain
+        self.consensus = parts.consensus
+        self.mempool = parts.mempool
+        self._log = parts.log
+        self._shell = parts.shell
+        self._report = parts.report
+        self._inputs: deque[Input] = deque()
+        self._is_handling = False
+        self._has_unsynced = False
+        self._has_work = False
+        self._is_work_stale = True
+        self._log_records = list(records)
+        self._peers: list[str] = []
+        self._next_peer = 0
+        self._reported: set[bytes] = set()
+        self.halted: str | None = None
+        self.executor = Executor(self.chain)
+        self.fetcher = BlockFetcher(self.chain.chain_id, self.mempool.find)
+        self.intake = TransactionIntake(
+            self.chain.chain_id,
+            self.mempool,
+            lambda: self.chain.ledger,
+            self._shell,
+            self._on_admitted,
+            is_push_mode=is_push_mode,
+        )
+        self.syncing = Syncing(self.chain, self.executor, self._shell, parts.verify, self._commit_run, self._halt)
+        for record in records:
+            if isinstance(record, BlockRecord):
+                self._restore_block(record.block)
+
+    def _restore_block(self, block: Block) -> None:
+        """Pin a block from the log, which was checked before it got there."""
+        if block.header.height <= self.chain.tip.block.height:
+            return
+        transactions = [parse_transaction(encoded, self.chain.chain_id) for encoded in block.envelopes]
+        self.fetcher.add_known(block.header, transactions)
+        self.mempool.bodies.pin(hash_header(block.header), transactions)
+
+    # What comes from outside.
+
+    def start(self) -> None:
+        """Begin to take part."""
+        self.handle(Started())
+
+    def add_peer(self, peer: str) -> None:
+        """Take a connected peer into account and tell it where this node is."""
+        self._peers.append(peer)
+        self.intake.add_peer(peer)
+        self._shell.send(peer, Channel.STATUS, MESSAGE_CODEC.encode(self.consensus.status))
+
+    def remove_peer(self, peer: str) -> None:
+        """Forget a peer that is gone."""
+        if peer in self._peers:
+            self._peers.remove(peer)
+        self.syncing.forget_peer(peer)
+        self.intake.remove_peer(peer)
+
+    def receive(self, peer: str, channel: Channel, payload: bytes) -> None:
+        """Take a message of a peer; whatever it is, it costs at most the peer."""
+        try:
+            match channel:
+                case Channel.CONSENSUS | Channel.STATUS:
+                    self._receive_consensus(peer, MESSAGE_CODEC.decode(payload))
+                case Channel.BODIES | Channel.SYNC:
+                    self._receive_block_message(peer, channel, BLOCK_MESSAGE_CODEC.decode(payload))
+                case Channel.TRANSACTIONS:
+                    self.intake.receive(peer, payload)
+                case Channel.PEERS:
+                    self._shell.punish(peer, "unexpected_channel")
+        except Malformed as malformed:
+            self._shell.punish(peer, malformed.reason.value)
+        except PeerViolation as violation:
+            self._shell.punish(peer, str(violation.reason))
+
+    def _receive_consensus(self, peer: str, message: ConsensusMessage) -> None:
+        if isinstance(message, Status):
+            self.syncing.note_status(peer, message)
+        self.handle(MessageReceived(peer, message))
+
+    def _receive_block_message(self, peer: str, channel: Channel, message: BlockMessage) -> None:
+        match message:
+            case BlockAnswer():
+                block_hash = self.fetcher.take_block(message)
+                if block_hash is not None:
+                    self._go_on_fetching(block_hash)
+            case EnvelopesAnswer():
+                if not self.fetcher.take_envelopes(message):
+                    self._shell.punish(peer, "malformed_transaction")
+                if self.fetcher.find_block(message.block_hash) is not None:
+                    self._go_on_fetching(message.block_hash)
+            case HeadersAnswer() | BodyAnswer():
+                self.syncing.receive(peer, message)
+            case BlockRequest() | EnvelopesRequest() | HeadersRequest() | BodyRequest():
+                for reply in answer(message, self.fetcher, self.chain):
+                    self._shell.send(peer, channel, BLOCK_MESSAGE_CODEC.encode(reply))
+
+    def fire(self, event: TimerFired) -> None:
+        """Pass on a timer."""
+        self.handle(event)
+
+    def tick(self) -> None:
+        """Ask again for what did not come; called about ten times a second."""
+        for block_hash in self.fetcher.incomplete():
+            self._ask_for(block_hash)
+        self.intake.tick()
+        self.syncing.settle()
+        self.syncing.tick()
+        self._is_work_stale = True
+        self._drain()
+
+    def execute_slice(self) -> bool:
+        """Do the next part of what is to be executed; return whether anything is left."""
+        self.executor.run_slice()
+        self._drain()
+        return not self.executor.is_idle
+
+    def handle(self, event: Input) -> None:
+        """Feed an input to consensus and perform everything that follows from it."""
+        self._inputs.append(event)
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._is_handling:
+            return
+        self._is_handling = True
+        try:
+            while self.halted is None and (self._inputs or self._is_work_stale):
+                if self._inputs:
+                    for effect in self.consensus.handle(self._inputs.popleft(), self._shell.now()):
+                        self._perform(effect)
+                else:
+                    self._update_work()
+        finally:
+            self._is_handling = False
+
+    def _update_work(self) -> None:
+        """Tell consensus when there begins or ends to be something to agree on."""
+        self._is_work_stale = False
+        has_work = has_due_work(self.chain, self.mempool, self.consensus, self._shell.now().wall_ms)
+        if has_work != self._has_work:
+            self._has_work = has_work
+            self._inputs.append(WorkChanged(has_work))
+
+    # What consensus asks for.
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Persist():
+                self._append(effect.record)
+            case PersistBlock():
+                self._persist_block(effect)
+            case Broadcast():
+                self._send(None, effect.message)
+            case Send():
+                self._send(effect.peer, effect.message)
+            case SendEpochEnd():
+                self._send_epoch_end(effect)
+            case SetTimer():
+                self._shell.set_timer(effect.kind, effect.epoch, effect.view, effect.delay_ms)
+            case BuildBlock():
+                self._build_block(effect)
+            case FetchBlock():
+                self.fetcher.want(effect.block_hash, effect.header, effect.envelope_hashes, effect.peer)
+                self._go_on_fetching(effect.block_hash)
+            case FetchCertificates():
+                self._fetch_certificates(effect)
+            case CheckBlock():
+                self._check_block(effect.block_hash)
+            case ExecuteBlock():
+                self._execute_block(effect.block_hash)
+            case Notarized():
+                if self.chain.is_executed(effect.block_hash):
+                    self._shell.on_notarized(self.chain.executed(effect.block_hash))
+            case Finalize():
+                self._finalize(effect.block_hashes, effect.certificate)
+            case ReportEquivocation():
+                self._report_once(effect)
+            case StartSync():
+                self.syncing.start(effect.peer, effect.height)
+            case Punish():
+                self._shell.punish(effect.peer, effect.reason)
+            case OwnKeyElsewhere():
+                self._halt(
+                    f"the validator key signs elsewhere too: view {effect.vote.view} of epoch {effect.vote.epoch}"
+                )
+            case Halt():
+                self._halt(effect.reason)
+
+    def _append(self, record: LogRecord) -> None:
+        self._log_records.append(record)
+        self._log.append(RECORD_CODEC.encode(record))
+        self._has_unsynced = True
+
+    def _persist_block(self, effect: PersistBlock) -> None:
+        block = self._whole_block(effect.block_hash)
+        assert block.header is not None, "a whole block has its header"
+        transactions = block.ordered()
+        self.mempool.bodies.pin(effect.block_hash, transactions)
+        envelopes = tuple(transaction.encoded for transaction in transactions)
+        stored = Block(header=block.header, envelopes=envelopes)
+        self._append(BlockRecord(epoch=effect.epoch, view=effect.view, block=stored))
+
+    def _whole_block(self, block_hash: bytes) -> PendingBlock:
+        block = self.fetcher.find_block(block_hash)
+        assert block is not None, "consensus names a block before it works with it"
+        assert block.is_whole, "consensus works with whole blocks only"
+        return block
+
+    def _send(self, peer: str | None, message: ConsensusMessage) -> None:
+        """W1: make durable, then send."""
+        if self._has_unsynced:
+            self._log.sync()
+            self._has_unsynced = False
+        channel = Channel.STATUS if isinstance(message, Status) else Channel.CONSENSUS
+        payload = MESSAGE_CODEC.encode(message)
+        if peer is None:
+            self._shell.broadcast(channel, payload)
+        else:
+            self._shell.send(peer, channel, payload)
+
+    def _send_epoch_end(self, effect: SendEpochEnd) -> None:
+        epoch = self.chain.views.find_epoch(effect.epoch)
+        if epoch is not None and epoch.end is not None:
+            self._send(effect.peer, CertificatesMessage(certificates=(epoch.end.certificate,)))
+
+    def _fetch_certificates(self, effect: FetchCertificates) -> None:
+        """Ask one peer after the other, a different one each time."""
+        if self._peers:
+            self._next_peer = (self._next_peer + 1) % len(self._peers)
+            request = CertificatesRequest(epoch=effect.epoch, first_view=effect.first_view, last_view=effect.last_view)
+            self._send(self._peers[self._next_peer], request)
+
+    def _build_block(self, effect: BuildBlock) -> None:
+        now = self._shell.now()
+        parent = self.consensus.node.state.find_executed(effect.parent_hash)
+        assert parent is not None, "consensus builds on executed blocks only"
+        time_ms = max(now.wall_ms, parent.time_ms + 1)
+        chosen: list[Transaction] = []
+        if not effect.must_be_empty:
+            excluded = find_excluded(self.consensus, self.mempool, effect.parent_hash)
+            chosen = select_transactions(self.chain, self.mempool, effect.parent_hash, time_ms, excluded)
+        hashes = tuple(transaction.envelope_hash for transaction in chosen)
+        self._inputs.append(BlockBuilt(effect.epoch, effect.view, effect.parent_hash, time_ms, hashes))
+
+    def _go_on_fetching(self, block_hash: bytes) -> None:
+        block = self.fetcher.find_block(block_hash)
+        if block is not None and block.is_whole and block.header is not None:
+            self.handle(BlockAvailable(block_hash, block.header))
+        else:
+            self._ask_for(block_hash)
+
+    def _ask_for(self, block_hash: bytes) -> None:
+        for peer, message in self.fetcher.requests(block_hash, self._peers, self._shell.now().mono_ms):
+            self._shell.send(peer, Channel.BODIES, BLOCK_MESSAGE_CODEC.encode(message))
+
+    def _check_block(self, block_hash: bytes) -> None:
+        """Verify the signatures that nobody verified here yet, then check the block against its parent's state."""
+        block = self._whole_block(block_hash)
+        unverified = [one for one in block.ordered() if one.envelope_hash in self.fetcher.unverified]
+        if unverified and not block.is_verified:
+            self._shell.verify(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
+        else:
+            self._check_against_state(block_hash, block)
+
+    def _take_verdict(self, block_hash: bytes, verified: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
+        good = {one.envelope_hash for one in verified} - wrong
+        self.fetcher.unverified -= good
+        block = self.fetcher.find_block(block_hash)
+        if block is None:
+            return
+        if wrong:
+            self.handle(BlockChecked(block_hash, is_valid=False))
+        else:
+            self._check_against_state(block_hash, block)
+
+    def _check_against_state(self, block_hash: bytes, block: PendingBlock) -> None:
+        header = block.header
+        parent = None if header is None else self.consensus.node.state.find_executed(header.parent_hash)
+        if header is None or parent is None:
+            return  # its parent was passed over meanwhile
+        try:
+            check_block(self.chain.ledger_at(header.parent_hash), header, parent.time_ms, block.ordered())
+        except BlockRejected:
+            self.handle(BlockChecked(block_hash, is_valid=False))
+        else:
+            block.is_verified = True
+            self.handle(BlockChecked(block_hash, is_valid=True))
+
+    def _execute_block(self, block_hash: bytes) -> None:
+        block = self._whole_block(block_hash)
+        assert block.header is not None, "a whole block has its header"
+        transactions = block.ordered()
+        self.mempool.bodies.pin(block_hash, transactions)
+        was_idle = self.executor.is_idle
+        self.executor.submit(block_hash, block.header, transactions, self._on_executed)
+        if was_idle and len(transactions) <= INLINE_TRANSACTIONS_MAX:
+            while not self.executor.is_idle:
+                self.executor.run_slice()
+        else:
+            self._shell.want_execution()
+
+    def _on_executed(self, block: ExecutedBlock) -> None:
+        self._inputs.append(BlockExecuted(block.reference, block.next_validators))
+        self._is_work_stale = True
+
+    def _on_admitted(self, transaction: Transaction) -> None:
+        for block_hash in self.fetcher.offer(transaction):
+            self._go_on_fetching(block_hash)
+        if not self._has_work:
+            self._is_work_stale = True
+            self._drain()
+
+    # Finality.
+
+    def _finalize(self, path: Sequence[bytes], certificate: Certificate) -> None:
+        transactions = [one for block_hash in path for one in self._whole_block(block_hash).ordered()]
+        self._commit(path, certificate, transactions)
+
+    def _commit_run(self, run: ProvenRun) -> None:
+        height = self.chain.tip.block.height
+        path = [hash_header(header) for header in run.headers if header.height > height]
+        if path:
+            self._commit(path, run.certificate, self.syncing.transactions_above(run, height))
+            self._inputs.append(TipAdvanced(self.chain.tip))
+
+    def _commit(self, path: Sequence[bytes], certificate: Certificate, transactions: list[Transaction]) -> None:
+        """W4: one batch for all newly final blocks; then drop what only unfinal blocks needed."""
+        finalized = self.chain.finalize(path, certificate)
+        tip = self.chain.tip.block
+        self.mempool.remove_final(transactions, self.chain.ledger, tip.time_ms)
+        self.intake.remember_final(transactions)
+        for block_hash in self.fetcher.forget_below(tip.height, frozenset(path[-1:])):
+            self.mempool.bodies.unpin(block_hash)
+        self._is_work_stale = True
+        self._shell.on_final(finalized)
+        if len(self._log_records) > LOG_RECORDS_MAX:
+            self._compact_log()
+
+    def _compact_log(self) -> None:
+        tip = self.chain.tip
+        position = tip.epoch_start.epoch, tip.view
+        self._log_records = [record for record in self._log_records if record_position(record) >= position]
+        self._log.rewrite([RECORD_CODEC.encode(record) for record in self._log_records])
+        self._has_unsynced = False
+
+    def _report_once(self, effect: ReportEquivocation) -> None:
+        if effect.validator not in self._reported:
+            self._reported.add(effect.validator)
+            self._report(effect.validator, effect.first, effect.second)
+
+    def _halt(self, reason: str) -> None:
+        self.halted = reason
+        self._shell.on_halt(reason)

@@ -1,0 +1,78 @@
+"""Executions of blocks one after another, in slices, so that no block stalls the loop however large it is."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from state.block import Header
+from state.chain import Chain
+from state.chain_branches import ExecutedBlock
+from state.chain_execution import PendingExecution
+from state.transactions import Transaction
+
+SLICE_TRANSACTIONS: Final = 128
+"""Transactions executed at a time, about 3 ms."""
+OnExecuted = Callable[[ExecutedBlock], None]
+
+
+class _Job(Struct, frozen=True):
+    block_hash: bytes
+    header: Header
+    transactions: Sequence[Transaction]
+    on_executed: OnExecuted
+
+
+class Executor:
+    """The executions that wait, and the one under way. A block's parent is executed or waits before it."""
+
+    def __init__(self, chain: Chain) -> None:
+        """Start idle."""
+        self._chain = chain
+        self._jobs: deque[_Job] = deque()
+        self._pending: PendingExecution | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing waits."""
+        return not self._jobs
+
+    def submit(
+        self, block_hash: bytes, header: Header, transactions: Sequence[Transaction], on_executed: OnExecuted
+    ) -> None:
+        """Execute a block after those that wait; on_executed gets what came of it."""
+        self._jobs.append(_Job(block_hash, header, transactions, on_executed))
+
+    def run_slice(self) -> bool:
+        """Execute some transactions of the first block; return whether anything is left to do."""
+        if not self._jobs:
+            return False
+        job = self._jobs[0]
+        if self._is_superseded(job):
+            self._finish_job()
+            return bool(self._jobs)
+        if self._chain.is_executed(job.block_hash):
+            self._finish_job()
+            job.on_executed(self._chain.executed(job.block_hash))
+            return bool(self._jobs)
+        if self._pending is None:
+            self._pending = self._chain.begin(job.block_hash, job.header, job.transactions)
+        if self._pending.run(SLICE_TRANSACTIONS):
+            executed = self._chain.finish(self._pending)
+            self._finish_job()
+            job.on_executed(executed)
+        return bool(self._jobs)
+
+    def _is_superseded(self, job: _Job) -> bool:
+        """Tell whether the block became final otherwise, or its parent was passed over, while it waited."""
+        parent_hash = job.header.parent_hash
+        tip = self._chain.tip.block
+        has_parent = parent_hash == tip.block_hash or self._chain.is_executed(parent_hash)
+        return job.header.height <= tip.height or not has_parent
+
+    def _finish_job(self) -> None:
+        self._jobs.popleft()
+        self._pending = None

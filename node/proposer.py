@@ -1,0 +1,47 @@
+"""What a leader puts into a block, and whether there is anything to agree on at all (DESIGN section 5, "Work is pending")."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from consensus.core import Consensus
+from node.mempool import Mempool
+from state.chain import Chain
+from state.ledger import Ledger
+from state.transactions import Transaction
+
+
+def find_excluded(consensus: Consensus, mempool: Mempool[Ledger], block_hash: bytes) -> set[bytes]:
+    """Return the envelope hashes of the unfinal blocks from the final one up to this block."""
+    path = consensus.node.state.path_from_tip(block_hash) or ()
+    return {one for ancestor in path for one in mempool.bodies.find_block(ancestor) or ()}
+
+
+def select_transactions(
+    chain: Chain, mempool: Mempool[Ledger], parent_hash: bytes, time_ms: int, excluded: Container[bytes]
+) -> list[Transaction]:
+    """Choose transactions for a block on an executed parent, within the limits in force there."""
+    limits = chain.params().blocks
+    return mempool.select(
+        chain.ledger_at(parent_hash),
+        time_ms,
+        max_bytes=limits.bytes_max,
+        max_transactions=limits.transactions_max,
+        max_work=limits.work_max,
+        excluded=excluded,
+    )
+
+
+def has_due_work(chain: Chain, mempool: Mempool[Ledger], consensus: Consensus, wall_ms: int) -> bool:
+    """Tell whether transactions wait outside of notarised ancestors, a deadline or set change is due, or the heartbeat."""
+    state = consensus.node.state
+    parent_view = state.find_parent_view(consensus.node.view)
+    parent_hash = None if parent_view is None else state.block_hash_at(parent_view)
+    if len(mempool) and mempool.has_work(_excluded_for(consensus, mempool, parent_hash)):
+        return True
+    heartbeat_ms = chain.params().consensus.heartbeat_ms
+    return bool(heartbeat_ms) and wall_ms >= chain.tip.block.time_ms + heartbeat_ms
+
+
+def _excluded_for(consensus: Consensus, mempool: Mempool[Ledger], block_hash: bytes | None) -> set[bytes]:
+    return set() if block_hash is None else find_excluded(consensus, mempool, block_hash)

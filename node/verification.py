@@ -1,0 +1,83 @@
+"""Signatures of transactions, verified in batches by a thread: libsodium releases the interpreter lock, so the loop goes on.
+
+A handful is verified on the spot, which is faster than waking a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+from node.shell import SignaturesVerified
+from state.transactions import Transaction
+
+INLINE_MAX: Final = 2
+"""Verified at once: about 60 microseconds each."""
+BATCH_MAX: Final = 64
+"""Verified by the thread in one go, so that others get their turn."""
+WAITING_MAX: Final = 16_384
+"""Transactions in the queue above which peers are read no further."""
+
+
+class SignaturePool:
+    """One thread that verifies signatures for the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the thread with the first batch."""
+        self._loop = loop
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="signatures")
+        self.waiting_count = 0
+        self.verified_count = 0
+
+    @property
+    def is_congested(self) -> bool:
+        """Tell whether the queue is so long that nothing more should be read."""
+        return self.waiting_count > WAITING_MAX
+
+    def verify(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
+        """Verify all signatures of the transactions, then call done on the loop with the envelope hashes of the wrong ones."""
+        self.verified_count += len(transactions)
+        if len(transactions) <= INLINE_MAX:
+            done(find_wrong(transactions))
+            return
+        self.waiting_count += len(transactions)
+        parts = [transactions[start : start + BATCH_MAX] for start in range(0, len(transactions), BATCH_MAX)]
+        gathering = _Gathering(len(parts), done)
+        for part in parts:
+            future = self._threads.submit(find_wrong, part)
+            future.add_done_callback(partial(self._hand_over, len(part), gathering))
+
+    def _hand_over(self, count: int, gathering: _Gathering, future: Future[frozenset[bytes]]) -> None:
+        if not self._loop.is_closed() and not future.cancelled():
+            self._loop.call_soon_threadsafe(self._finish, count, gathering, future.result())
+
+    def _finish(self, count: int, gathering: _Gathering, wrong: frozenset[bytes]) -> None:
+        self.waiting_count -= count
+        gathering.add(wrong)
+
+    def close(self) -> None:
+        """Drop what waits and end the thread."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class _Gathering:
+    """Results of the parts of one call."""
+
+    def __init__(self, part_count: int, done: SignaturesVerified) -> None:
+        self._missing = part_count
+        self._done = done
+        self._wrong: frozenset[bytes] = frozenset()
+
+    def add(self, wrong: frozenset[bytes]) -> None:
+        self._wrong |= wrong
+        self._missing -= 1
+        if self._missing == 0:
+            self._done(self._wrong)
+
+
+def find_wrong(transactions: Sequence[Transaction]) -> frozenset[bytes]:
+    """Return the envelope hashes of those with a wrong signature."""
+    return frozenset(one.envelope_hash for one in transactions if not one.has_valid_signatures())
