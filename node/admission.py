@@ -1,13 +1,22 @@
-"""Admission to the mempool: its own reasons of refusal, and what it asks of the runtime.
+"""Admission to the mempool: its own reasons of refusal, what it asks of the runtime, and how the runtime answers.
 
 The pool treats ledgers as opaque values that it passes on, so its tests need no state.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+from msgspec import Struct
+
+from state.errors import TransactionRejected
+from state.ledger import Ledger
+from state.records import ACCOUNTS, NEW_ACCOUNT, Account
+from state.runtime.execute import check_admission
+from state.runtime.nonces import find_nonce_problem
+from state.runtime.rules import VALIDITY_RULES, situation_at
 from state.transactions import Transaction
 
 
@@ -50,6 +59,7 @@ class SenderState(Protocol):
         """Tell whether this nonce is used or counts as used."""
 
 
+BlockWork = Callable[[Transaction], int | None]
 LedgerType = TypeVar("LedgerType")
 LedgerType_contra = TypeVar("LedgerType_contra", contravariant=True)
 
@@ -66,8 +76,59 @@ class AdmissionRules(Protocol[LedgerType_contra]):
             TransactionRejected: with the reason of the rule.
         """
 
-    def find_block_work(self, ledger: LedgerType_contra, transaction: Transaction, block_time_ms: int) -> int | None:
-        """Return the work units of a transaction, or None if a block on this state at this time may not contain it."""
+    def block_work(self, ledger: LedgerType_contra, block_time_ms: int) -> BlockWork:
+        """Return what tells the work units of a transaction, or None if a block on this state at this time may not contain it."""
 
     def sender_state(self, ledger: LedgerType_contra, sender: bytes) -> SenderState:
         """Return what a sender has and used."""
+
+
+class AccountState(Struct, frozen=True):
+    """A sender as its account record says."""
+
+    account: Account
+
+    @property
+    def balance(self) -> int:
+        """Money in ubocc."""
+        return self.account.balance
+
+    @property
+    def highest_nonce(self) -> int:
+        """Highest nonce used; -1 if none was."""
+        return self.account.next_nonce - 1
+
+    def is_nonce_used(self, nonce: int) -> bool:
+        """Tell whether the account can no longer use this nonce."""
+        return find_nonce_problem(self.account, nonce) is not None
+
+
+class RuntimeRules:
+    """The rules of the accounts runtime on real ledgers."""
+
+    def check_admission(self, ledger: Ledger, transaction: Transaction, wall_ms: int, reserved_fees: int) -> None:
+        """Check a transaction against the newest state.
+
+        Raises:
+            TransactionRejected: with the reason of the rule.
+        """
+        check_admission(ledger, transaction, wall_ms, reserved_fees)
+
+    def block_work(self, ledger: Ledger, block_time_ms: int) -> BlockWork:
+        """Return what tells the work of a transaction in a block on this state, or None if it is not valid there."""
+        situation = situation_at(ledger, block_time_ms)
+        checks = [rule.check for rule in VALIDITY_RULES]
+
+        def work(transaction: Transaction) -> int | None:
+            try:
+                for check in checks:
+                    check(situation, transaction)
+            except TransactionRejected:
+                return None
+            return situation.prices.work(transaction)
+
+        return work
+
+    def sender_state(self, ledger: Ledger, sender: bytes) -> AccountState:
+        """Return what a sender has and used."""
+        return AccountState(ledger.find(ACCOUNTS, sender) or NEW_ACCOUNT)

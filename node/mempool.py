@@ -200,6 +200,7 @@ class Mempool(Generic[LedgerType]):
         `excluded` holds the envelope hashes of unfinal ancestors. A sender whose next transaction does not fit waits whole.
         """
         chosen: list[Transaction] = []
+        work_of = self._rules.block_work(ledger, block_time_ms)
         misses = 0
         positions: dict[bytes, int] = {}
         for order in self._order:
@@ -214,7 +215,7 @@ class Mempool(Generic[LedgerType]):
                 position += 1
                 if entry.transaction.envelope_hash in excluded:
                     continue
-                work = self._rules.find_block_work(ledger, entry.transaction, block_time_ms)
+                work = work_of(entry.transaction)
                 if work is None:
                     continue
                 if entry.byte_count > max_bytes or work > max_work:

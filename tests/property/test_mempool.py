@@ -68,6 +68,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert all(tx.body.nonce not in self.ledger[tx.body.sender].used for tx in chosen)
         known = {(tx.body.sender, tx.body.nonce) for tx in self.unfinal}
         self.unfinal += [tx for tx in chosen if (tx.body.sender, tx.body.nonce) not in known]
+        self.pool.bodies.unpin(b"unfinal")
         self.pool.bodies.pin(b"unfinal", self.unfinal)
 
     @rule(spent=st.integers(0, 2_000), extra=st.tuples(SENDERS, NONCES))

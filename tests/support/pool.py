@@ -53,11 +53,14 @@ class ToyRules:
         if body.fee + reserved_fees > account.balance:
             raise TransactionRejected(ToyReason.CANNOT_PAY, body.fee + reserved_fees, account.balance)
 
-    def find_block_work(self, ledger: ToyLedger, transaction: Transaction, block_time_ms: int) -> int | None:
-        body = transaction.body
-        if body.expires_at_ms < block_time_ms or body.nonce in self.sender_state(ledger, body.sender).used:
-            return None
-        return 100 + 10 * len(body.memo)
+    def block_work(self, ledger: ToyLedger, block_time_ms: int):
+        def work(transaction: Transaction) -> int | None:
+            body = transaction.body
+            if body.expires_at_ms < block_time_ms or body.nonce in self.sender_state(ledger, body.sender).used:
+                return None
+            return 100 + 10 * len(body.memo)
+
+        return work
 
     def sender_state(self, ledger: ToyLedger, sender: bytes) -> ToyAccount:
         return ledger.get(sender) or ToyAccount(balance=0)
