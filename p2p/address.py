@@ -74,7 +74,8 @@ def find_dialable(text: str, *, allows_private: bool) -> Address | None:
     literal = find_ip(address.host) if address is not None else None
     if address is None or literal is None or str(literal) != address.host:
         return None
-    if literal.is_multicast or literal.is_unspecified or literal.is_reserved:
+    is_reserved = literal.is_reserved and not literal.is_loopback
+    if literal.is_multicast or literal.is_unspecified or is_reserved:
         return None
     return address if allows_private or literal.is_global else None
 

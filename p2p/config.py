@@ -2,7 +2,7 @@
 
 import msgspec
 
-from p2p.address import PeerAddress, find_address, parse_peer_address
+from p2p.address import PeerAddress, find_address, find_dialable, parse_peer_address
 from p2p.dialing import Backoff
 from p2p.errors import ConfigError, ConfigReason
 from p2p.roster import Limits
@@ -65,9 +65,11 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError(ConfigReason.OUT_OF_RANGE, seen, self.ping_interval_ms)
         for text in self.persistent_peers:
             parse_peer_address(text)
-        for text in (*self.seed_addresses, *filter(None, (self.advertised_address,))):
-            if find_address(text) is None:
+        for text in self.seed_addresses:
+            if find_dialable(text, allows_private=True) is None:
                 raise ConfigError(ConfigReason.BAD_ADDRESS, text)
+        if self.advertised_address and find_address(self.advertised_address) is None:
+            raise ConfigError(ConfigReason.BAD_ADDRESS, self.advertised_address)
 
     @property
     def persistent(self) -> tuple[PeerAddress, ...]:

@@ -5,7 +5,7 @@ initiator neither sends nor accepts anything else. The session answers and sends
 when nothing was heard for too long, and how long reading should pause because the peer sends faster than allowed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -67,21 +67,23 @@ class Session:
         self._records_in = wire.RecordReader(outcome.receive_cipher)
         limits: dict[int, int] = {int(channel): policies[channel].message_bytes_max for channel in policies}
         self._frames_in = wire.FrameReader(limits | {CONTROL_CHANNEL: MESSAGE_BYTES_MAX})
+        # Invariant: we tolerate twice the burst of a sender, so an honest sender never makes us pause.
         self._buckets = {
-            int(channel): TokenBucket(policy.rate_bytes_per_ms, policy.burst_bytes, now_ms)
+            int(channel): TokenBucket(policy.rate_bytes_per_ms, 2 * policy.burst_bytes, now_ms)
             for channel, policy in policies.items()
         }
         self._control_bucket = TokenBucket(CONTROL_RATE_BYTES_PER_MS, CONTROL_BURST_BYTES, now_ms)
         self._ping_number = 0
         self._pinged_ms = now_ms
 
-    def receive(self, received: bytes | memoryview, now_ms: int) -> list[tuple[int, bytes]]:
-        """Take stream bytes and return channel and payload of the messages that they complete.
+    def receive(self, received: bytes | memoryview, now_ms: int) -> Iterator[tuple[int, bytes]]:
+        """Take stream bytes and yield channel and payload of the messages that they complete.
+
+        The iterator must be used up or the session given up; what comes before a violation counts.
 
         Raises:
             PeerViolation: any reason of `wire` and `control`, CONTROL_FLOOD, NOT_ADMITTED.
         """
-        messages: list[tuple[int, bytes]] = []
         for plaintext in self._records_in.read(received):
             self.received_ms = now_ms
             for channel, payload in self._frames_in.read(plaintext, now_ms):
@@ -91,8 +93,7 @@ class Session:
                 if not self.is_admitted:
                     raise PeerViolation(ViolationReason.NOT_ADMITTED, channel)
                 self._buckets[channel].spend(len(payload) + MESSAGE_COST_BYTES, now_ms)
-                messages.append((channel, payload))
-        return messages
+                yield channel, payload
 
     def read_pause_ms(self, now_ms: int) -> int:
         """Return how long to stop reading because a channel is above its rate; 0 when none is."""

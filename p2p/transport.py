@@ -288,17 +288,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def _receive_records(self, session: Session, received: memoryview) -> None:
         now_ms = self._settings.now_ms()
-        messages = session.receive(received, now_ms)
-        if self.stage is Stage.ADMISSION and session.is_admitted:
-            self._open(session)
         has_transactions = False
-        for number, payload in messages:
+        for number, payload in session.receive(received, now_ms):
+            self._open_if_admitted(session)
             if self.stage is Stage.CLOSED:
                 return
             channel = _CHANNELS[number]
             has_transactions |= channel is Channel.TRANSACTIONS
+            self._settings.counters.received_messages += 1
             self._owner.handle_message(self, channel, payload)
-        self._settings.counters.received_messages += len(messages)
+        self._open_if_admitted(session)
         if session.close_reason is not None:
             self._end(session.close_reason)
             self.abort()
@@ -310,6 +309,10 @@ class Connection(asyncio.BufferedProtocol):
             self._pause_reading(max(pause_ms, CONGESTION_CHECK_MS), now_ms + CONGESTION_PAUSE_MS_MAX)
         elif pause_ms:
             self._pause_reading(pause_ms, now_ms)
+
+    def _open_if_admitted(self, session: Session) -> None:
+        if self.stage is Stage.ADMISSION and session.is_admitted:
+            self._open(session)
 
     def _pause_reading(self, pause_ms: int, until_clear_ms: int) -> None:
         if self._transport is None or self._is_reading_paused or self.stage is Stage.CLOSED:

@@ -13,7 +13,7 @@ peer cannot make us work on crumbs. All lengths are checked before anything is s
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from p2p.errors import PeerViolation, ViolationReason
 from p2p.noise import MESSAGE_BYTES_MAX, TAG_BYTES, CipherState
@@ -66,28 +66,33 @@ class RecordReader:
     def __init__(self, cipher: CipherState) -> None:
         self._cipher = cipher
         self._unfinished = bytearray()
+        self._is_finished = False
+        """Whether `_unfinished` holds a whole record now."""
 
-    def read(self, received: bytes | memoryview) -> list[bytes]:
-        """Return the plaintexts of the records that these bytes complete.
+    def read(self, received: bytes | memoryview) -> Iterator[bytes]:
+        """Yield the plaintexts of the records that these bytes complete; what comes before a bad record counts.
 
         Raises:
             PeerViolation: RECORD_LENGTH, BAD_CIPHERTEXT.
         """
         view = memoryview(received)
-        plaintexts: list[bytes] = []
-        position = self._finish(view, plaintexts) if self._unfinished else 0
+        position = self._continue(view) if self._unfinished else 0
+        if self._is_finished:
+            ciphertext = bytes(self._unfinished[2:])
+            self._unfinished.clear()
+            self._is_finished = False
+            yield self._decrypt(ciphertext)
         end = len(view)
         while end - position >= 2:
             next_position = position + 2 + _check_record_length(view[position] << 8 | view[position + 1])
             if next_position > end:
                 break
-            plaintexts.append(self._decrypt(view[position + 2 : next_position]))
+            yield self._decrypt(view[position + 2 : next_position])
             position = next_position
         if position < end:
             self._unfinished += view[position:]
-        return plaintexts
 
-    def _finish(self, view: memoryview, plaintexts: list[bytes]) -> int:
+    def _continue(self, view: memoryview) -> int:
         """Complete the unfinished record as far as possible and return how many bytes that took."""
         unfinished = self._unfinished
         position = 0
@@ -99,9 +104,7 @@ class RecordReader:
         missing = 2 + _check_record_length(unfinished[0] << 8 | unfinished[1]) - len(unfinished)
         piece = view[position : position + missing]
         unfinished += piece
-        if len(piece) == missing:
-            plaintexts.append(self._decrypt(bytes(unfinished[2:])))
-            unfinished.clear()
+        self._is_finished = len(piece) == missing
         return position + len(piece)
 
     def _decrypt(self, ciphertext: bytes | memoryview) -> bytes:
