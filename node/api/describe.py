@@ -1,0 +1,84 @@
+"""Wire values as JSON: one rule for every record, message and event.
+
+Bytes are lower-case hex, those that are an address bech32m; money is a decimal string of ubocc; enumerations are lower-case names;
+other integers stay integers, or become decimal strings above 2^53. Absent bytes are null. Structs become objects by field name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, IntEnum
+from typing import Any, Final
+
+import msgspec
+
+from state.address import ADDRESS_BYTES, VALIDATOR_PREFIX, AddressKind, format_address
+from state.messages import Message
+from state.receipts import Attribute
+
+JSON_INTEGER_MAX: Final = (1 << 53) - 1
+MONEY_NAMES: Final = frozenset({
+    "amount", "balance", "fee", "reward", "stake", "unbonding_stake", "rewards", "provider_bond", "provider_locked",
+    "issued", "balances", "bonded", "unbonding_total", "provider_bonds", "fee_pool", "treasury", "burned", "deposit",
+})  # fmt: skip
+"""Names of fields and attributes that are money, in every record."""
+_VALIDATOR_NAMES: Final = frozenset({"validator", "proposer", "delegations"})
+"""Names of fields and attributes whose address names a validator."""
+_ADDRESS_KINDS: Final = frozenset(kind.value for kind in AddressKind)
+
+
+def describe_address(address: bytes) -> str:
+    """Return an account's address as people write it."""
+    return format_address(address)
+
+
+def describe_validator(address: bytes) -> str:
+    """Return a validator's name, its operator's address under the validators' prefix."""
+    return format_address(address, VALIDATOR_PREFIX)
+
+
+def describe(name: str, wire_value: object) -> Any:
+    """Return the JSON of a field's value; the name says what an integer or bytes mean."""
+    if isinstance(wire_value, IntEnum):
+        return wire_value.name.lower()
+    if isinstance(wire_value, Enum):
+        return wire_value.value
+    if wire_value is None or isinstance(wire_value, bool | str):
+        return wire_value
+    if isinstance(wire_value, int):
+        return str(wire_value) if name in MONEY_NAMES or wire_value > JSON_INTEGER_MAX else wire_value
+    if isinstance(wire_value, bytes):
+        return _describe_bytes(name, wire_value)
+    if isinstance(wire_value, tuple):
+        return [describe(name, part) for part in wire_value]
+    assert isinstance(wire_value, msgspec.Struct), f"no JSON for {type(wire_value).__name__}"
+    return describe_fields(wire_value)
+
+
+def describe_fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """Return a struct's fields by name."""
+    return {name: describe(name, getattr(struct, name)) for name in struct.__struct_fields__}
+
+
+def describe_message(message: Message) -> dict[str, Any]:
+    """Return a message's fields after its kind, which is its name in lower case."""
+    return {"kind": message_kind(message), **describe_fields(message)}
+
+
+def message_kind(message: Message) -> str:
+    """Return the name of a message's type, as in `set_auth`."""
+    name = type(message).__name__
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def describe_attributes(attributes: Iterable[Attribute]) -> dict[str, Any]:
+    """Return an event's attributes by name."""
+    return {name: describe(name, attribute) for name, attribute in attributes}
+
+
+def _describe_bytes(name: str, raw: bytes) -> str | None:
+    if not raw:
+        return None
+    if len(raw) == ADDRESS_BYTES and raw[0] in _ADDRESS_KINDS:
+        return describe_validator(raw) if name in _VALIDATOR_NAMES else describe_address(raw)
+    return raw.hex()
