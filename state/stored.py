@@ -170,11 +170,11 @@ def decode_undo(encoded: bytes) -> dict[bytes, bytes | None]:
     while start < len(encoded):
         entry_start = start + PATH_BYTES + _LENGTH.size
         if entry_start > len(encoded):
-            raise StorageFault(f"an undo record ends in the middle of a path, at byte {len(encoded)}")
+            raise StorageFault(f"an undo record ends in a path, at byte {len(encoded)}; {RESET_ADVICE}")
         path = encoded[start : start + PATH_BYTES]
         length = _LENGTH.unpack_from(encoded, start + PATH_BYTES)[0]
         start = entry_start + max(length - 1, 0)
         entries[path] = encoded[entry_start:start] if length else None
     if start != len(encoded):
-        raise StorageFault(f"an undo record ends in the middle of an entry, at byte {len(encoded)} of {start}")
+        raise StorageFault(f"an undo record ends in an entry, at byte {len(encoded)} of {start}; {RESET_ADVICE}")
     return entries
