@@ -96,10 +96,15 @@ class Genesis(Wire, frozen=True):
     @property
     def chain_id(self) -> bytes:
         """Digest of the canonical bytes, 32 bytes; signed with everything."""
-        return tagged_hash(_CHAIN_TAG, encode(self))
+        return hash_genesis(self)
 
 
 GENESIS_CODEC: Final = Codec(Genesis, GENESIS_BYTES_MAX)
+
+
+def hash_genesis(genesis: Genesis) -> bytes:
+    """Return the chain id of a genesis, 32 bytes."""
+    return tagged_hash(_CHAIN_TAG, encode(genesis))
 
 
 class GenesisReason(StrEnum):
@@ -226,6 +231,7 @@ def _chain_state(genesis: Genesis) -> ChainState:
     return ChainState(
         height=0,
         time_ms=genesis.time_ms,
+        epoch=0,
         recent_first=0,
         set_changed_ms=genesis.time_ms,
         is_set_stale=False,

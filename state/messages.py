@@ -1,21 +1,25 @@
 """The messages that a transaction carries: each a struct with its own integer tag, never changed once released.
 
-Adding one: a struct here, a member of `Message`, a handler in state/runtime/, a row in state/runtime/dispatch.py (CONTRIBUTING.md).
+Adding one: a struct here, a member of `Message`, a handler in state/runtime/, a row in state/runtime/dispatch.py
+(CONTRIBUTING.md).
 """
 
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from state.codec import Address, Amount, PublicKey, Wire
+from state.crypto import signing_bytes, tag
 from state.votes import Vote
 
 AUTH_KEYS_MAX = 16
 """Keys of one account; a signature of each must fit an envelope."""
 GUARDIANS_MAX = 8
+
+_CONSENSUS_KEY_TAG: Final = tag("consensus-key")
 
 
 class Scope(IntFlag):
@@ -61,7 +65,7 @@ class BondAction(IntEnum):
     ADD = 1
     """Lock money from the balance."""
     REMOVE = 2
-    """Start unbonding; the money returns after the unbonding delay."""
+    """Start unbonding; the money returns by itself after the unbonding delay. After a slash the amount counts what is left."""
     CLAIM = 3
     """Move the rewards earned so far to the balance; amount is 0."""
     UNJAIL = 4
@@ -78,8 +82,10 @@ class Transfer(Wire, frozen=True, tag=1):
 class SetAuth(Wire, frozen=True, tag=2):
     """Replace the keys of an account. Scope OWN, or a quorum of the account's guardians for recovery.
 
-    A change that weakens control (a guardian's recovery always does) takes effect after `auth_delay_ms`; until then the owner may
-    cancel it by any later `set_auth`.
+    A change that gives anybody anything (a recovery always does) takes effect after `auth_delay_ms`; until then any later
+    `set_auth` cancels it. What strengthens control, and takes effect at once, is defined in state/runtime/authorisation.py. In
+    a recovery any account may send and pay; the envelope carries the guardians' signatures, each guardian's own rule for scope
+    OWN applies.
     """
 
     account: Address
@@ -94,7 +100,10 @@ class SetAuth(Wire, frozen=True, tag=2):
 
 
 class Bond(Wire, frozen=True, tag=3):
-    """Lock, release or reward money that stands for something. Scope FUND."""
+    """Lock, release or reward money that stands for something. Scope FUND.
+
+    A validator's own stake is a delegation to itself: it earns and is slashed as all others are. There is no commission.
+    """
 
     action: BondAction
     purpose: BondPurpose
@@ -121,3 +130,8 @@ class Report(Wire, frozen=True, tag=4):
 
 Message = Transfer | SetAuth | Bond | Report
 """Every message of this version."""
+
+
+def consensus_key_signing_bytes(chain_id: bytes, operator: bytes) -> bytes:
+    """Return what a consensus key signs to prove that its holder lets this account register it."""
+    return signing_bytes(_CONSENSUS_KEY_TAG, chain_id, operator)

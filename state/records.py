@@ -190,6 +190,8 @@ class ChainState(Wire, frozen=True):
     height: Height
     """Of the last block executed; 0 at genesis."""
     time_ms: TimeMs
+    epoch: UInt
+    """Of the next block."""
     recent_first: Height
     """Height of the oldest recent block on record; above `height` if there is none."""
     set_changed_ms: TimeMs

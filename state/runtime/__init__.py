@@ -8,9 +8,13 @@ explain         dry run of a transaction: every check with its remedy
 authorisation   which keys may act for an account
 nonces          used and unused nonces of an account
 prices          work and fees
-accounts        transfer, set_auth
-staking         bond: stake, delegation, provider bonds, return from jail
+accounts        transfer; balances
+auth_changes    set_auth: keys, guardians, recovery
+staking         bond: validators, delegation, provider bonds, return from jail
+delegations     shares of a validator's stake
+unbonding       money on its way back to its owner
 rewards         fees to validators and delegators
+roster          who may be chosen as a validator
 equivocation    report: conviction by two conflicting votes
 downtime        missed views, jail
 validator_updates   choice of the next validator set

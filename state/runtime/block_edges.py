@@ -11,9 +11,16 @@ from typing import Final
 from msgspec.structs import replace
 
 from state.block import Header
-from state.records import CHAIN_STATE, MONEY, ONLY, RECENT_BLOCKS, RecentBlock, number_key
+from state.deadlines import take_due
+from state.errors import TransactionRejected
+from state.receipts import EventKind
+from state.records import CHAIN_STATE, ONLY, RECENT_BLOCKS, RecentBlock, number_key
 from state.runtime.conservation import settle_totals
 from state.runtime.context import Context
+from state.runtime.dispatch import DEADLINE_HANDLERS
+from state.runtime.downtime import note_leaders
+from state.runtime.rewards import distribute_fees
+from state.runtime.validator_updates import update_validators
 from state.validators import ValidatorSet
 
 RECENT_DROPPED_MAX: Final = 4
@@ -25,6 +32,7 @@ RECENT_BLOCKS_MAX: Final = 1 << 16
 def begin_block(context: Context, header: Header, root_height: int, validators: ValidatorSet) -> None:
     """Do the duties of a block's beginning. root_height is the height of the epoch's root block."""
     _record_parent(context, header)
+    note_leaders(context, header, root_height, validators)
 
 
 def _record_parent(context: Context, header: Header) -> None:
@@ -46,7 +54,29 @@ def _record_parent(context: Context, header: Header) -> None:
 
 def end_block(context: Context, fees: int, validators: ValidatorSet) -> ValidatorSet:
     """Do the duties of a block's end and return the set of the next block; fees are the sum that its transactions paid."""
-    money = context.ledger.get(MONEY, ONLY)
-    context.ledger.put(MONEY, ONLY, replace(money, fee_pool=money.fee_pool + fees))
+    distribute_fees(context, fees, validators.total_power)
+    fire_deadlines(context)
+    next_validators = update_validators(context, validators)
     settle_totals(context.ledger)
-    return validators
+    return next_validators
+
+
+def fire_deadlines(context: Context) -> None:
+    """Handle what is due, within the block's budget. A handler that is refused is undone and reported; the block goes on."""
+    for _ in range(context.params.blocks.deadlines_max):
+        deadline = take_due(context.ledger, context.time_ms)
+        if deadline is None:
+            return
+        savepoint = context.ledger.savepoint()
+        events_before = len(context.events)
+        try:
+            DEADLINE_HANDLERS[deadline.kind](context, deadline)
+        except TransactionRejected as rejection:
+            context.ledger.rollback(savepoint)
+            del context.events[events_before:]
+            context.emit(
+                EventKind.DEADLINE_FAILED,
+                deadline=deadline.kind.name.lower().encode(),
+                subject=deadline.subject,
+                reason=rejection.reason.encode(),
+            )

@@ -1,4 +1,4 @@
-"""Dispatch: one row for each kind of message.
+"""Dispatch: one row for each kind of message and for each kind of deadline.
 
 A new message needs its struct in state/messages.py, a handler beside the ones here, and a row.
 """
@@ -10,10 +10,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from state.messages import Message, Scope, SetAuth, Transfer
+from state.deadlines import Deadline, DeadlineKind
+from state.messages import Bond, Message, Report, Scope, SetAuth, Transfer
 from state.runtime.accounts import apply_transfer
+from state.runtime.auth_changes import apply_set_auth, finish_auth_change
 from state.runtime.authorisation import ANY_SCOPE
 from state.runtime.context import Context
+from state.runtime.equivocation import apply_report
+from state.runtime.staking import apply_bond
+from state.runtime.unbonding import finish_unbonding
+from state.runtime.validator_updates import forget_epoch
 
 
 class Handler(Struct, frozen=True):
@@ -30,7 +36,16 @@ class Handler(Struct, frozen=True):
 
 
 HANDLERS: Final[Mapping[type[Message], Handler]] = {
-    Transfer: Handler(scope=Scope.FUND, work=20, apply=apply_transfer),
+    Transfer: Handler(scope=Scope.FUND, work=40, apply=apply_transfer),
+    SetAuth: Handler(scope=Scope.OWN, work=150, apply=apply_set_auth),
+    Bond: Handler(scope=Scope.FUND, work=300, apply=apply_bond),
+    Report: Handler(scope=ANY_SCOPE, work=400, apply=apply_report),
+}
+
+DEADLINE_HANDLERS: Final[Mapping[DeadlineKind, Callable[[Context, Deadline], None]]] = {
+    DeadlineKind.AUTH_DUE: finish_auth_change,
+    DeadlineKind.UNBONDING_DUE: finish_unbonding,
+    DeadlineKind.EVIDENCE_OVER: forget_epoch,
 }
 
 

@@ -119,31 +119,25 @@ def check_signatures(_situation: Situation, transaction: Transaction) -> None:
 
 
 class Rule(Struct, frozen=True):
-    """A check by name, and what its sender can do about a refusal."""
+    """A check by name."""
 
     name: str
     check: Callable[[Situation, Transaction], None]
-    remedy: str
 
 
 VALIDITY_RULES: Final = (
-    Rule("size", check_size, "send fewer or smaller messages in one transaction"),
-    Rule("sender", check_sender, "use an account address as the sender"),
-    Rule("not_expired", check_not_expired, "sign again with a later expires_at_ms"),
-    Rule("fee", check_fee, "sign again with at least the price as fee"),
-    Rule("nonce", check_nonce, "sign again with an unused nonce near the account's next_nonce"),
+    Rule("size", check_size),
+    Rule("sender", check_sender),
+    Rule("not_expired", check_not_expired),
+    Rule("fee", check_fee),
+    Rule("nonce", check_nonce),
 )
 """What every transaction of a valid block obeys, against the parent's state and the header's time."""
 
 ADMISSION_RULES: Final = (
-    *VALIDITY_RULES[:3],
-    Rule("expires_soon", check_expires_soon, "sign again with an earlier expires_at_ms"),
-    *VALIDITY_RULES[3:],
-    Rule(
-        "authorised",
-        check_authorised,
-        "sign with keys of the sender that reach its threshold in the scope of every message",
-    ),
-    Rule("payable", check_payable, "fund the sender, or wait until its pending transactions are done"),
+    *VALIDITY_RULES,
+    Rule("expires_soon", check_expires_soon),
+    Rule("payable", check_payable),
+    Rule("authorised", check_authorised),
 )
 """What a node asks before it takes a transaction into its mempool; the caller verifies the signatures after it."""

@@ -14,20 +14,31 @@ from msgspec.structs import replace
 from bocc.wallet import development_key
 from state.address import account_address
 from state.block import BlockReference, EpochStart, Header, genesis_block_hash, hash_header
+from state.codec import encode
 from state.crypto import SigningKey
 from state.development_genesis import development_genesis
 from state.genesis import Genesis, genesis_state
 from state.keyfile import KeyKind
 from state.ledger import BaseLedger, Overlay
-from state.messages import Message, Transfer
+from state.messages import (
+    Bond,
+    BondAction,
+    BondPurpose,
+    Message,
+    Report,
+    Transfer,
+    consensus_key_signing_bytes,
+)
 from state.params import Params
-from state.records import ACCOUNTS, MONEY, NEW_ACCOUNT, ONLY, PARAMS, Account
+from state.records import ACCOUNTS, NEW_ACCOUNT, ONLY, PARAMS, Account
+from state.runtime.conservation import sum_by_class
 from state.runtime.execute import BlockExecution, Executed, check_block
 from state.runtime.prices import price_table
 from state.store import STATE, MemoryStore
 from state.transactions import Body, Transaction, sign_transaction
 from state.tree_shape import key_path
 from state.validators import ValidatorSet
+from state.votes import Vote, VoteKind, vote_signing_bytes
 
 GENESIS_TIME_MS = 1_750_000_000_000
 BLOCK_INTERVAL_MS = 1_000
@@ -102,6 +113,65 @@ def make_ledger(genesis: Genesis | None = None) -> BaseLedger:
 def transfer(to: bytes, amount: int) -> Transfer:
     """Return a transfer."""
     return Transfer(to=to, amount=amount)
+
+
+def bond(
+    action: BondAction,
+    purpose: BondPurpose,
+    amount: int = 0,
+    validator: bytes = b"",
+    consensus_key: bytes = b"",
+    proof: bytes = b"",
+) -> Bond:
+    """Return a bond message; fields not given are empty."""
+    return Bond(
+        action=action,
+        purpose=purpose,
+        amount=amount,
+        validator=validator,
+        consensus_key=consensus_key,
+        proof=proof,
+    )
+
+
+def delegate(validator: bytes, amount: int) -> Bond:
+    """Return a delegation to a validator."""
+    return bond(BondAction.ADD, BondPurpose.DELEGATE, amount, validator)
+
+
+def undelegate(validator: bytes, amount: int) -> Bond:
+    """Return the start of unbonding a delegation."""
+    return bond(BondAction.REMOVE, BondPurpose.DELEGATE, amount, validator)
+
+
+def register(chain_id: bytes, sender: bytes, consensus_key: SigningKey, amount: int) -> Bond:
+    """Return the first bond of a validator, with the proof that its key agrees."""
+    proof = consensus_key.sign(consensus_key_signing_bytes(chain_id, sender))
+    return bond(BondAction.ADD, BondPurpose.VALIDATOR, amount, b"", consensus_key.public_key, proof)
+
+
+def make_vote(
+    chain_id: bytes, signer: SigningKey, kind: VoteKind, epoch: int, view: int, block: int = 0, index: int = 0
+) -> Vote:
+    """Return a signed vote; `block` stands for the block hash, and for the result of a finalize vote."""
+    block_hash = b"" if kind is VoteKind.NULLIFY else block.to_bytes(32, "big")
+    result = block_hash if kind is VoteKind.FINALIZE else b""
+    signature = signer.sign(vote_signing_bytes(chain_id, kind, epoch, view, block_hash, result))
+    return Vote(
+        kind=kind,
+        epoch=epoch,
+        view=view,
+        block_hash=block_hash,
+        result=result,
+        validator=index,
+        signature=signature,
+    )
+
+
+def make_report(validator: bytes, *votes: Vote) -> Report:
+    """Return a report of two votes in their order."""
+    first, second = sorted(votes, key=encode)
+    return Report(validator=validator, first=first, second=second)
 
 
 class World:
@@ -186,6 +256,10 @@ class World:
             tx_count=tx_count,
         )
 
+    def scan(self) -> dict[str, int]:
+        """Return the money in all records by class, from a full scan."""
+        return sum_by_class((raw_key, self.ledger.find_raw(raw_key)) for raw_key in sorted(self.state))
+
     def execute(self, transactions: Sequence[Transaction], header: Header) -> tuple[Executed, Overlay]:
         """Execute a block without keeping it."""
         check_block(self.ledger, header, self.time_ms, transactions)
@@ -216,13 +290,3 @@ class World:
             self.view = 0
             self.epoch_start = self._epoch_start(self.epoch_start.epoch + 1)
         return executed
-
-
-def issued(world: World) -> int:
-    """Return all money of a world in ubocc."""
-    return world.ledger.get(MONEY, ONLY).issued
-
-
-def encoded_state(world: World) -> list[tuple[bytes, bytes]]:
-    """Return the whole state, sorted by raw key."""
-    return sorted(world.state.items())
