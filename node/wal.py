@@ -105,7 +105,7 @@ class FileLog:
 
     @classmethod
     def create(cls, path: Path, header: bytes) -> FileLog:
-        """Make a new log whose first record is the header; its directory is the node's home.
+        """Make a new log whose first record is the header. It lies in the directory `data` of the node's home.
 
         Raises:
             StorageFault: there is one already, or the disk fails.
@@ -242,7 +242,7 @@ def _check_whole(path: Path, found: Scan) -> None:
     if found.is_damaged:
         raise StorageFault(
             f"{path} is damaged at byte {found.valid_bytes} of {found.file_bytes}, before its end, and votes may be lost; "
-            f"run `bocc node repair-log --home {path.parent}`"
+            f"run `bocc node repair-log --home {path.parents[1]}`"
         )
 
 

@@ -6,6 +6,8 @@ of any kind makes the object refuse everything (reliability rules 1 to 3).
 
 Names of files are durable only once their directory is synced, which LevelDB does for its manifest alone. So the directory and its
 parent are synced at opening, and the directory again whenever a synced write finds that its names changed.
+
+A database lies in the directory `data` of a node's home; messages name the home.
 """
 
 from __future__ import annotations
@@ -200,6 +202,6 @@ def _in_use(path: Path, process: str) -> StorageFault:
 
 def _reset_advice(path: Path) -> str:
     return (
-        f"it is damaged and must not be repaired in place: `bocc node reset --home {path.parent}` keeps keys and the log of "
+        f"it is damaged and must not be repaired in place: `bocc node reset --home {path.parents[1]}` keeps keys and the log of "
         f"votes, and the node takes the state from its peers again"
     )

@@ -262,7 +262,7 @@ def test_repair_keeps_the_valid_start_and_the_damaged_file(path):
     start = len(framed(GROUPS)[0]) + len(framed(GROUPS)[1])
     damaged[start + 20] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(StorageFault, match=f"bocc node repair-log --home {path.parent}"):
+    with pytest.raises(StorageFault, match=f"bocc node repair-log --home {path.parents[1]}"):
         FileLog.open(path, HEADER)
     report = repair_log(path, HEADER)
     aside = path.with_name("votes.log.damaged-1")

@@ -80,7 +80,7 @@ def test_create_never_touches_an_existing_database(path, store):
     (path / "CURRENT").unlink()
     with pytest.raises(StorageFault, match="never overwritten"):
         LevelDBStore.create(path)
-    with pytest.raises(StorageFault, match=f"lost its file CURRENT.*bocc node reset --home {path.parent}"):
+    with pytest.raises(StorageFault, match=f"lost its file CURRENT.*bocc node reset --home {path.parents[1]}"):
         LevelDBStore.open(path)
 
 
