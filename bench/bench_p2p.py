@@ -8,8 +8,10 @@ because they are there to bound exactly this.
 
 import argparse
 import asyncio
+import hashlib
 import statistics
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -17,6 +19,7 @@ import msgspec
 from p2p.channels import POLICIES, Channel
 from p2p.config import NetworkConfig
 from p2p.events import MessageReceived, NetworkEvent, PeerConnected
+from p2p.gossip import Gossip, GossipStore, Outgoing
 from p2p.network import Network
 
 CHAIN_ID = b"\x07" * 32
@@ -136,11 +139,51 @@ def measure_throughput(size: int, count: int) -> Callable[[End, End], Awaitable[
     return measure
 
 
+def measure_gossip(count: int, batch: int) -> None:
+    """Spread blobs of 250 bytes from one of four nodes of a mesh that pushes, without sockets."""
+    held: dict[str, dict[bytes, bytes]] = {name: {} for name in "abcd"}
+    nodes = {name: build_gossip(blobs) for name, blobs in held.items()}
+    for name, node in nodes.items():
+        for other in nodes.keys() - {name}:
+            node.add_peer(other)
+    blobs = [number.to_bytes(4, "big") * 62 for number in range(count)]
+    pending: deque[tuple[str, Outgoing]] = deque()
+    sent_bytes = 0
+    started = time.perf_counter()
+    for start in range(0, count, batch):
+        ids = [hashlib.sha256(blob).digest() for blob in blobs[start : start + batch]]
+        held["a"].update(zip(ids, blobs[start : start + batch], strict=True))
+        nodes["a"].publish(ids)
+        pending.extend(("a", message) for message in nodes["a"].flush())
+        while pending:
+            source, message = pending.popleft()
+            sent_bytes += len(message.payload)
+            name, node = message.peer_id, nodes[message.peer_id]
+            handled = node.handle(source, message.payload, 0)
+            held[name].update(handled.received)
+            node.publish([blob_id for blob_id, _ in handled.received], source)
+            pending.extend((name, message) for message in (*handled.outgoing, *node.flush()))
+    seconds = time.perf_counter() - started
+    assert all(len(blobs) == count for blobs in held.values())
+    cost = seconds / count / len(nodes) * 1e6
+    ratio = sent_bytes / (3 * 248 * count)
+    print(f"gossip      batches of {batch:>4}  {cost:6.2f} us per blob and node, {ratio:.2f} times the needed bytes")
+
+
+def build_gossip(blobs: dict[bytes, bytes]) -> Gossip:
+    store = GossipStore(
+        identify=lambda blob: hashlib.sha256(blob).digest(), is_known=blobs.__contains__, find_blob=blobs.get
+    )
+    return Gossip(store, is_push_mode=True)
+
+
 async def main() -> None:
     for size, rounds in ((200, 5_000), (64 << 10, 2_000)):
         await run_pair(measure_latency(size, rounds))
     for size, count in ((200, 200_000), (64 << 10, 8_000)):
         await run_pair(measure_throughput(size, count))
+    for batch in (1, 100):
+        measure_gossip(20_000, batch)
 
 
 if __name__ == "__main__":

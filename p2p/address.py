@@ -10,8 +10,6 @@ import msgspec
 
 from p2p.errors import ConfigError, ConfigReason
 
-HOST_CHARS_MAX = 253
-"""Longest DNS name."""
 LISTEN_ADDRESS_CHARS_MAX = 64
 """Longest address that travels between peers; a bracketed IPv6 address with port takes 47."""
 LOOPBACK_GROUP = "loopback"
@@ -19,6 +17,7 @@ LOOPBACK_GROUP = "loopback"
 
 _NODE_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+# The longest DNS name has 253 characters, the longest IPv6 address 45.
 _HOST = re.compile(r"[0-9A-Za-z.\-_]{1,253}|[0-9A-Fa-f:.]{2,45}", re.ASCII)
 
 

@@ -45,6 +45,7 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     inbound_per_ip_max: int = 8
     """Does not hold for loopback."""
     half_open_max: int = 64
+    """Handshakes under way at once, and begun within a second."""
     half_open_per_ip_max: int = 16
     handshake_timeout_ms: int = 5_000
     dial_timeout_ms: int = 3_000
@@ -75,11 +76,6 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def persistent(self) -> tuple[PeerAddress, ...]:
         """The persistent peers, parsed."""
         return tuple(parse_peer_address(text) for text in self.persistent_peers)
-
-    @property
-    def persistent_ids(self) -> frozenset[str]:
-        """Ids of the persistent peers whose id is configured."""
-        return frozenset(peer.node_id for peer in self.persistent if peer.node_id)
 
     @property
     def limits(self) -> Limits:

@@ -71,14 +71,17 @@ class DialSchedule:
         self._dialing.update(peer.address for peer in due)
         return due
 
-    def note_identified(self, address: Address, peer_id: str) -> bool:
-        """Note who answered at an address, and return whether it is a persistent peer's."""
+    @property
+    def persistent_ids(self) -> frozenset[str]:
+        """Ids of the persistent peers: configured, or of whoever answered last."""
+        return frozenset(peer.node_id for peer in self._persistent.values() if peer.node_id)
+
+    def note_identified(self, address: Address, peer_id: str) -> None:
+        """Note who answered at an address."""
         self._book.note_connected(address)
         peer = self._persistent.get(address)
-        if peer is None:
-            return False
-        peer.node_id = peer_id
-        return True
+        if peer is not None:
+            peer.node_id = peer_id
 
     def note_own(self, address: Address) -> None:
         """Note that this node itself answered; the address is never dialed again."""

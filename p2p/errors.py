@@ -46,8 +46,6 @@ class ViolationReason(StrEnum):
     """An answer is longer than the question allowed."""
     REQUESTED_TOO_OFTEN = "requested_too_often"
     """A request came before the shortest permitted interval was over."""
-    BLOB_LENGTH = "blob_length"
-    """A gossiped blob is empty or longer than a blob may be."""
 
 
 class RefusalReason(StrEnum):
@@ -74,9 +72,9 @@ class RefusalReason(StrEnum):
     IP_FULL = "ip_full"
     """This IP address holds its share of the inbound places."""
     HALF_OPEN_FULL = "half_open_full"
-    """Too many handshakes are under way."""
+    """Too many handshakes are under way or began just now."""
     HALF_OPEN_IP_FULL = "half_open_ip_full"
-    """Too many handshakes with this IP address are under way."""
+    """Too many handshakes with this IP address are under way or began just now."""
 
 
 class DisconnectReason(StrEnum):

@@ -120,7 +120,7 @@ class Gossip:
         """Take a message of a connected peer.
 
         Raises:
-            PeerViolation: MESSAGE_MALFORMED, MESSAGE_NOT_CANONICAL, DUPLICATE_ENTRY, BLOB_LENGTH, UNASKED.
+            PeerViolation: MESSAGE_MALFORMED, MESSAGE_NOT_CANONICAL, DUPLICATE_ENTRY, UNASKED.
         """
         message = decode_gossip(payload)
         peer = self._peers[peer_id]

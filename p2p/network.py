@@ -99,10 +99,11 @@ class Network:
             now_ms=now_ms,
             is_congested=is_congested,
         )
-        self._persistent_ids = set(config.persistent_ids)
+        self._schedule = DialSchedule(config.persistent, self.book, config.backoff, config.outbound_max)
+        self._persistent_ids = set(self._schedule.persistent_ids)
+        """Shared with roster and scores; changes when somebody else answers at a persistent address."""
         self._roster = Roster(self.node_id, self._persistent_ids, config.limits)
         self._scores = Scores(self._persistent_ids)
-        self._schedule = DialSchedule(config.persistent, self.book, config.backoff, config.outbound_max)
         self._exchange = AddressExchange(
             is_enabled=config.has_address_exchange, allows_private=config.allows_private_addresses
         )
@@ -201,13 +202,15 @@ class Network:
         self._drained.clear()
         if connection.dialed is None:
             self.counters.accepted_connections += 1
-            self._roster.begin_half_open(connection.ip)
+            self._roster.begin_half_open(connection.ip, self._now_ms())
 
     def handle_identified(self, connection: Connection) -> None:
         """Judge a dialed peer before it learns who we are."""
         peer_id = connection.peer_id
-        if connection.dialed is not None and self._schedule.note_identified(connection.dialed, peer_id):
-            self._persistent_ids.add(peer_id)
+        assert connection.dialed is not None, "only a dialed peer is identified before it knows us"
+        self._schedule.note_identified(connection.dialed, peer_id)
+        self._persistent_ids.clear()
+        self._persistent_ids.update(self._schedule.persistent_ids)
         self.check_open(connection)
         self._roster.begin_awaiting(peer_id)
 

@@ -75,6 +75,8 @@ async def test_two_hundred_connections_from_one_ip_hold_no_more_than_their_share
         for reader, writer in streams:
             assert await read_to_end(reader) == b""
             writer.close()
+        started_ms = now_ms()
+        await node.until(lambda: now_ms() > started_ms + 1_000)
         await check_alive(node)
 
 

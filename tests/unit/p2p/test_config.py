@@ -22,7 +22,6 @@ def test_the_defaults_are_the_limits_of_the_design() -> None:
 def test_persistent_peers_are_parsed() -> None:
     config = NetworkConfig(persistent_peers=(f"{ID}@10.0.0.1:1", "host:2"))
     assert config.persistent == (PeerAddress(Address("10.0.0.1", 1), ID), PeerAddress(Address("host", 2)))
-    assert config.persistent_ids == frozenset([ID])
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,10 @@ def test_a_peer_that_is_connected_is_not_dialed() -> None:
 def test_the_identity_that_answered_is_remembered() -> None:
     schedule = build_schedule(PeerAddress(FIRST))
     due(schedule, 0)
-    assert schedule.note_identified(FIRST, ID)
-    assert not schedule.note_identified(SECOND, ID)
+    assert schedule.persistent_ids == frozenset()
+    schedule.note_identified(FIRST, ID)
+    schedule.note_identified(SECOND, "b" * 40)
+    assert schedule.persistent_ids == frozenset([ID])
     schedule.note_failed(FIRST, 0, Random(1))
     assert due(schedule, 10_000, frozenset([ID])) == []
     assert due(schedule, 10_000) == [FIRST]

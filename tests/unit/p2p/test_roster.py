@@ -133,15 +133,34 @@ def test_simultaneous_dials_end_with_one_connection_whatever_the_order(order: tu
 
 def test_handshakes_under_way_are_bounded_in_all_and_by_ip() -> None:
     roster = build_roster()
-    for _ in range(3):
-        roster.begin_half_open("1.1.1.1")
+    for second in range(3):
+        roster.begin_half_open("1.1.1.1", second * 1_000)
     with pytest.raises(ConnectionRefused) as caught:
-        roster.begin_half_open("1.1.1.1")
+        roster.begin_half_open("1.1.1.1", 3_000)
     assert caught.value.reason is RefusalReason.HALF_OPEN_IP_FULL
-    roster.begin_half_open("2.2.2.2")
+    roster.begin_half_open("2.2.2.2", 3_000)
     with pytest.raises(ConnectionRefused) as caught:
-        roster.begin_half_open("3.3.3.3")
+        roster.begin_half_open("3.3.3.3", 4_000)
     assert caught.value.reason is RefusalReason.HALF_OPEN_FULL
     roster.end_half_open("1.1.1.1")
-    roster.begin_half_open("3.3.3.3")
+    roster.begin_half_open("3.3.3.3", 4_000)
     assert roster.half_open_count == 4
+
+
+def test_handshakes_that_begin_within_a_second_are_bounded_too_even_when_they_end_at_once() -> None:
+    roster = build_roster()
+
+    def begin(ip: str, now_ms: int) -> RefusalReason | None:
+        try:
+            roster.begin_half_open(ip, now_ms)
+        except ConnectionRefused as refused:
+            return refused.reason
+        roster.end_half_open(ip)
+        return None
+
+    assert [begin("1.1.1.1", 5_000) for _ in range(3)] == [None] * 3
+    assert begin("1.1.1.1", 5_999) is RefusalReason.HALF_OPEN_IP_FULL
+    assert begin("2.2.2.2", 5_999) is None
+    assert begin("3.3.3.3", 5_999) is RefusalReason.HALF_OPEN_FULL
+    assert begin("1.1.1.1", 6_000) is None
+    assert roster.half_open_count == 0

@@ -50,6 +50,15 @@ def test_silent_announcers_cannot_hide_an_id_from_an_honest_one() -> None:
         asked += again
 
 
+def test_an_announcer_counts_once_and_the_first_ones_stay_as_long_as_they_are_no_worse() -> None:
+    wants = Wants()
+    for number in range(ANNOUNCERS_MAX + 5):
+        for _ in range(2):
+            wants.add(f"peer {number}", ids(1), 0)
+    asked = [peer for step in range(1, ANNOUNCERS_MAX + 1) for peer in wants.expire(step * ASK_TIMEOUT_MS)]
+    assert asked == [f"peer {number}" for number in (*range(1, ANNOUNCERS_MAX), 0)]
+
+
 def test_a_peer_that_answers_is_preferred_to_one_that_does_not() -> None:
     wants = Wants()
     wants.add("silent", ids(10), 0)
