@@ -90,7 +90,7 @@ lock: $(READY) ## Write constraints.txt anew, with the newest versions that pypr
 	$(PY) -m venv --clear build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check $(INSTALLED)
-	{ cat .ci/constraints.header; build/lock/bin/python -m pip freeze --exclude-editable --exclude setuptools; } \
+	{ grep '^#' constraints.txt; build/lock/bin/python -m pip freeze --exclude-editable --exclude setuptools; } \
 	  > build/lock/constraints.txt
 	mv build/lock/constraints.txt constraints.txt
 	rm -rf build/lock
