@@ -61,7 +61,8 @@ from state.certificates import Verify
 from state.votes import VoteKind
 
 RETRY_VIEWS_MAX: Final = 8
-"""Own votes of this many newest views are sent again by a retry."""
+"""A retry sends own votes of this many views again: half of them the oldest that nothing settles, for without these a chain whose
+nullifications were lost in a power failure never finds a parent again; the others the newest, for speed."""
 
 
 class Consensus:
@@ -123,6 +124,7 @@ class Consensus:
                 propose_built(node, event)
             case WorkChanged():
                 node.has_outside_work = event.is_pending
+                node.rest_if_idle()
             case TipAdvanced():
                 if event.tip.block.height > node.state.tip.height:
                     begin_at(node, event.tip)
@@ -167,7 +169,6 @@ class Consensus:
         """R6, R7, R11: nullify, repair earlier views, and say everything again."""
         node = self._node
         if not node.has_work():
-            node.current.is_armed = False
             return
         nullify(node, node.view)
         nullify_gaps(node)
@@ -178,7 +179,7 @@ class Consensus:
         """R11: status, own votes of the newest views, the proposal of a leader, and what let this node enter its view."""
         node, state = self._node, self._node.state
         node.emit(Broadcast(self.status))
-        for vote in node.signer.votes_above(state.number, state.final_view, RETRY_VIEWS_MAX):
+        for vote in node.signer.votes_in(state.number, self._views_to_retry()):
             view_state = state.find_view(vote.view)
             proposal = None if view_state is None else view_state.proposal
             is_own_proposal = vote.kind is VoteKind.NOTARIZE and state.leader_index(vote.view) == state.own_index
@@ -189,6 +190,13 @@ class Consensus:
         entered_by = state.certificates_from(node.view - 1, node.view - 1)
         if entered_by:
             node.emit(Broadcast(CertificatesMessage(certificates=tuple(entered_by))))
+
+    def _views_to_retry(self) -> list[int]:
+        state = self._node.state
+        signed = [view for view in self._node.signer.signed_views(state.number) if view >= state.final_view]
+        unsettled = [view for view in signed if not state.is_settled(view)]
+        half = RETRY_VIEWS_MAX // 2
+        return sorted({*unsettled[:half], *signed[-half:]})
 
     def _on_checked(self, event: BlockChecked) -> None:
         block_state = self._node.state.blocks.get(event.block_hash)
@@ -225,8 +233,7 @@ class Consensus:
     def _first_view(self) -> int:
         """W5: return the first view after the tip and the own votes that no certificate settles."""
         node, state = self._node, self._node.state
-        own = node.signer.votes_above(state.number, state.final_view, 1)
-        view = max([state.final_view + 1, node.view, *(vote.view for vote in own)])
+        view = max([state.final_view + 1, node.view, *node.signer.signed_views(state.number)])
         while state.is_settled(view):
             view += 1
         return view

@@ -18,7 +18,7 @@ from state.validators import ValidatorSet
 from state.votes import VoteKind
 
 VIEWS_AHEAD_MAX: Final = 32
-"""Votes and proposals further ahead of the final view are dropped; certificates of any view are taken."""
+"""Votes and proposals further ahead of the current view are dropped; certificates of any view are taken."""
 
 
 class EpochState:

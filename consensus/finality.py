@@ -38,8 +38,10 @@ def _collect_in_view(node: Participant, view: int) -> None:
 def accept_certificate(node: Participant, certificate: Certificate) -> None:
     """R4, R8, R9: keep the first certificate of its kind and view, and leave the view if it is settled by it."""
     view, state = certificate.view, node.state
+    if view < state.final_view:
+        return
     view_state = state.view_state(view)
-    if view < state.final_view or certificate.kind in view_state.certificates:
+    if certificate.kind in view_state.certificates:
         return
     view_state.certificates[certificate.kind] = certificate
     if certificate.kind is VoteKind.NOTARIZE and view_state.active_since_ms is not None:

@@ -16,6 +16,7 @@ from consensus.messages import Proposal
 from consensus.timeouts import TimingParameters, is_timely
 from state import merkle
 from state.block import HEADER_VERSION, BlockReference, hash_header
+from state.votes import VoteKind
 
 
 class Verdict(Enum):
@@ -56,6 +57,7 @@ def is_well_formed(proposal: Proposal, state: EpochState) -> bool:
         and proposal.view == vote.view
         and proposal.parent_view < proposal.view
         and vote.validator == leader
+        and vote.kind is VoteKind.NOTARIZE
         and vote.block_hash == hash_header(proposal.header)
         and vote.result == b""
         and proposal.header.view <= proposal.view

@@ -18,7 +18,7 @@ from consensus.inputs import Now, TimerKind
 from consensus.records import VoteRecord
 from consensus.signing import VoteSigner
 from consensus.timeouts import TimingParameters, ViewTimeout
-from consensus.view_state import ViewState
+from consensus.view_state import NEVER_MS, ViewState
 from consensus.vote_tally import Outcome
 from state.block import Tip
 from state.certificates import Verify
@@ -54,7 +54,7 @@ class Participant:
         self.is_tip_overdue = False
         """A block is notarised and was not final after a whole timeout."""
         self.is_halted = False
-        self.last_fetch_ms = -(1 << 32)
+        self.last_fetch_ms = NEVER_MS
         self.touched_views: set[int] = set()
         """Views in which votes were counted since certificates were last collected."""
         self.state = EpochState(tip, identity.address, self.is_vote_valid)
@@ -149,6 +149,12 @@ class Participant:
         if current.active_since_ms is None:
             current.active_since_ms = self.now.mono_ms
         self.set_timer(TimerKind.VIEW, 0 if self.is_leader_inactive() else self.timeout.timeout_ms(self.failed_views))
+
+    def rest_if_idle(self) -> None:
+        """Take the time without work out of the view's duration; its timer is set anew when work comes."""
+        if not self.has_work():
+            self.current.is_armed = False
+            self.current.active_since_ms = None
 
     def is_leader_inactive(self) -> bool:
         """Tell whether the leader signed nothing in many views while a quorum did."""

@@ -24,7 +24,7 @@ from state.votes import VoteKind
 UNFINAL_BLOCKS_MAX: Final = 8
 """With more blocks notarised and not final, leaders propose empty ones only."""
 FETCH_INTERVAL_MS: Final = 200
-"""Between two requests for missing certificates."""
+"""Between two requests for missing certificates, or for the same block: without a limit every input repeats them."""
 
 
 def has_voted(node: Participant, view: int) -> bool:
@@ -63,9 +63,12 @@ def propose(node: Participant) -> None:
 
 
 def propose_built(node: Participant, built: BlockBuilt) -> None:
-    """R2: make the header of a built block and propose it, unless the view has moved on meanwhile."""
+    """R2: make the header of a built block and propose it, unless the view has moved on meanwhile or no work was left to do."""
     state = node.state
     if (built.epoch, built.view) != (state.number, node.view) or has_voted(node, built.view):
+        return
+    if not node.has_work():
+        node.current.has_asked_for_block = False
         return
     parent_view = state.find_parent_view(built.view)
     parent = state.find_executed(built.parent_hash)

@@ -1,11 +1,11 @@
 """What peers send: bounds first, then signatures where they matter, then the tally. Nothing a peer sends can raise.
 
-Bounds (spec 4.8): votes and proposals of views from the final one to 32 above it; certificates of any later view.
+Bounds (spec 4.8): votes and proposals of views from the final one to 32 above the current one; certificates of any later view.
 """
 
 from __future__ import annotations
 
-from consensus.effects import Punish
+from consensus.effects import OwnKeyElsewhere, Punish
 from consensus.epoch_state import VIEWS_AHEAD_MAX
 from consensus.finality import accept_certificate
 from consensus.judgement import is_list_of, is_well_formed
@@ -18,7 +18,8 @@ from consensus.messages import (
     VoteMessage,
 )
 from consensus.participant import Participant
-from consensus.voting import fetch_body
+from consensus.vote_tally import choice_of
+from consensus.voting import fetch_block
 from state.certificates import Certificate, certificate_votes, verify_certificate
 from state.errors import VoteRejected
 from state.votes import Vote, VoteKind, check_vote_fields
@@ -45,16 +46,17 @@ def receive_proposal(node: Participant, peer: str, proposal: Proposal) -> None:
     state = node.state
     if proposal.epoch < state.number:
         node.emit(*node.assistance.help_with_epoch(peer, proposal.epoch, node.now))
-    is_near = state.final_view < proposal.view <= state.final_view + VIEWS_AHEAD_MAX
+    is_near = state.final_view < proposal.view <= node.view + VIEWS_AHEAD_MAX
     if proposal.epoch != state.number or not is_near:
         return
     if not is_well_formed(proposal, state):
         node.emit(Punish(peer, "malformed_proposal"))
         return
+    if proposal.vote.validator == state.own_index:
+        hear_own_vote(node, proposal.vote)
+        return
     for certificate in proposal.justify:
         receive_certificate(node, peer, certificate)
-    if state is not node.state or proposal.view <= state.final_view:
-        return  # a certificate within ended the epoch, or made a later block final
     view_state = state.view_state(proposal.view)
     if view_state.proposal is not None:
         receive_vote(node, peer, proposal.vote)
@@ -68,7 +70,7 @@ def receive_proposal(node: Participant, peer: str, proposal: Proposal) -> None:
     view_state.is_refused = not is_list_of(proposal)
     block_state = state.block_state(proposal.vote.block_hash, proposal.header)
     if not block_state.is_body_here and not view_state.is_refused and proposal.header.view == proposal.view:
-        fetch_body(node, proposal, peer)
+        fetch_block(node, proposal.vote.block_hash, proposal.envelope_hashes, peer)
     node.assistance.hear(proposal.vote.validator, proposal.view)
     node.count([proposal.vote])
 
@@ -78,7 +80,7 @@ def receive_vote(node: Participant, peer: str, vote: Vote) -> None:
     state = node.state
     if vote.epoch < state.number:
         node.emit(*node.assistance.help_with_epoch(peer, vote.epoch, node.now))
-    if vote.epoch != state.number or vote.view > state.final_view + VIEWS_AHEAD_MAX:
+    if vote.epoch != state.number or vote.view > node.view + VIEWS_AHEAD_MAX:
         return
     try:
         check_vote_fields(vote.kind, vote.block_hash, vote.result)
@@ -92,9 +94,20 @@ def receive_vote(node: Participant, peer: str, vote: Vote) -> None:
         node.emit(*node.assistance.help_with_view(peer, vote.view, state, node.view, node.now))
     if vote.view < state.final_view or vote.view == 0:
         return
+    if vote.validator == state.own_index:
+        hear_own_vote(node, vote)
+        return
     node.assistance.hear(vote.validator, vote.view)
     node.touched_views.add(vote.view)
     node.report(state.view_state(vote.view).tally.offer(vote, peer))
+
+
+def hear_own_vote(node: Participant, vote: Vote) -> None:
+    """Find out whether a vote in the own name was signed by somebody else who has the key (W6)."""
+    own = node.signer.find_vote(vote.epoch, vote.view, vote.kind)
+    is_known = own is not None and choice_of(own) == choice_of(vote)
+    if not is_known and node.is_vote_valid(vote):
+        node.emit(OwnKeyElsewhere(vote))
 
 
 def receive_certificate(node: Participant, peer: str, certificate: Certificate) -> None:

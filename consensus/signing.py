@@ -86,9 +86,12 @@ class VoteSigner:
         self._floor = max(self._floor, (epoch, view))
         self._votes = {position: votes for position, votes in self._votes.items() if position >= self._floor}
 
-    def votes_above(self, epoch: int, view: int, views_max: int) -> list[Vote]:
-        """Return the own votes of this epoch's newest views from view on, at most views_max views, oldest first."""
-        views = sorted(position for position in self._votes if position[0] == epoch and position[1] >= view)
+    def signed_views(self, epoch: int) -> list[int]:
+        """Return the views of the epoch in which anything is signed, ascending, from the floor on."""
+        return sorted(view for signed_epoch, view in self._votes if signed_epoch == epoch)
+
+    def votes_in(self, epoch: int, views: Iterable[int]) -> list[Vote]:
+        """Return the own votes in these views, in their order, notarize before nullify before finalize."""
         return [
-            self._votes[position][kind] for position in views[-views_max:] for kind in sorted(self._votes[position])
+            votes[kind] for view in views for votes in [self._votes.get((epoch, view), {})] for kind in sorted(votes)
         ]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from consensus.messages import Proposal
 from consensus.vote_tally import VoteTally
 from state.block import BlockReference, Header
 from state.certificates import Certificate
 from state.validators import ValidatorSet
 from state.votes import VoteKind
+
+NEVER_MS: Final = -(1 << 32)
+"""Monotonic time of what has not happened: long before any start."""
 
 
 class ViewState:
@@ -72,11 +77,13 @@ class BlockState:
     """A known block above the final one, or the final one itself."""
 
     __slots__ = (
+        "asked_ms",
         "header",
         "is_body_here",
         "is_body_logged",
         "is_checking",
         "is_executing",
+        "is_list_told",
         "is_valid",
         "next_validators",
         "reference",
@@ -85,6 +92,10 @@ class BlockState:
     def __init__(self, header: Header | None) -> None:
         """Start with a header, or without one for a block known by a certificate or as an epoch's root only."""
         self.header = header
+        self.asked_ms = NEVER_MS
+        """Monotonic time at which it was last asked for."""
+        self.is_list_told = False
+        """The shell knows the names of its envelopes."""
         self.is_body_here = False
         self.is_body_logged = False
         self.is_checking = False

@@ -3,8 +3,8 @@
 Invariants:
 - Only verified votes count, and only they occupy a validator's place.
 - Unverified votes are bounded per sending peer and choice, so nobody can fill another's place with junk.
-- A signature is verified when it could complete a quorum, a third of nullify power or the leader's own nullify, or when it
-  conflicts with another vote of its validator; otherwise never.
+- A signature is verified when it could complete a quorum or a third of nullify power, when it is the first or the leader's own
+  nullify, or when it conflicts with another vote of its validator; otherwise never.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class VoteTally:
         return self._power.get(choice, 0)
 
     def has_nullify(self) -> bool:
-        """Tell whether any nullify vote is known, verified or not."""
-        return NULLIFY_CHOICE in self._verified or bool(self._pending.get(NULLIFY_CHOICE))
+        """Tell whether any nullify vote is known; the first one is verified at once, so that junk wakes nobody."""
+        return NULLIFY_CHOICE in self._verified
 
     def add_verified(self, votes: Iterable[Vote]) -> Outcome:
         """Count votes whose signatures were verified elsewhere: own ones, and those inside certificates."""
@@ -85,7 +85,8 @@ class VoteTally:
     def offer(self, vote: Vote, peer: str) -> Outcome:
         """Take a vote from a peer, and verify what has become worth it."""
         choice = choice_of(vote)
-        if vote.validator in self.votes_for(choice):
+        is_known = vote.validator in self.votes_for(choice)
+        if is_known or len(self._by_validator.get(vote.validator, ())) >= VOTES_PER_VALIDATOR_MAX:
             return NOTHING
         sender = peer, vote.validator
         pending = self._pending.setdefault(choice, {})
@@ -93,11 +94,11 @@ class VoteTally:
             return NOTHING
         rivals = self._rivals(vote)
         pending[sender] = vote
-        if rivals is not None:
-            return self._settle([*rivals, (peer, vote)])
+        outcome = NOTHING if rivals is None else self._settle([*rivals, (peer, vote)])
         if self._is_urgent(vote, choice):
-            return self._settle([(slot[0], waiting) for slot, waiting in pending.items()])
-        return NOTHING
+            urgent = self._settle([(slot[0], waiting) for slot, waiting in pending.items()])
+            outcome = Outcome(outcome.conflicts + urgent.conflicts, outcome.liars + urgent.liars)
+        return outcome
 
     def _rivals(self, vote: Vote) -> list[tuple[str, Vote]] | None:
         """Return the unverified votes that conflict with this one; None if nothing does, verified or not."""
@@ -130,7 +131,7 @@ class VoteTally:
         if vote.kind is not VoteKind.NULLIFY:
             return False
         is_third_new = validators.is_third(possible_power) and not validators.is_third(verified_power)
-        return is_third_new or vote.validator == self._leader
+        return not verified or is_third_new or vote.validator == self._leader
 
     def _settle(self, votes: list[tuple[str, Vote]]) -> Outcome:
         """Verify these votes, count the good ones, name the senders of the others."""

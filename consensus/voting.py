@@ -6,7 +6,7 @@ from consensus.effects import Broadcast, CheckBlock, ExecuteBlock, FetchBlock, N
 from consensus.judgement import Circumstances, Verdict, judge
 from consensus.messages import Proposal, VoteMessage
 from consensus.participant import Participant
-from consensus.proposing import fetch_certificates, has_voted, notarize_support
+from consensus.proposing import FETCH_INTERVAL_MS, fetch_certificates, has_voted, notarize_support
 from consensus.records import NotarizationRecord
 from consensus.view_state import ViewState
 from consensus.vote_tally import NULLIFY_CHOICE
@@ -31,7 +31,7 @@ def vote_on_proposal(node: Participant) -> bool:
             if parent_hash is not None:
                 advance_block(node, parent_hash, current.proposal_peer)
         case Verdict.NEEDS_BODY:
-            fetch_body(node, proposal, current.proposal_peer)
+            fetch_block(node, proposal.vote.block_hash, proposal.envelope_hashes, current.proposal_peer)
         case Verdict.NEEDS_CHECK:
             check_block(node, proposal.vote.block_hash)
     return False
@@ -67,9 +67,15 @@ def _fetch_what_justifies(node: Participant, proposal: Proposal) -> None:
         fetch_certificates(node, gap, proposal.view - 1)
 
 
-def fetch_body(node: Participant, proposal: Proposal, peer: str) -> None:
-    """Ask for the envelopes of a proposed block; the shell has most of them."""
-    node.emit(FetchBlock(proposal.vote.block_hash, proposal.header, proposal.envelope_hashes, peer))
+def fetch_block(node: Participant, block_hash: bytes, envelope_hashes: tuple[bytes, ...] | None, peer: str) -> None:
+    """Ask for a block, of which the shell has most, unless that was just done; a list of its envelopes is news once."""
+    block_state = node.state.block_state(block_hash, None)
+    is_list_new = envelope_hashes is not None and not block_state.is_list_told
+    if not is_list_new and node.now.mono_ms - block_state.asked_ms < FETCH_INTERVAL_MS:
+        return
+    block_state.asked_ms = node.now.mono_ms
+    block_state.is_list_told = block_state.is_list_told or is_list_new
+    node.emit(FetchBlock(block_hash, block_state.header, envelope_hashes, peer))
 
 
 def check_block(node: Participant, block_hash: bytes) -> None:
@@ -88,7 +94,7 @@ def advance_block(node: Participant, block_hash: bytes, peer: str) -> None:
         if block_state.reference is not None or block_state.is_executing:
             return
         if block_state.header is None or not block_state.is_body_here:
-            node.emit(FetchBlock(block_hash, block_state.header, None, peer))
+            fetch_block(node, block_hash, None, peer)
             return
         parent_hash = block_state.header.parent_hash
         if state.find_executed(parent_hash) is not None:
