@@ -101,9 +101,9 @@ def build_group(host: str) -> str:
     literal = find_ip(host)
     if literal is None:
         return host
-    if literal.is_loopback:
-        return LOOPBACK_GROUP
     if isinstance(literal, ipaddress.IPv6Address) and literal.ipv4_mapped is not None:
         literal = literal.ipv4_mapped
+    if literal.is_loopback:
+        return LOOPBACK_GROUP
     prefix_bits = 16 if literal.version == 4 else 32
     return str(ipaddress.ip_network((literal, prefix_bits), strict=False))

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from p2p.address import PeerAddress, find_address, find_dialable, parse_peer_address
+from p2p.address import Address, PeerAddress, find_address, find_dialable, parse_peer_address
 from p2p.dialing import Backoff
 from p2p.errors import ConfigError, ConfigReason
 from p2p.roster import Limits
@@ -64,6 +64,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if self.idle_timeout_ms <= self.ping_interval_ms:
             seen = f"idle_timeout_ms={self.idle_timeout_ms}"
             raise ConfigError(ConfigReason.OUT_OF_RANGE, seen, self.ping_interval_ms)
+        if find_address(str(Address(self.listen_host, 1))) is None:
+            raise ConfigError(ConfigReason.BAD_ADDRESS, self.listen_host)
         for text in self.persistent_peers:
             parse_peer_address(text)
         for text in self.seed_addresses:

@@ -49,12 +49,16 @@ class DialSchedule:
         self,
         now_ms: int,
         open_ids: AbstractSet[str],
-        open_addresses: AbstractSet[Address],
+        claimed: AbstractSet[Address],
         outbound_count: int,
         rng: Random,
     ) -> list[PeerAddress]:
-        """Return the peers to dial now; each counts as being dialed until `note_failed` or `note_closed`."""
-        busy = self._dialing | self._own | open_addresses
+        """Return the peers to dial now; each counts as being dialed until `note_failed` or `note_closed`.
+
+        `claimed` are the addresses that connected peers say they listen at. They spare us dials of book addresses only:
+        otherwise a liar could keep us from a persistent peer by claiming its address.
+        """
+        busy = self._dialing | self._own
         due = [
             PeerAddress(address, peer.node_id)
             for address, peer in self._persistent.items()
@@ -64,7 +68,7 @@ class DialSchedule:
         has_place = outbound_count + book_dials < self._outbound_max
         if has_place and now_ms >= self._next_book_dial_ms:
             self._next_book_dial_ms = now_ms + BOOK_DIAL_INTERVAL_MS
-            address = self._book.choose(now_ms, busy | self._persistent.keys(), rng)
+            address = self._book.choose(now_ms, busy | claimed | self._persistent.keys(), rng)
             if address is not None:
                 self._book.note_tried(address, now_ms)
                 due.append(PeerAddress(address))

@@ -75,6 +75,8 @@ class RefusalReason(StrEnum):
     """Too many handshakes are under way or began just now."""
     HALF_OPEN_IP_FULL = "half_open_ip_full"
     """Too many handshakes with this IP address are under way or began just now."""
+    STOPPING = "stopping"
+    """The node stops and takes nobody in any more."""
 
 
 class DisconnectReason(StrEnum):

@@ -23,6 +23,7 @@ from p2p.errors import (
     CloseReason,
     ConfigError,
     ConfigReason,
+    ConnectionRefused,
     DisconnectReason,
     PeerViolation,
     RefusalReason,
@@ -77,7 +78,7 @@ class Network:
     ) -> None:
         self.counters = NetworkCounters()
         self.listening = asyncio.Event()
-        """Set once `listen_address` is final."""
+        """Set while connections are taken in; `listen_address` is final then."""
         self.listen_address = ""
         """`host:port` that is listened on; empty before."""
         self.book = PeerBook() if book is None else book
@@ -149,6 +150,7 @@ class Network:
                 await self._maintain(tasks)
         finally:
             server.close()
+            self.listening.clear()
             for connection in list(self._connections):
                 connection.close(DisconnectReason.STOPPED)
                 connection.abort()
@@ -200,6 +202,8 @@ class Network:
         """Count a new connection. Called by the connection, like all `handle_` methods."""
         self._connections.add(connection)
         self._drained.clear()
+        if not self.listening.is_set():
+            raise ConnectionRefused(RefusalReason.STOPPING)
         if connection.dialed is None:
             self.counters.accepted_connections += 1
             self._roster.begin_half_open(connection.ip, self._now_ms())
@@ -306,13 +310,10 @@ class Network:
             await asyncio.sleep(TICK_MS / 1000)
 
     def _take_due_dials(self, now_ms: int) -> list[PeerAddress]:
-        open_addresses = {connection.dialed for connection in self._open.values() if connection.dialed}
-        for connection in self._open.values():
-            claimed = resolve_claim(connection.listen_claim, connection.ip)
-            if claimed is not None:
-                open_addresses.add(claimed)
+        claims = (resolve_claim(connection.listen_claim, connection.ip) for connection in self._open.values())
+        claimed = {address for address in claims if address is not None}
         outbound_count = self._roster.count_open(Direction.OUTBOUND)
-        return self._schedule.take_due(now_ms, self._open.keys(), open_addresses, outbound_count, self._rng)
+        return self._schedule.take_due(now_ms, self._open.keys(), claimed, outbound_count, self._rng)
 
     async def _dial(self, peer: PeerAddress) -> None:
         self.counters.dials += 1

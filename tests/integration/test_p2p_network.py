@@ -10,7 +10,7 @@ import pytest
 
 from p2p.channels import POLICIES, Channel
 from p2p.config import NetworkConfig
-from p2p.errors import ConfigError, ConfigReason, DisconnectReason, RefusalReason
+from p2p.errors import ConfigError, ConfigReason, ConnectionRefused, DisconnectReason, RefusalReason
 from p2p.events import Direction, MessageReceived, PeerConnected, PeerDisconnected
 from p2p.network import Network
 from p2p.peer_book import PeerBook
@@ -276,3 +276,12 @@ async def test_stopping_leaves_no_socket_and_no_task() -> None:
     assert listener.network.peers == dialer.network.peers == ()
     assert listener.network._connections == dialer.network._connections == set()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_connection_that_comes_while_the_network_stops_is_not_taken_in() -> None:
+    node = TestNode(1)
+    async with running(node):
+        late = node.network._build_inbound()
+    with pytest.raises(ConnectionRefused) as caught:
+        node.network.handle_made(late)
+    assert caught.value.reason is RefusalReason.STOPPING

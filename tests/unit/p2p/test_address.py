@@ -98,6 +98,7 @@ def test_a_claim_that_leaves_the_host_open_means_the_senders(claim: str, found: 
         ("2001:4860:1::1", "2001:4860::/32"),
         ("127.9.9.9", "loopback"),
         ("::1", "loopback"),
+        ("::ffff:127.0.0.1", "loopback"),
         ("node.example", "node.example"),
     ],
 )

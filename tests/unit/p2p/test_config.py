@@ -31,6 +31,7 @@ def test_persistent_peers_are_parsed() -> None:
         ({"listen_port": -1}, ConfigReason.OUT_OF_RANGE),
         ({"half_open_max": 0}, ConfigReason.OUT_OF_RANGE),
         ({"ping_interval_ms": 5_000, "idle_timeout_ms": 5_000}, ConfigReason.OUT_OF_RANGE),
+        ({"listen_host": ""}, ConfigReason.BAD_ADDRESS),
         ({"persistent_peers": ("host",)}, ConfigReason.BAD_ADDRESS),
         ({"seed_addresses": ("host:1",)}, ConfigReason.BAD_ADDRESS),
         ({"advertised_address": "host"}, ConfigReason.BAD_ADDRESS),

@@ -32,8 +32,16 @@ def test_persistent_peers_are_dialed_at_once_and_not_twice() -> None:
 def test_a_peer_that_is_connected_is_not_dialed() -> None:
     schedule = build_schedule(PeerAddress(FIRST, ID), PeerAddress(SECOND))
     assert due(schedule, 0, frozenset([ID])) == [SECOND]
-    assert schedule.take_due(0, NOBODY, frozenset([FIRST]), 0, Random(1)) == []
     assert due(schedule, 0) == [FIRST]
+
+
+def test_a_claimed_address_spares_a_book_dial_but_hides_no_persistent_peer() -> None:
+    book = PeerBook()
+    book.add(SECOND, "a", 0)
+    schedule = build_schedule(PeerAddress(FIRST), book=book)
+    claimed = frozenset([FIRST, SECOND])
+    assert schedule.take_due(0, NOBODY, claimed, 0, Random(1)) == [PeerAddress(FIRST)]
+    assert due(schedule, BOOK_DIAL_INTERVAL_MS) == [SECOND]
 
 
 def test_the_identity_that_answered_is_remembered() -> None:
