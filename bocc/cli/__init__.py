@@ -1,0 +1,7 @@
+"""The command `bocc`: one module per group of commands, loaded when it is used.
+
+- `context`: options that every command takes, and what follows from them
+- `output`: tables for people, JSON for programs
+- `failures`: one line and a next step for everything that can go wrong, with exit codes
+- `keys`, `tx`, `query`, `faucet`, `health`, `node`, `proof`, `testnet`: the commands
+"""

@@ -1,0 +1,83 @@
+"""Tables for people on a terminal, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+_JSON_INDENT: Final = 2
+_CELL_MAX: Final = 200
+_WIDTH_WITHOUT_TERMINAL: Final = 1_000
+"""Nothing is folded or cut where a program reads."""
+
+
+def console() -> Console:
+    """Return a console on the standard output of now, without colours or wrapping where it is no terminal."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_WIDTH_WITHOUT_TERMINAL)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document, indented; everything a program needs and nothing else."""
+    encoded = msgspec.json.format(msgspec.json.encode(document), indent=_JSON_INDENT)
+    sys.stdout.write(encoded.decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_json_line(document: object) -> None:
+    """Print one JSON document on one line, for streams."""
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Print a table; cells that are None are empty."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console().print(table)
+
+
+def print_fields(document: Mapping[str, Any]) -> None:
+    """Print a JSON object as lines of name and content; nested ones are named by their path."""
+    rows = list(_flatten("", document))
+    print_table(("", ""), rows)
+
+
+def print_line(text: str) -> None:
+    """Print one line as it is."""
+    console().print(text, markup=False)
+
+
+def format_time(time_ms: int) -> str:
+    """Return block time for people, in UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def _flatten(prefix: str, nested: object) -> Iterable[tuple[str, str]]:
+    """Yield path and text of every leaf of a JSON value."""
+    if isinstance(nested, Mapping) and nested:
+        for name, inner in nested.items():
+            yield from _flatten(f"{prefix}.{name}" if prefix else str(name), inner)
+    elif isinstance(nested, list) and any(isinstance(inner, (Mapping, list)) for inner in nested):
+        for index, inner in enumerate(nested):
+            yield from _flatten(f"{prefix}[{index}]", inner)
+    else:
+        yield prefix, _leaf_text(nested)
+
+
+def _leaf_text(leaf: object) -> str:
+    if isinstance(leaf, str):
+        text = leaf
+    elif isinstance(leaf, list):
+        text = ", ".join(_leaf_text(inner) for inner in leaf)
+    else:
+        text = msgspec.json.encode(leaf).decode()
+    return text if len(text) <= _CELL_MAX else f"{text[:_CELL_MAX]}… ({len(text)} characters; --json shows all)"

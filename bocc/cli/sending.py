@@ -1,0 +1,164 @@
+"""What all commands that send a transaction share: options, sending, and telling what became of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec
+
+import click
+import msgspec
+
+from bocc.amounts import parse_amount
+from bocc.cli.context import Context, common_options, password_option, run
+from bocc.cli.failures import ExitCode
+from bocc.cli.output import print_fields, print_json, print_line, print_table
+from bocc.client import SUBMIT_TIMEOUT_S, Outcome, Wait
+from state.crypto import SigningKey
+from state.keyfile import KeyFile
+from state.messages import Message
+
+Parameters = ParamSpec("Parameters")
+
+
+class AmountType(click.ParamType[int]):
+    """An amount on the command line, in ubocc once parsed."""
+
+    name = "AMOUNT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the ubocc of a text such as 5 or 5ubocc."""
+        del param, ctx
+        return value if isinstance(value, int) else parse_amount(str(value))
+
+
+AMOUNT: Final = AmountType()
+
+
+_OPTIONS: Final = (
+    click.option("--dry-run", "is_dry_run", is_flag=True, help="Let the node check it without sending it."),
+    click.option("--memo", default="", help="Text of at most 256 bytes, public for ever."),
+    click.option("--fee", type=AMOUNT, help="Instead of the smallest that the chain takes."),
+    click.option("--timeout", "timeout_s", type=click.FloatRange(0, 600), default=SUBMIT_TIMEOUT_S, show_default=True),
+    click.option("--wait", type=click.Choice([str(level) for level in Wait]), default=Wait.FINAL, show_default=True),
+    click.option("--cosigner", "cosigner_names", multiple=True, metavar="NAME", help="Further key that signs."),
+    click.option("--account", help="Sender, if it is not the account of the key."),
+    click.option("--from", "name", required=True, metavar="NAME", help="Key that pays and signs."),
+)
+"""Bottom up, as decorators apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How the transaction of one command is signed and sent."""
+
+    context: Context
+    key: KeyFile
+    cosigners: tuple[SigningKey, ...]
+    sender: str
+    wait: Wait
+    timeout_s: float
+    fee: int | None
+    memo: bytes
+    is_dry_run: bool
+    password_file: Path | None
+
+    def send(self, *messages: Message) -> int:
+        """Send messages as one transaction, print what became of it, and return the exit code."""
+        return run(self._send(messages))
+
+    async def _send(self, messages: Sequence[Message]) -> int:
+        async with self.context.client() as client:
+            if self.is_dry_run:
+                transaction = await client.build(
+                    self.key.signing_key(),
+                    messages,
+                    sender=self.sender,
+                    cosigners=self.cosigners,
+                    fee=self.fee,
+                    memo=self.memo,
+                )
+                return print_checks(self.context, await client.explain(transaction))
+            outcome = await client.send(
+                self.key.signing_key(),
+                messages,
+                sender=self.sender,
+                cosigners=self.cosigners,
+                fee=self.fee,
+                memo=self.memo,
+                wait=self.wait,
+                timeout_s=self.timeout_s,
+            )
+        return print_outcome(self.context, outcome, self.wait)
+
+
+def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) -> Callable[..., int]:
+    """Give a command the options of sending, and pass them as one `Sending` before its own parameters."""
+
+    def wrapped(
+        context: Context,
+        /,
+        name: str,
+        account: str | None,
+        cosigner_names: tuple[str, ...],
+        wait: str,
+        timeout_s: float,
+        fee: int | None,
+        memo: str,
+        is_dry_run: bool,
+        password_file: Path | None,
+        *args: Parameters.args,
+        **kwargs: Parameters.kwargs,
+    ) -> int:
+        key = context.load_key(name, password_file)
+        sending = Sending(
+            context=context,
+            key=key,
+            cosigners=tuple(context.load_key(one, password_file).signing_key() for one in cosigner_names),
+            sender=context.address(account) if account else key.address,
+            wait=Wait(wait),
+            timeout_s=timeout_s,
+            fee=fee,
+            memo=memo.encode(),
+            is_dry_run=is_dry_run,
+            password_file=password_file,
+        )
+        return command(sending, *args, **kwargs)
+
+    functools.update_wrapper(wrapped, command)
+    decorated = common_options(wrapped)
+    for option in _OPTIONS:
+        decorated = option(decorated)
+    return password_option(decorated)
+
+
+def print_outcome(context: Context, outcome: Outcome, wait: Wait) -> int:
+    """Print what became of a transaction and return the exit code."""
+    if context.as_json:
+        print_json(outcome)
+    else:
+        told = msgspec.to_builtins(outcome)
+        print_fields({name: content for name, content in told.items() if content is not None})
+    if outcome.receipt is not None and outcome.receipt.get("status") != "ok":
+        return ExitCode.REFUSED
+    return ExitCode.DONE if outcome.has_reached(wait) else ExitCode.PENDING
+
+
+def print_checks(context: Context, checks: Any) -> int:
+    """Print the checks of `explain` and return 0 if all hold."""
+    rows: list[dict[str, Any]] = checks["checks"] if isinstance(checks, dict) else checks
+    is_good = all(row["ok"] for row in rows)
+    if context.as_json:
+        print_json(checks)
+    else:
+        print_table(
+            ("", "check", "seen", "bound", "remedy"),
+            [
+                ("ok" if row["ok"] else "NO", row["name"], row.get("seen"), row.get("bound"), row.get("remedy"))
+                for row in rows
+            ],
+        )
+        print_line("Nothing was sent.")
+    return ExitCode.DONE if is_good else ExitCode.REFUSED

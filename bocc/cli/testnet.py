@@ -1,0 +1,297 @@
+"""`bocc testnet`: a local network of several nodes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import click
+
+from bocc.cli.context import Context, common_options
+from bocc.cli.failures import ExitCode
+from bocc.cli.logs import show_logs
+from bocc.cli.output import print_json, print_line, print_table
+from bocc.home import testnet_home
+from bocc.testnet.layout import VALIDATORS_MAX, Layout, prepare_network, write_network
+from bocc.testnet.network import Network, process_of
+from bocc.testnet.process import is_running, reap_children
+from bocc.testnet.record import TestnetRecord
+
+_POLL_S: Final = 0.25
+
+
+@click.group()
+def command() -> None:
+    """Run a local network of several nodes.
+
+    Its keys are public, its chain is new each time, and everything is in one folder: --home, $BOCC_HOME or ~/.bocc/testnet. Nodes
+    are called node0, node1 and so on.
+    """
+
+
+def network_of(context: Context) -> Network:
+    """Return the network that a command works on."""
+    return Network(testnet_home(context.given_home))
+
+
+validators_option = click.option(
+    "--validators", type=click.IntRange(1, VALIDATORS_MAX), help="How many nodes.  [default: 4, or those of the home]"
+)
+fresh_option = click.option("--fresh", is_flag=True, help="Throw away the chain in the home and begin a new one.")
+
+
+def ports_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command --base-port and --ports."""
+    base = click.option(
+        "--base-port", type=click.IntRange(1_024, 65_000), help="Exactly these: base + 10 x node + 0..2."
+    )
+    auto = click.option("--ports", type=click.Choice(["auto"]), help="Any free ports, found in testnet.json.")
+    return base(auto(function))
+
+
+@command.command()
+@validators_option
+@ports_options
+@fresh_option
+@common_options
+def init(context: Context, validators: int | None, base_port: int | None, ports: str | None, fresh: bool) -> int:
+    """Write homes, keys and genesis of a network without starting it."""
+    network = network_of(context)
+    record = write_network(network, Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh))
+    _print_network(context, record, f"Written to {network.home}. `bocc testnet up` starts it.")
+    return ExitCode.DONE
+
+
+@command.command()
+@validators_option
+@ports_options
+@click.option("--detach", is_flag=True, help="Return when the network is ready and leave it running.")
+@click.option("--load", type=click.IntRange(1), metavar="N", help="Keep sending N transfers per second.")
+@fresh_option
+@common_options
+def up(
+    context: Context,
+    validators: int | None,
+    base_port: int | None,
+    ports: str | None,
+    detach: bool,
+    load: int | None,
+    fresh: bool,
+) -> int:
+    """Start a network and say when it is ready; Ctrl-C stops it.
+
+    A network that was stopped goes on where it was. Without a choice of ports a free block is taken, the first at 9700.
+    """
+    network = network_of(context)
+    started_at = time.monotonic()
+    layout = Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh)
+    with _stopping_on_failure(network):
+        prepare_network(network, layout)
+        network.start()
+        height = network.wait_ready(report=lambda text: _tell(context, text))
+        if load:
+            network.start_load(load)
+    seconds = time.monotonic() - started_at
+    _print_network(context, network.record, f"ready at height {height} in {seconds:.1f} s")
+    if detach:
+        _tell(context, f"It runs in the background. `bocc testnet down --home {network.home}` stops it.")
+        return ExitCode.DONE
+    _tell(context, "Ctrl-C stops it.")
+    return _watch(context, network)
+
+
+@command.command()
+@common_options
+def down(context: Context) -> int:
+    """Stop the network; its chain stays for the next `up`."""
+    killed = network_of(context).stop()
+    if context.as_json:
+        print_json({"stopped": True, "killed": killed})
+    else:
+        print_line(
+            "Stopped." if not killed else f"Stopped; {', '.join(killed)} did not end in time and had to be killed."
+        )
+    return ExitCode.DONE
+
+
+@command.command()
+@common_options
+def status(context: Context) -> int:
+    """Show every node: process, height, view, peers. Exit code 1 if one is not ready."""
+    states = network_of(context).states()
+    if context.as_json:
+        print_json(states)
+    else:
+        print_table(
+            ("node", "state", "ready", "pid", "height", "view", "peers", "rpc"),
+            [
+                (
+                    one.name,
+                    one.state,
+                    "yes" if one.is_ready else "no",
+                    one.pid,
+                    one.height,
+                    one.view,
+                    one.peers,
+                    one.rpc,
+                )
+                for one in states
+            ],
+        )
+    return ExitCode.DONE if all(one.is_ready for one in states) else ExitCode.REFUSED
+
+
+@command.command()
+@click.argument("name", metavar="[NODE]", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on with each new line until Ctrl-C.")
+@click.option("--lines", "-n", type=click.IntRange(0), default=20, show_default=True, help="Last lines of each node.")
+@common_options
+def logs(context: Context, name: str | None, follow: bool, lines: int) -> int:
+    """Show the logs of one node or of all."""
+    record = network_of(context).record
+    nodes = [record.find_node(name)] if name else list(record.nodes)
+    show_logs(nodes, lines, follow=follow)
+    return ExitCode.DONE
+
+
+@command.command()
+@click.argument("name", metavar="NODE")
+@common_options
+def kill(context: Context, name: str) -> int:
+    """End a node at once, as a power failure would (SIGKILL)."""
+    network_of(context).kill(name)
+    return _done(context, f"{name} is killed. `bocc testnet restart {name}` starts it again.")
+
+
+@command.command()
+@click.argument("name", metavar="NODE")
+@common_options
+def pause(context: Context, name: str) -> int:
+    """Freeze a node (SIGSTOP)."""
+    network_of(context).pause(name)
+    return _done(context, f"{name} is frozen. `bocc testnet resume {name}` lets it go on.")
+
+
+@command.command()
+@click.argument("name", metavar="NODE")
+@common_options
+def resume(context: Context, name: str) -> int:
+    """Let a frozen node go on (SIGCONT)."""
+    network_of(context).resume(name)
+    return _done(context, f"{name} goes on.")
+
+
+@command.command()
+@click.argument("name", metavar="NODE")
+@common_options
+def restart(context: Context, name: str) -> int:
+    """Stop a node if it runs, start it and wait until it is ready."""
+    network = network_of(context)
+    network.restart(name)
+    height = network.wait_ready([name])
+    return _done(context, f"{name} is ready at height {height}.")
+
+
+@command.command()
+@click.argument("groups", metavar="0,1/2,3")
+@common_options
+def partition(context: Context, groups: str) -> int:
+    """Cut the links between groups of nodes; nodes that are not named form a further group."""
+    cut = network_of(context).partition(groups)
+    return _done(
+        context, f"Cut: {' | '.join(' '.join(group) for group in cut)}. `bocc testnet heal` restores the links."
+    )
+
+
+@command.command()
+@common_options
+def heal(context: Context) -> int:
+    """Restore all links."""
+    network_of(context).heal()
+    return _done(context, "All links are restored.")
+
+
+def _done(context: Context, text: str) -> int:
+    if context.as_json:
+        print_json({"done": text})
+    else:
+        print_line(text)
+    return ExitCode.DONE
+
+
+def _tell(context: Context, text: str) -> None:
+    """Say something to a person; a program finds everything in the one JSON document."""
+    if not context.as_json:
+        print_line(text)
+
+
+def _print_network(context: Context, record: TestnetRecord, last_line: str) -> None:
+    if context.as_json:
+        print_json(record)
+        return
+    print_line(f"\nChain {record.chain_name}, id {record.chain_id}\n")
+    print_table(
+        ("node", "pid", "rpc", "websocket", "metrics"),
+        [(node.name, node.pid, node.rpc, node.ws, node.metrics) for node in record.nodes],
+    )
+    print_line("\nFunded accounts, whose keys are public:\n")
+    print_table(("name", "address"), [(account.name, account.address) for account in record.accounts])
+    print_line(f"\n{last_line}")
+
+
+@contextmanager
+def _stopping_on_failure(network: Network) -> Iterator[None]:
+    """Leave no process behind when the start fails or is interrupted."""
+    was_running = _is_anything_running(network)
+    try:
+        yield
+    except BaseException:
+        if not was_running and _is_anything_running(network):
+            network.stop()
+        raise
+
+
+def _is_anything_running(network: Network) -> bool:
+    return (network.home / "testnet.json").exists() and bool(network.running())
+
+
+def _watch(context: Context, network: Network) -> int:
+    """Stay until Ctrl-C, then stop all nodes; tell when one ends, and leave when another command has stopped the network."""
+    ended = _EndSignals()
+    was_running = {node.name for node in network.running()}
+    while not ended.seen:
+        time.sleep(_POLL_S)
+        reap_children()
+        record = network.record
+        running = {node.name for node in record.nodes if is_running(process_of(node))}
+        for name in sorted(was_running - running):
+            _tell(
+                context,
+                f"{name} has ended. `bocc testnet logs {name}` tells why, `bocc testnet restart {name}` starts it.",
+            )
+        was_running = running
+        if all(node.pid is None for node in record.nodes):
+            _tell(context, "The network was stopped.")
+            return ExitCode.DONE
+    _tell(context, "\nStopping.")
+    killed = network.stop()
+    if killed:
+        _tell(context, f"{', '.join(killed)} did not end in time and had to be killed.")
+    return ExitCode.DONE
+
+
+class _EndSignals:
+    """Notes Ctrl-C and SIGTERM instead of dying of them."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.seen = True
