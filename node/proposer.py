@@ -7,7 +7,9 @@ from collections.abc import Container
 from consensus.core import Consensus
 from node.mempool import Mempool
 from state.chain import Chain
+from state.deadlines import find_next_deadline_ms
 from state.ledger import Ledger
+from state.records import CHAIN_STATE, ONLY
 from state.transactions import Transaction
 
 
@@ -40,7 +42,17 @@ def has_due_work(chain: Chain, mempool: Mempool[Ledger], consensus: Consensus, w
     if len(mempool) and mempool.has_work(_excluded_for(consensus, mempool, parent_hash)):
         return True
     heartbeat_ms = chain.params().consensus.heartbeat_ms
-    return bool(heartbeat_ms) and wall_ms >= chain.tip.block.time_ms + heartbeat_ms
+    if heartbeat_ms and wall_ms >= chain.tip.block.time_ms + heartbeat_ms:
+        return True
+    deadline_ms = find_next_deadline_ms(chain.ledger)
+    return (deadline_ms is not None and deadline_ms <= wall_ms) or _is_set_change_due(chain, wall_ms)
+
+
+def _is_set_change_due(chain: Chain, wall_ms: int) -> bool:
+    """Tell whether stakes changed and the time has come when the validator set may."""
+    state = chain.ledger.get(CHAIN_STATE, ONLY)
+    interval_ms = chain.params().consensus.validator_update_interval_ms
+    return state.is_set_stale and wall_ms >= state.set_changed_ms + interval_ms
 
 
 def _excluded_for(consensus: Consensus, mempool: Mempool[Ledger], block_hash: bytes | None) -> set[bytes]:

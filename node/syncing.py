@@ -5,7 +5,7 @@ A run may overlap with what consensus makes final meanwhile; both are the same c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from consensus.messages import Status
@@ -50,6 +50,11 @@ class Syncing:
     def is_active(self) -> bool:
         """Tell whether a run is being fetched or applied."""
         return self._catch_up.is_active or self._applying is not None
+
+    @property
+    def claims(self) -> Mapping[str, int]:
+        """Final heights that connected peers claim."""
+        return self._claims
 
     @property
     def best_claim(self) -> int:

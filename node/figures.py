@@ -1,0 +1,37 @@
+"""The figures of a running node for its metrics."""
+
+from __future__ import annotations
+
+from node.facade import NodeFacade
+from node.metrics import NodeFigures
+from node.outside import AsyncShell
+from node.verification import SignaturePool
+
+
+def read_figures(node: NodeFacade, shell: AsyncShell, signatures: SignaturePool) -> NodeFigures:
+    """Return the figures of this moment; the cost does not grow with the chain."""
+    driver, chain = node.driver, node.chain
+    core = driver.consensus.node
+    mempool = node.mempool
+    return NodeFigures(
+        height=chain.tip.block.height,
+        epoch=chain.epoch_start.epoch,
+        view=core.view,
+        failed_views=core.failed_views,
+        block_time_ms=chain.tip.block.time_ms,
+        is_syncing=node.is_syncing,
+        is_validator=core.state.own_index is not None,
+        validators=len(chain.validators),
+        peers=len(node.peers()),
+        blocks=shell.final_blocks,
+        transactions_ok=shell.final_transactions - shell.failed_transactions,
+        transactions_failed=shell.failed_transactions,
+        mempool_transactions=len(mempool),
+        mempool_bytes=mempool.byte_count,
+        mempool_admitted={source.value: count for source, count in mempool.admitted.items()},
+        mempool_rejected=dict(mempool.rejected),
+        mempool_dropped=dict(mempool.dropped),
+        peers_punished=dict(shell.punished),
+        waiters=node.tracker.waiter_count,
+        signatures_waiting=signatures.waiting_count,
+    )

@@ -1,0 +1,180 @@
+"""A node's home directory: configuration, genesis, keys, the log of votes and the database.
+
+    config.toml  genesis.json  keys/validator.json  keys/node.json  data/votes.log  data/state/  data/state.table
+
+A home without a validator key is that of a node that only follows. keys/faucet.json, on development chains alone, holds the account
+from which the RPC method `faucet` pays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from node.config import CONFIG_NAME, GENESIS_NAME, NodeConfig, render_config
+from node.errors import ConfigError
+from node.wal import FileLog
+from state.chain import Chain
+from state.chain_commit import ARCHIVE, PRUNED
+from state.crypto import SigningKey
+from state.durable import FileLock, LockHeld, replace_file
+from state.errors import Rejected, StorageFault
+from state.genesis import Genesis
+from state.genesis_file import parse_genesis
+from state.keyfile import KeyFileRejected, KeyKind, load_key, save_key
+from state.leveldb import LevelDBStore
+
+VALIDATOR_KEY: Final = "validator.json"
+NODE_KEY: Final = "node.json"
+FAUCET_KEY: Final = "faucet.json"
+
+
+class Home(Struct, frozen=True):
+    """The files of one node."""
+
+    root: Path
+
+    @property
+    def keys(self) -> Path:
+        """Directory of the key files."""
+        return self.root / "keys"
+
+    @property
+    def data(self) -> Path:
+        """Directory of everything that the node writes."""
+        return self.root / "data"
+
+    @property
+    def database(self) -> Path:
+        """Directory of the LevelDB database."""
+        return self.data / "state"
+
+    @property
+    def table(self) -> Path:
+        """Dump of the tree, which speeds up a start."""
+        return self.data / "state.table"
+
+    @property
+    def votes(self) -> Path:
+        """Log of the own votes."""
+        return self.data / "votes.log"
+
+    def load_genesis(self) -> Genesis:
+        """Read and check the genesis.
+
+        Raises:
+            ConfigError: it is missing or not sound.
+        """
+        path = self.root / GENESIS_NAME
+        try:
+            return parse_genesis(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path} does not exist; `bocc node init --home {self.root}` makes a home") from error
+        except (OSError, Rejected) as error:
+            raise ConfigError(f"{path} is not usable: {error}") from error
+
+    def load_seed(self, name: str, password: bytes | None) -> bytes | None:
+        """Read a key's seed, or return None if there is no such key file.
+
+        Raises:
+            ConfigError: the file may not be used; the text says why.
+        """
+        path = self.keys / name
+        if not path.exists() and not path.is_symlink():
+            return None
+        try:
+            return load_key(path, password).seed
+        except KeyFileRejected as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+
+def init_home(
+    root: Path,
+    genesis_text: bytes,
+    config: NodeConfig,
+    seeds: dict[str, bytes],
+    password: bytes | None = None,
+) -> Home:
+    """Make a home: seeds are those of `validator.json`, `node.json` and `faucet.json`; a missing node key is made.
+
+    Raises:
+        ConfigError: something is there already, or the genesis is not sound.
+    """
+    home = Home(root)
+    if (root / CONFIG_NAME).exists() or home.data.exists():
+        raise ConfigError(f"{root} holds a node already; nothing was changed")
+    try:
+        genesis = parse_genesis(genesis_text)
+    except Rejected as error:
+        raise ConfigError(f"the genesis is not usable: {error}") from error
+    home.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home.data.mkdir(mode=0o700)
+    kinds = {VALIDATOR_KEY: KeyKind.VALIDATOR, NODE_KEY: KeyKind.NODE, FAUCET_KEY: KeyKind.ACCOUNT}
+    for name, seed in {NODE_KEY: os.urandom(32), **seeds}.items():
+        save_key(home.keys / name, seed, kinds[name], password if name == VALIDATOR_KEY else None)
+    replace_file(root / GENESIS_NAME, [genesis_text], mode=0o644)
+    validator_seed = seeds.get(VALIDATOR_KEY)
+    public_key = None if validator_seed is None else SigningKey(validator_seed).public_key
+    FileLog.create(home.votes, log_header(genesis.chain_id, public_key)).close()
+    create_chain(home, genesis, is_archive=config.archive).close()
+    replace_file(root / CONFIG_NAME, [render_config(config).encode()], mode=0o644)
+    return home
+
+
+def log_header(chain_id: bytes, public_key: bytes | None) -> bytes:
+    """Return the first record of the log: chain and validator key for which it was made, so that no other uses it (W7)."""
+    return chain_id + (public_key or b"")
+
+
+def create_chain(home: Home, genesis: Genesis, *, is_archive: bool) -> Chain:
+    """Make the database with the genesis state."""
+    store = LevelDBStore.create(home.database)
+    return Chain.create(store, genesis, retention=ARCHIVE if is_archive else PRUNED, table_path=home.table)
+
+
+def open_chain(home: Home, *, is_archive: bool) -> Chain:
+    """Open the database; it is never made by accident.
+
+    Raises:
+        StorageFault: it is missing, damaged or in use.
+    """
+    store = LevelDBStore.open(home.database)
+    return Chain.open(store, retention=ARCHIVE if is_archive else PRUNED, table_path=home.table)
+
+
+def open_log(home: Home, header: bytes, *, is_resumed: bool) -> FileLog:
+    """Open the log of votes; a new one is begun only if the operator said after which view to resume (W6).
+
+    Raises:
+        StorageFault: it is missing, damaged, of another key, or in use.
+    """
+    if home.votes.exists():
+        return FileLog.open(home.votes, header)
+    if not is_resumed:
+        raise StorageFault(
+            f"{home.votes} is gone: this validator may have signed what it no longer knows. Set resume_after to an epoch "
+            "and view that it surely never passed, for example the newest that any other node shows"
+        )
+    return FileLog.create(home.votes, header)
+
+
+def reset_home(home: Home, *, is_archive: bool) -> None:
+    """Drop the database and begin again at genesis; keys and votes stay, blocks come from peers.
+
+    Raises:
+        ConfigError: the node runs.
+    """
+    genesis = home.load_genesis()
+    if home.database.exists():
+        try:
+            lock = FileLock(home.database.with_name(home.database.name + ".lock"))
+        except LockHeld as error:
+            raise ConfigError(f"{home.root} is in use by {error.process}; stop that node first") from error
+        shutil.rmtree(home.database)
+        lock.release()
+    home.table.unlink(missing_ok=True)
+    create_chain(home, genesis, is_archive=is_archive).close()

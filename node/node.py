@@ -1,0 +1,339 @@
+"""One node: builds everything, starts everything, and stops everything together.
+
+One task consumes what happens; the network, the API, the metrics and a metronome are the others, all in one TaskGroup. A fault in
+any of them ends the process, and a restart goes on from what is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import importlib.util
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from consensus.core import Consensus
+from consensus.inputs import TimerFired
+from consensus.participant import Identity
+from consensus.records import RECORD_CODEC, VoteRecord
+from consensus.signing import VoteSigner
+from node.admin import serve_admin
+from node.admission import RuntimeRules, Source
+from node.api.app import create_app
+from node.api.config import LOOPBACK_NAMES, ApiConfig
+from node.api.event_feed import EventFeed
+from node.api.waiters import TransactionTracker
+from node.config import ADMIN_SOCKET, NodeConfig, parse_listen
+from node.driver import Driver, DriverParts
+from node.errors import ConfigError
+from node.facade import FacadeParts, NodeFacade, Pulse
+from node.figures import read_figures
+from node.home import Home
+from node.logs import EventLog
+from node.mempool import Mempool
+from node.metrics import CONTENT_TYPE, Metrics
+from node.opened import OpenedHome, open_home, timing_of
+from node.outside import AsyncShell, Happening, Happenings, Tick, now
+from node.own_account import OwnAccount, report_message
+from node.verification import SignaturePool
+from node.vote_cache import VoteVerifier
+from p2p.config import NetworkConfig
+from p2p.events import MessageReceived, PeerConnected, PeerDisconnected
+from p2p.network import Network
+from state.crypto import SigningKey
+from state.errors import StorageFault, TransactionRejected
+from state.votes import Vote
+
+TICK_S: Final = 0.1
+SLICE_HAPPENINGS: Final = 32
+"""Entries handled before others get their turn on the loop."""
+DISK_CHECK_TICKS: Final = 50
+SWITCH_INTERVAL_S: Final = 0.001
+"""How long a verifying thread may keep the interpreter from the loop; the default of 5 ms would cost every vote as much."""
+GC_THRESHOLD: Final = 50_000
+"""Allocations between collections of the youngest objects; the records of a block are no cycles."""
+
+
+class Node:
+    """A node with its files open, inside a running loop."""
+
+    def __init__(self, opened: OpenedHome) -> None:
+        """Build all parts; nothing listens or signs before `run`."""
+        chain, config = opened.chain, opened.config
+        records = [RECORD_CODEC.decode(encoded) for encoded in opened.log.records()]
+        self.opened = opened
+        self.log = EventLog("node")
+        self.happenings = Happenings()
+        self.signatures = SignaturePool(asyncio.get_running_loop())
+        self.pulse = Pulse()
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        tracker, feed = TransactionTracker(), EventFeed(chain.views)
+        self.network = Network(
+            network_config(config),
+            opened.node_seed,
+            chain.chain_id,
+            self.happenings.put,
+            lambda: now().mono_ms,
+            is_congested=lambda: self.signatures.is_congested or self.happenings.is_long,
+        )
+        self.metrics = Metrics(lambda: read_figures(self.facade, self.shell, self.signatures))
+        self.shell = AsyncShell(self.network, self.happenings, self.signatures, tracker, feed, self.log, self.metrics)
+        verify = VoteVerifier()
+        signer = VoteSigner(
+            chain.chain_id,
+            opened.sign,
+            [record.vote for record in records if isinstance(record, VoteRecord)],
+            opened.signing_floor,
+        )
+        consensus = Consensus(
+            Identity(chain.chain_id, opened.validator),
+            timing_of(chain.params().consensus),
+            signer,
+            verify,
+            chain.tip,
+            records,
+        )
+        self.account = OwnAccount(chain.chain_id, SigningKey(opened.node_seed))
+        parts = DriverParts(
+            chain=chain,
+            consensus=consensus,
+            log=opened.log,
+            mempool=Mempool(RuntimeRules()),
+            shell=self.shell,
+            verify=verify,
+            report=self.report,
+        )
+        self.driver = Driver(parts, records, is_push_mode=config.push_transactions)
+        faucet = None if opened.faucet_seed is None else OwnAccount(chain.chain_id, SigningKey(opened.faucet_seed))
+        self.facade = NodeFacade(
+            FacadeParts(
+                driver=self.driver,
+                shell=self.shell,
+                network=self.network,
+                tracker=tracker,
+                feed=feed,
+                pulse=self.pulse,
+                validator=opened.validator,
+                faucet=faucet,
+                fail=self.fail,
+            )
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the node with this error."""
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
+    def report(self, validator: bytes, first: Vote, second: Vote) -> None:
+        """Pay for a report of equivocation from the node's own account."""
+        message = report_message(validator, first, second)
+        transaction = self.account.build(self.driver.chain.ledger, message, now().wall_ms)
+        self.log.error("equivocation", validator=validator.hex(), epoch=first.epoch, view=first.view)
+        try:
+            self.driver.intake.admit(transaction, Source.LOCAL)
+        except TransactionRejected as rejected:
+            self.log.warning("report_refused", why=str(rejected), advice="send money to the account of the node key")
+        else:
+            self.driver.intake.publish([transaction])
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take part until stop is set or something fails.
+
+        Raises:
+            StorageFault: the disk or the database failed.
+        """
+        config, home = self.opened.config, self.opened.home
+        async with AsyncExitStack() as stack:
+            rpc_url = await stack.enter_async_context(
+                serve(create_app(self.facade, api_config(config)), config.rpc_listen)
+            )
+            if config.metrics_listen:
+                await stack.enter_async_context(serve(self._metrics_app(), config.metrics_listen))
+            if self.opened.genesis.development:
+                await stack.enter_async_context(serve_admin(home.root / ADMIN_SOCKET, self.network.block))
+            async with asyncio.TaskGroup() as tasks:
+                network = tasks.create_task(self.network.run())
+                await self.network.listening.wait()
+                consumer = tasks.create_task(self._consume())
+                metronome = tasks.create_task(self._keep_time())
+                self.log.info(
+                    "started",
+                    height=self.driver.chain.tip.block.height,
+                    rpc=rpc_url,
+                    p2p=self.network.listen_address,
+                    node_id=self.network.node_id,
+                    chain=self.driver.chain.chain_id.hex(),
+                )
+                await self._wait_for_end(stop)
+                for task in (consumer, metronome, network):
+                    task.cancel()
+
+    async def _wait_for_end(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(stop.wait())
+            watch.add_done_callback(lambda _: self.failure.done() or self.failure.set_result(None))
+            try:
+                await self.failure
+            finally:
+                watch.cancel()
+
+    def _metrics_app(self) -> web.Application:
+        async def respond(_request: web.Request) -> web.Response:
+            return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+        app = web.Application()
+        app.router.add_get("/metrics", respond)
+        return app
+
+    async def _consume(self) -> None:
+        """The one consumer: handle what happened, and execute in between."""
+        self.driver.start()
+        while True:
+            for _ in range(SLICE_HAPPENINGS):
+                happening = self.happenings.take()
+                if happening is None:
+                    break
+                self._handle(happening)
+            if self.shell.wants_execution:
+                self.shell.wants_execution = self.driver.execute_slice()
+            self.pulse.last_round_ms = now().mono_ms
+            if len(self.happenings) or self.shell.wants_execution:
+                await asyncio.sleep(0)
+            else:
+                await self.happenings.wait()
+
+    def _handle(self, happening: Happening) -> None:
+        match happening:
+            case MessageReceived(peer_id, channel, payload):
+                self.driver.receive(peer_id, channel, payload)
+            case TimerFired():
+                self.driver.fire(happening)
+            case Tick():
+                self.driver.tick()
+            case PeerConnected(peer_id, address, direction):
+                self.log.info("peer_connected", peer=peer_id, address=address, direction=direction.value)
+                self.driver.add_peer(peer_id)
+            case PeerDisconnected(peer_id, reason):
+                self.log.info("peer_lost", peer=peer_id, reason=str(reason))
+                self.driver.remove_peer(peer_id)
+
+    async def _keep_time(self) -> None:
+        """Tick ten times a second, measure how late the loop is, and look after the disk."""
+        loop = asyncio.get_running_loop()
+        tick_count = 0
+        while True:
+            due = loop.time() + TICK_S
+            await asyncio.sleep(TICK_S)
+            late_s = max(0.0, loop.time() - due)
+            self.pulse.loop_lag_ms = int(late_s * 1_000)
+            self.metrics.observe_loop_lag(late_s)
+            self.happenings.put(Tick())
+            tick_count += 1
+            if tick_count % DISK_CHECK_TICKS == 0:
+                check_disk(self.opened.home, self.opened.config)
+                dump = self.driver.chain.take_dump()
+                if dump is not None:
+                    await asyncio.to_thread(dump.run)
+
+    def close(self) -> None:
+        """Give everything up, in the order in which it was built."""
+        self.shell.close()
+        self.signatures.close()
+        self.opened.close()
+
+
+def check_disk(home: Home, config: NodeConfig) -> None:
+    """Stop before the disk is full, because a database that meets a full disk may not open again.
+
+    Raises:
+        StorageFault: less is free than the configuration asks for.
+    """
+    free_mib = shutil.disk_usage(home.data).free >> 20
+    if free_mib < config.disk_free_min_mib:
+        raise StorageFault(
+            f"only {free_mib} MiB are free at {home.data}, disk_free_min_mib is {config.disk_free_min_mib}: "
+            "free some space and start the node again; nothing is lost"
+        )
+
+
+def network_config(config: NodeConfig) -> NetworkConfig:
+    """Return the part of the configuration that concerns peers."""
+    host, port = parse_listen(config.p2p_listen)
+    return NetworkConfig(
+        listen_host=host,
+        listen_port=port,
+        advertised_address=config.p2p_advertised,
+        persistent_peers=config.persistent_peers,
+        seed_addresses=config.seed_addresses,
+        has_address_exchange=config.exchange_addresses,
+        allows_private_addresses=config.allow_private_addresses,
+    )
+
+
+def api_config(config: NodeConfig) -> ApiConfig:
+    """Return the part of the configuration that concerns the API."""
+    return ApiConfig(
+        allowed_hosts=(*LOOPBACK_NAMES, *config.rpc_allowed_hosts),
+        allowed_origins=config.rpc_allowed_origins,
+    )
+
+
+@asynccontextmanager
+async def serve(app: web.Application, listen: str) -> AsyncIterator[str]:
+    """Serve an application on `host:port` while the context lasts; gives its URL.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+    """
+    host, port = parse_listen(listen)
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigError(f"{listen} cannot be listened on: {error.strerror}; choose another address") from error
+        yield f"http://{listen}"
+    finally:
+        await runner.cleanup()
+
+
+def find_loop_factory(config: NodeConfig) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the faster event loop, if it is wanted and installed."""
+    if not config.use_uvloop or importlib.util.find_spec("uvloop") is None:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
+    return factory
+
+
+def run_node(home: Home, config: NodeConfig, password: bytes | None) -> None:
+    """Run a node until a signal ends it.
+
+    Raises:
+        ConfigError, SignerFault, StorageFault: what the operator must look after.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.set_threshold(GC_THRESHOLD, 20, 50)
+    opened = open_home(home, config, password)
+    with asyncio.Runner(loop_factory=find_loop_factory(config)) as runner:
+        runner.run(_main(opened))
+
+
+async def _main(opened: OpenedHome) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    node = Node(opened)
+    gc.freeze()
+    try:
+        await node.run(stop)
+    finally:
+        node.close()

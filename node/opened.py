@@ -1,0 +1,102 @@
+"""A home with its files open: keys, log and database, checked to belong together."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from consensus.signing import Sign
+from consensus.timeouts import TimingParameters
+from node.config import NodeConfig
+from node.errors import ConfigError
+from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, Home, log_header, open_chain, open_log
+from node.signer import FileSigner
+from node.wal import FileLog
+from state.chain import Chain
+from state.genesis import Genesis
+from state.params import ConsensusParams
+from state.records import CONSENSUS_KEYS
+
+
+class OpenedHome(Struct, frozen=True):
+    """What a running node has taken hold of."""
+
+    home: Home
+    config: NodeConfig
+    genesis: Genesis
+    chain: Chain
+    log: FileLog
+    signer: FileSigner | None
+    """None for a node that only follows."""
+    node_seed: bytes
+    faucet_seed: bytes | None
+
+    @property
+    def sign(self) -> Sign:
+        """The contact with the validator key; a node without one is never asked to sign."""
+        return _sign_nothing if self.signer is None else self.signer.sign
+
+    @property
+    def validator(self) -> bytes | None:
+        """Operator's address of the validator that registered the key, if any has yet."""
+        if self.signer is None:
+            return None
+        owner = self.chain.ledger.find(CONSENSUS_KEYS, self.signer.public_key)
+        return None if owner is None else owner.validator
+
+    @property
+    def signing_floor(self) -> tuple[int, int]:
+        """Epoch and view at or below which nothing is signed (W6)."""
+        if not self.config.resume_after:
+            return 0, 0
+        epoch, view = self.config.resume_after.split(",")
+        return int(epoch), int(view)
+
+    def close(self) -> None:
+        """Close database, log and key."""
+        self.chain.close()
+        self.log.close()
+        if self.signer is not None:
+            self.signer.close()
+
+
+def _sign_nothing(_message: bytes) -> bytes:
+    raise AssertionError("a node without a validator key has no vote")
+
+
+def open_home(home: Home, config: NodeConfig, password: bytes | None) -> OpenedHome:
+    """Open keys, log and database of a home.
+
+    Raises:
+        ConfigError: something in the home is missing or does not fit.
+        SignerFault: the validator key may not be used.
+        StorageFault: the disk or the database fails, or another process uses the home.
+    """
+    genesis = home.load_genesis()
+    key_path = home.keys / VALIDATOR_KEY
+    signer = FileSigner.open(key_path, password) if key_path.exists() or key_path.is_symlink() else None
+    node_seed = home.load_seed(NODE_KEY, None)
+    if node_seed is None:
+        raise ConfigError(f"{home.keys / NODE_KEY} is missing; `bocc node init` makes a node key")
+    faucet_seed = home.load_seed(FAUCET_KEY, None)
+    if faucet_seed is not None and not genesis.development:
+        raise ConfigError(f"{home.keys / FAUCET_KEY}: a faucet exists on development chains only")
+    header = log_header(genesis.chain_id, None if signer is None else signer.public_key)
+    log = open_log(home, header, is_resumed=bool(config.resume_after))
+    chain = open_chain(home, is_archive=config.archive)
+    if chain.chain_id != genesis.chain_id:
+        raise ConfigError(
+            f"{home.database} is of chain {chain.chain_id.hex()}, the genesis of {genesis.chain_id.hex()}"
+        )
+    return OpenedHome(home, config, genesis, chain, log, signer, node_seed, faucet_seed)
+
+
+def timing_of(params: ConsensusParams) -> TimingParameters:
+    """Return the parameters of the chain that concern time."""
+    return TimingParameters(
+        timeout_min_ms=params.timer_min_ms,
+        timeout_first_ms=params.timer_first_ms,
+        timeout_max_ms=params.timer_max_ms,
+        precision_ms=params.precision_ms,
+        message_delay_ms=params.message_delay_ms,
+        min_block_interval_ms=params.min_block_interval_ms,
+    )
