@@ -109,6 +109,8 @@ class Participant:
         """Count verified votes of one view, own ones or those inside a certificate."""
         view = votes[0].view
         self.touched_views.add(view)
+        for vote in votes:
+            self.assistance.hear(vote.validator, view)
         self.report(self.state.view_state(view).tally.add_verified(votes))
 
     def report(self, outcome: Outcome) -> None:

@@ -71,7 +71,6 @@ def receive_proposal(node: Participant, peer: str, proposal: Proposal) -> None:
     block_state = state.block_state(proposal.vote.block_hash, proposal.header)
     if not block_state.is_body_here and not view_state.is_refused and proposal.header.view == proposal.view:
         fetch_block(node, proposal.vote.block_hash, proposal.envelope_hashes, peer)
-    node.assistance.hear(proposal.vote.validator, proposal.view)
     node.count([proposal.vote])
 
 

@@ -12,6 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 SAMPLES_MAX: Final = 32
+SAMPLES_MIN: Final = 8
+"""Until so many views were notarised the first value holds, so that one odd view does not set the timeout alone."""
 GROWTH_EXPONENT_MAX: Final = 20
 """Consecutive failed views that still lengthen anything; 1.5^20 is more than 3,000."""
 MARGIN_MS: Final = 50
@@ -39,7 +41,7 @@ class ViewTimeout:
     """The adaptive timeout of one node."""
 
     def __init__(self, parameters: TimingParameters) -> None:
-        """Start without samples: the first value holds until a view was notarised."""
+        """Start without samples: the first value holds until some views were notarised."""
         self._parameters = parameters
         self._samples_ms: deque[int] = deque(maxlen=SAMPLES_MAX)
 
@@ -51,7 +53,7 @@ class ViewTimeout:
         """Return T(k) for k consecutive failed views."""
         parameters = self._parameters
         base = parameters.timeout_first_ms
-        if self._samples_ms:
+        if len(self._samples_ms) >= SAMPLES_MIN:
             median = sorted(self._samples_ms)[len(self._samples_ms) // 2]
             base = min(max(4 * median + MARGIN_MS, parameters.timeout_min_ms), parameters.timeout_max_ms)
         return min(parameters.timeout_max_ms, grow(base, failed_views))
