@@ -162,6 +162,10 @@ class Mempool(Generic[LedgerType]):
         entry = self._by_id.get(tx_id)
         return entry.transaction if entry else None
 
+    def find_departure(self, tx_id: bytes) -> MempoolReason | None:
+        """Return why a transaction that was here lately is not coming back: ALREADY_FINAL or EXPIRED."""
+        return self._seen.get(tx_id)
+
     def is_known(self, tx_id: bytes) -> bool:
         """Tell whether a transaction is pending or was included or expired lately, so that nobody need send it."""
         return tx_id in self._by_id or tx_id in self._seen

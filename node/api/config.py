@@ -12,6 +12,8 @@ LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "::1")
 class ApiConfig(Struct, frozen=True, kw_only=True):
     """Everything about the server that an operator may set."""
 
+    public_url: str = "http://127.0.0.1:9701/"
+    """Where this server is reached, as its OpenRPC document says."""
     allowed_hosts: tuple[str, ...] = LOOPBACK_NAMES
     """Names in the Host header that are served, without port; `*` serves any. Keeps web pages from reaching us by DNS rebinding."""
     allowed_origins: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from node.api.config import ApiConfig
 from node.api.event_feed import EventFeed, Topics
+from node.api.proofs import ProofBuilder
 from node.api.waiters import TransactionTracker
 from node.mempool import Mempool
 from state.chain import Chain
@@ -169,6 +170,7 @@ class Call(Struct, frozen=True):
     node: NodeContext
     config: ApiConfig
     intake: Intake
+    proofs: ProofBuilder
     session: Session | None = None
 
 

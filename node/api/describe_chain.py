@@ -13,7 +13,6 @@ from node.api.views import (
     KeyView,
     ReceiptView,
     ResultView,
-    ValidatorsView,
     ValidatorView,
 )
 from state.block import BlockResult, Header, hash_result
@@ -21,9 +20,8 @@ from state.certificates import Certificate
 from state.chain_views import StoredBlock
 from state.messages import Scope
 from state.receipts import Receipt, ReceiptStatus
-from state.records import Auth
+from state.records import Auth, ValidatorRecord
 from state.transactions import Transaction
-from state.validators import ValidatorSet
 
 
 def describe_header(header: Header) -> HeaderView:
@@ -149,24 +147,19 @@ def describe_auth(auth: Auth) -> AuthView:
     )
 
 
-def describe_validators(validators: ValidatorSet, epoch: int, height: int) -> ValidatorsView:
-    """Return a validator set with its quorum."""
-    return ValidatorsView(
-        height=height,
-        epoch=epoch,
-        set_hash=validators.set_hash.hex(),
-        total_power=validators.total_power,
-        quorum_power=quorum_power(validators.total_power),
-        validators=[
-            ValidatorView(
-                index=index,
-                address=describe_validator(member.address),
-                operator=describe_address(member.address),
-                public_key=member.public_key.hex(),
-                power=member.power,
-            )
-            for index, member in enumerate(validators.members)
-        ],
+def describe_validator_entry(
+    index: int | None, address: bytes, public_key: bytes, power: int, record: ValidatorRecord | None
+) -> ValidatorView:
+    """Return a validator; the record of the newest state adds what a set alone does not say."""
+    return ValidatorView(
+        index=index,
+        address=describe_validator(address),
+        operator=describe_address(address),
+        public_key=public_key.hex(),
+        power=power,
+        status=None if record is None else record.status.name.lower(),
+        stake=None if record is None else str(record.stake),
+        jailed_until_ms=record.jailed_until_ms or None if record is not None else None,
     )
 
 

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
+from node.api.config import ApiConfig
 from node.api.context import Call
 from node.api.errors import ApiReason, ErrorCode, RpcError, from_rejection
-from node.api.jsonrpc import InvalidRequest, Request, error_response, parse_json, parse_request, success_response
+from node.api.jsonrpc import (
+    InvalidRequest,
+    Request,
+    RequestId,
+    error_response,
+    parse_json,
+    parse_request,
+    success_response,
+)
 from node.api.registry import Method, Params, convert_params
 from state.errors import Rejected, StorageFault
 
@@ -29,20 +39,25 @@ class Dispatcher:
         """Take the table of methods, whose names are distinct."""
         self.methods: Mapping[str, Method] = {method.name: method for method in methods}
         assert len(self.methods) == len(methods)
+        self.calls: Counter[str] = Counter()
+        """Calls by method."""
+        self.errors: Counter[str] = Counter()
+        """Calls and bodies answered with an error, by reason."""
 
     async def handle(self, body: bytes, call: Call) -> bytes | None:
         """Answer a body; None if it calls for no answer, being notifications only."""
         try:
             parsed = parse_json(body)
         except RpcError as unreadable:
-            return error_response(None, unreadable)
+            return self._refuse(None, unreadable)
         if not isinstance(parsed, list):
-            return await self._answer(parsed, call)
+            started = self._begin(parsed, call, _Budget(call.config.response_bytes_max))
+            return await started if isawaitable(started) else started
         if not parsed:
-            return error_response(None, InvalidRequest(ApiReason.NOT_A_REQUEST, "empty batch", "1 call or more"))
+            return self._refuse(None, InvalidRequest(ApiReason.NOT_A_REQUEST, "empty batch", "1 call or more"))
         if len(parsed) > call.config.batch_max:
-            error = RpcError(ErrorCode.LIMIT_EXCEEDED, ApiReason.BATCH_TOO_LARGE, len(parsed), call.config.batch_max)
-            return error_response(None, error)
+            bound = call.config.batch_max
+            return self._refuse(None, RpcError(ErrorCode.LIMIT_EXCEEDED, ApiReason.BATCH_TOO_LARGE, len(parsed), bound))
         return await self._answer_batch(parsed, call)
 
     async def call_read(self, method: Method, params: Params, call: Call) -> Any:
@@ -51,55 +66,95 @@ class Dispatcher:
         Raises:
             RpcError: whatever the method refuses.
         """
+        self.calls[method.name] += 1
         outcome = _start(method, params, call)
         return await _settle(outcome, call) if isawaitable(outcome) else outcome
 
-    async def _answer(self, parsed: Any, call: Call) -> bytes | None:
-        started = self._begin(parsed, call)
-        return await started if isawaitable(started) else started
+    def too_slow(self, config: ApiConfig) -> bytes:
+        """Return the answer to a body whose calls took too long."""
+        bound = f"{config.handler_timeout_s:g} s"
+        return self._refuse(None, RpcError(ErrorCode.LIMIT_EXCEEDED, ApiReason.HANDLER_TOO_SLOW, None, bound))
 
     async def _answer_batch(self, items: list[Any], call: Call) -> bytes | None:
-        """Start each call, then wait for those that take time. Past the limit of bytes, calls are refused unexecuted."""
+        """Start each call, then wait for those that take time."""
         answers: list[bytes | None] = [None] * len(items)
-        waiting: list[tuple[int, Awaitable[bytes | None]]] = []
-        byte_count = 0
+        waiting: list[tuple[int, asyncio.Task[bytes | None]]] = []
+        budget = _Budget(call.config.response_bytes_max)
         turn_ends = time.monotonic() + SLICE_S
-        for index, item in enumerate(items):
-            started = self._begin(item, call, is_refused=byte_count > call.config.response_bytes_max)
-            if isawaitable(started):
-                waiting.append((index, started))
-            else:
-                answers[index] = started
-                byte_count += len(started or b"")
-            if time.monotonic() > turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = time.monotonic() + SLICE_S
-        settled = await asyncio.gather(*(awaitable for _, awaitable in waiting))
-        for (index, _), answer in zip(waiting, settled, strict=True):
-            answers[index] = answer
+        async with asyncio.TaskGroup() as tasks:
+            for index, item in enumerate(items):
+                started = self._begin(item, call, budget)
+                if isinstance(started, Coroutine):
+                    waiting.append((index, tasks.create_task(started)))
+                else:
+                    answers[index] = started
+                if time.monotonic() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = time.monotonic() + SLICE_S
+        for index, task in waiting:
+            answers[index] = task.result()
         responses = [answer for answer in answers if answer is not None]
         return b"[%b]" % b",".join(responses) if responses else None
 
-    def _begin(self, item: Any, call: Call, *, is_refused: bool = False) -> bytes | Awaitable[bytes | None] | None:
+    def _begin(self, item: Any, call: Call, budget: _Budget) -> bytes | Coroutine[None, None, bytes | None] | None:
         """Return the response to one call of a body, or what it takes to get it."""
         try:
             request = parse_request(item)
         except InvalidRequest as error:
-            return error_response(error.request_id, error)
-        if is_refused:
-            bound = call.config.response_bytes_max
-            return _failure(request, RpcError(ErrorCode.LIMIT_EXCEEDED, ApiReason.RESPONSE_TOO_LARGE, None, bound))
+            return self._refuse(error.request_id, error)
         method = self.methods.get(request.method)
         if method is None:
             unknown = RpcError(ErrorCode.METHOD_NOT_FOUND, ApiReason.UNKNOWN_METHOD, request.method)
-            return _failure(request, unknown)
+            return self._fail(request, unknown)
+        self.calls[method.name] += 1
         try:
+            budget.check()
             outcome = _start(method, convert_params(method, request.params), call)
         except RpcError as error:
-            return _failure(request, error)
+            return self._fail(request, error)
         if isawaitable(outcome):
-            return _finish(request, outcome, call)
-        return None if request.id is None else success_response(request.id, outcome)
+            return self._finish(request, outcome, call, budget)
+        return self._succeed(request, outcome, budget)
+
+    async def _finish(self, request: Request, outcome: Awaitable[Any], call: Call, budget: _Budget) -> bytes | None:
+        try:
+            settled = await _settle(outcome, call)
+            budget.check()
+        except RpcError as error:
+            return self._fail(request, error)
+        return self._succeed(request, settled, budget)
+
+    def _succeed(self, request: Request, outcome: Any, budget: _Budget) -> bytes | None:
+        if request.id is None:
+            return None
+        response = success_response(request.id, outcome)
+        budget.left -= len(response)
+        return response
+
+    def _fail(self, request: Request, error: RpcError) -> bytes | None:
+        if request.id is None:
+            self.errors[error.reason.value] += 1
+            return None
+        return self._refuse(request.id, error)
+
+    def _refuse(self, request_id: RequestId | None, error: RpcError) -> bytes:
+        self.errors[error.reason.value] += 1
+        return error_response(request_id, error)
+
+
+class _Budget:
+    """The bytes that the answers to one body may have together; the call that exceeds them is the last that is answered."""
+
+    __slots__ = ("bytes_max", "left")
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self.left = bytes_max
+
+    def check(self) -> None:
+        """Raise RpcError RESPONSE_TOO_LARGE if nothing is left."""
+        if self.left <= 0:
+            raise RpcError(ErrorCode.LIMIT_EXCEEDED, ApiReason.RESPONSE_TOO_LARGE, None, self.bytes_max)
 
 
 def _start(method: Method, params: Params, call: Call) -> Any:
@@ -127,15 +182,3 @@ def _rpc_error(error: Rejected | StorageFault | AssertionError, call: Call) -> R
         return from_rejection(error)
     call.node.fail(error)
     return RpcError(ErrorCode.INTERNAL_ERROR, ApiReason.NODE_FAULT)
-
-
-async def _finish(request: Request, outcome: Awaitable[Any], call: Call) -> bytes | None:
-    try:
-        settled = await _settle(outcome, call)
-    except RpcError as error:
-        return _failure(request, error)
-    return None if request.id is None else success_response(request.id, settled)
-
-
-def _failure(request: Request, error: RpcError) -> bytes | None:
-    return None if request.id is None else error_response(request.id, error)

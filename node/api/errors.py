@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 
 from node.admission import MempoolReason
+from state.chain_history import HistoryReason, HistoryRejected
 from state.errors import Malformed, Rejected, TransactionRejected
+from state.runtime.explain import REMEDIES
 
 TEXT_MAX: Final = 200
 """Characters of a foreign value that an error repeats."""
@@ -98,7 +100,8 @@ class ApiReason(StrEnum):
     """A height or cursor that this node no longer keeps."""
     BAD_CURSOR = "bad_cursor"
     BAD_TOPIC = "bad_topic"
-    BAD_AMOUNT = "bad_amount"
+    BAD_HEX = "bad_hex"
+    """Not an even number of lower-case hexadecimal digits."""
     NOT_DEVELOPMENT = "not_development"
     NODE_FAULT = "node_fault"
     """The node stops: its disk failed, or it found itself inconsistent. Its log says more."""
@@ -117,7 +120,7 @@ HINTS: Final[dict[str, str]] = {
     MempoolReason.SENDER_LIMIT: "wait until some of the sender's pending transactions are final",
     MempoolReason.REPLACEMENT_FEE_TOO_LOW: "use another nonce, or pay at least the bound to replace the pending one",
 }
-"""What to do about a reason, where its name does not say it."""
+"""What to do about a reason, where its name does not say it. The runtime has remedies for its own."""
 
 
 class RpcError(Exception):
@@ -169,7 +172,7 @@ def error_object(error: RpcError) -> ErrorObject:
             reason=str(error.reason.value),
             seen=_printable(error.seen),
             bound=_printable(error.bound),
-            hint=HINTS.get(error.reason.value),
+            hint=HINTS.get(error.reason.value) or REMEDIES.get(error.reason),
             earliest=error.earliest,
         ),
     )
@@ -184,6 +187,12 @@ def from_rejection(rejection: Rejected) -> RpcError:
             code = ErrorCode.MEMPOOL_REFUSED
         case TransactionRejected():
             code = ErrorCode.TX_REJECTED
+        case HistoryRejected(reason=HistoryReason.PRUNED):
+            return RpcError(
+                ErrorCode.PRUNED, ApiReason.PRUNED, rejection.seen, rejection.bound, earliest=int(str(rejection.bound))
+            )
+        case HistoryRejected():
+            return RpcError(ErrorCode.NOT_FOUND, ApiReason.ABOVE_TIP, rejection.seen, rejection.bound)
         case _:
             code = ErrorCode.INVALID_PARAMS
     return RpcError(code, rejection.reason, rejection.seen, rejection.bound)

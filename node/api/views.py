@@ -20,15 +20,20 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 class ValidatorView(View, frozen=True):
-    """One member of a validator set."""
+    """A validator, in the set or outside."""
 
-    index: int
-    """Its place in the set, by which certificates name it."""
+    index: int | None
+    """Its place in the set, by which certificates name it; null outside."""
     address: AddressText
     """boccval1..., its operator's address under the validators' prefix."""
     operator: AddressText
     public_key: HexHash
     power: Height
+    status: str | None
+    """candidate, active, jailed, unbonding or tombstoned in the newest state; null for a set of the past."""
+    stake: AmountText | None
+    """Own and delegated, in the newest state."""
+    jailed_until_ms: Height | None
 
 
 class ValidatorsView(View, frozen=True):
@@ -42,6 +47,8 @@ class ValidatorsView(View, frozen=True):
     quorum_power: Height
     """The least power that is more than two thirds."""
     validators: list[ValidatorView]
+    outside: list[ValidatorView]
+    """Candidates and jailed ones that are not in the set; empty for a set of the past."""
 
 
 class HeaderView(View, frozen=True):
@@ -183,6 +190,17 @@ class TxView(View, frozen=True):
     """Of its block."""
     proof: JsonObject | None
     """A proof bundle (docs/PROOFS.md), if asked for."""
+
+
+class StateProofView(View, frozen=True):
+    """A record of the state, or its absence, with its proof."""
+
+    height: Height
+    key: HexBytes
+    value: HexBytes | None
+    """Canonical bytes of the record."""
+    proof: JsonObject
+    """A proof bundle (docs/PROOFS.md)."""
 
 
 class KeyView(View, frozen=True):

@@ -94,7 +94,7 @@ class TransactionTracker:
                     del self._final[tx_id]
 
     def on_refused(self, tx_id: bytes, rejection: Rejected) -> None:
-        """Take note that a submitted transaction was not admitted."""
+        """Take note that a submitted transaction is not admitted and was not pending before."""
         self._refused[tx_id] = rejection
         self._refused.move_to_end(tx_id)
         if len(self._refused) > REFUSALS_MAX:

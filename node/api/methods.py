@@ -1,0 +1,148 @@
+"""The table of all methods: names and shapes are fixed, `docs/openrpc.json` shows them, and each has an example that tests run.
+
+Examples speak of the fixture chain of the tests (tests/support/fixture_chain.py), where they give a result.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from node.api.context import Call
+from node.api.errors import ErrorCode
+from node.api.event_feed import Page
+from node.api.node_reads import (
+    ExplainParams,
+    MempoolParams,
+    explain_tx,
+    read_consensus_state,
+    read_mempool,
+    read_net_info,
+    read_status,
+)
+from node.api.openrpc import describe
+from node.api.reads import (
+    AccountParams,
+    AtHeight,
+    BlockParams,
+    BlocksParams,
+    StateProofParams,
+    read_account,
+    read_block,
+    read_blocks,
+    read_genesis,
+    read_params,
+    read_state_proof,
+    read_validators,
+)
+from node.api.registry import Method, NoParams, method
+from node.api.streams import (
+    EventsParams,
+    SubscribeParams,
+    UnsubscribeParams,
+    read_events,
+    subscribe,
+    unsubscribe,
+)
+from node.api.transactions import (
+    FaucetParams,
+    TxParams,
+    TxSubmitParams,
+    TxWaitParams,
+    read_tx,
+    request_faucet,
+    submit_tx,
+    wait_tx,
+)
+from node.api.views import AccountView, BlocksView, BlockView, StateProofView, TxOutcome, TxView, ValidatorsView
+from node.api.views_node import (
+    ConsensusView,
+    ExplainView,
+    MempoolView,
+    NetInfoView,
+    StatusView,
+    SubscriptionView,
+)
+
+EXAMPLE_ADDRESS: Final = "bocc1qr6x9qe7hsv4tu5hhhz7s4qf0pvl4egvpc2whmk5"
+EXAMPLE_TX: Final = ""
+EXAMPLE_TX_ID: Final = ""
+
+
+def discover(call: Call, _params: NoParams) -> dict[str, Any]:
+    """Return the OpenRPC document of this node."""
+    return describe(METHODS, call.config.public_url)
+
+
+_REFUSALS: Final = (
+    ErrorCode.TX_MALFORMED,
+    ErrorCode.TX_REJECTED,
+    ErrorCode.MEMPOOL_REFUSED,
+    ErrorCode.LIMIT_EXCEEDED,
+)
+_PAST: Final = (ErrorCode.PRUNED, ErrorCode.NOT_FOUND)
+
+METHODS: Final[tuple[Method, ...]] = (
+    method("status", NoParams, StatusView, read_status),
+    method("params", NoParams, dict[str, Any], read_params),
+    method("genesis", NoParams, dict[str, Any], read_genesis),
+    method("validators", AtHeight, ValidatorsView, read_validators, errors=_PAST),
+    method("block", BlockParams, BlockView, read_block, errors=_PAST, example={"height": 2}),
+    method("blocks", BlocksParams, BlocksView, read_blocks, example={"limit": 2}),
+    method("tx", TxParams, TxView, read_tx, errors=_PAST, example={"tx_id": EXAMPLE_TX_ID, "prove": True}),
+    method(
+        "tx_submit",
+        TxSubmitParams,
+        TxOutcome,
+        submit_tx,
+        errors=_REFUSALS,
+        example={"tx": EXAMPLE_TX, "wait": "final", "timeout_ms": 5_000},
+        is_read=False,
+    ),
+    method(
+        "tx_wait",
+        TxWaitParams,
+        TxOutcome,
+        wait_tx,
+        errors=(ErrorCode.TX_REJECTED, ErrorCode.MEMPOOL_REFUSED, ErrorCode.LIMIT_EXCEEDED),
+        example={"tx_id": EXAMPLE_TX_ID, "level": "final", "timeout_ms": 5_000},
+    ),
+    method("account", AccountParams, AccountView, read_account, errors=_PAST, example={"address": EXAMPLE_ADDRESS}),
+    method("state_proof", StateProofParams, StateProofView, read_state_proof, errors=_PAST, example={"key": "03"}),
+    method("mempool", MempoolParams, MempoolView, read_mempool),
+    method("net_info", NoParams, NetInfoView, read_net_info),
+    method("consensus_state", NoParams, ConsensusView, read_consensus_state),
+    method(
+        "explain", ExplainParams, ExplainView, explain_tx, errors=(ErrorCode.TX_MALFORMED,), example={"tx": EXAMPLE_TX}
+    ),
+    method(
+        "faucet",
+        FaucetParams,
+        TxOutcome,
+        request_faucet,
+        errors=(*_REFUSALS, ErrorCode.DEVELOPMENT_ONLY),
+        example={"address": EXAMPLE_ADDRESS, "amount": "1000000"},
+        is_read=False,
+    ),
+    method(
+        "events", EventsParams, Page, read_events, errors=(ErrorCode.PRUNED,), example={"limit": 10, "topics": ["tx"]}
+    ),
+    method(
+        "subscribe",
+        SubscribeParams,
+        SubscriptionView,
+        subscribe,
+        errors=(ErrorCode.INVALID_REQUEST, ErrorCode.PRUNED, ErrorCode.LIMIT_EXCEEDED),
+        example={"topics": ["head"]},
+        is_read=False,
+    ),
+    method(
+        "unsubscribe",
+        UnsubscribeParams,
+        bool,
+        unsubscribe,
+        errors=(ErrorCode.INVALID_REQUEST, ErrorCode.NOT_FOUND),
+        example={"subscription": "1"},
+        is_read=False,
+    ),
+    method("rpc.discover", NoParams, dict[str, Any], discover),
+)
