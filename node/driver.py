@@ -71,7 +71,7 @@ from node.catch_up import ProvenRun
 from node.executor import Executor
 from node.intake import TransactionIntake
 from node.mempool import Mempool
-from node.proposer import find_excluded, has_due_work, select_transactions
+from node.proposer import find_excluded, has_due_duty, has_due_work, select_transactions
 from node.shell import Shell
 from node.syncing import Syncing
 from node.wal import Log
@@ -353,8 +353,17 @@ class Driver:
         if not effect.must_be_empty:
             excluded = find_excluded(self.consensus, self.mempool, effect.parent_hash)
             chosen = select_transactions(self.chain, self.mempool, effect.parent_hash, time_ms, excluded)
+            if not chosen and not self._is_empty_block_due(now.wall_ms):
+                self._has_work = False
+                self._inputs.append(WorkChanged(is_pending=False))
+                return
         hashes = tuple(transaction.envelope_hash for transaction in chosen)
         self._inputs.append(BlockBuilt(effect.epoch, effect.view, effect.parent_hash, time_ms, hashes))
+
+    def _is_empty_block_due(self, wall_ms: int) -> bool:
+        """Tell whether a block without transactions has a use: a duty, or finality for what is notarised."""
+        core = self.consensus.node
+        return core.is_tip_overdue or core.current.tally.has_nullify() or has_due_duty(self.chain, wall_ms)
 
     def _go_on_fetching(self, block_hash: bytes) -> None:
         block = self.fetcher.find_block(block_hash)
@@ -370,18 +379,17 @@ class Driver:
     def _check_block(self, block_hash: bytes) -> None:
         """Verify the signatures that nobody verified here yet, then check the block against its parent's state."""
         block = self._whole_block(block_hash)
-        unverified = [one for one in block.ordered() if one.envelope_hash in self.fetcher.unverified]
-        if unverified and not block.is_verified:
+        unverified = [one for one in block.ordered() if one.envelope_hash in block.unverified]
+        if unverified:
             self._shell.verify(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
         else:
             self._check_against_state(block_hash, block)
 
     def _take_verdict(self, block_hash: bytes, verified: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
-        good = {one.envelope_hash for one in verified} - wrong
-        self.fetcher.unverified -= good
         block = self.fetcher.find_block(block_hash)
         if block is None:
             return
+        block.unverified -= {one.envelope_hash for one in verified} - wrong
         if wrong:
             self.handle(BlockChecked(block_hash, is_valid=False))
         else:
@@ -397,7 +405,6 @@ class Driver:
         except BlockRejected:
             self.handle(BlockChecked(block_hash, is_valid=False))
         else:
-            block.is_verified = True
             self.handle(BlockChecked(block_hash, is_valid=True))
 
     def _execute_block(self, block_hash: bytes) -> None:
