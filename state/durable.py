@@ -67,18 +67,29 @@ def sync_directory(path: Path) -> None:
 
 
 def replace_file(path: Path, parts: Iterable[bytes], *, mode: int = 0o600) -> None:
-    """Put a file with these parts in the place of another, or of none, durably and in one step."""
+    """Put a file with these parts in the place of another, or of none, durably and in one step.
+
+    If this fails, the part that was written is removed, so that it takes no room on a full disk.
+    """
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        _write_new(temporary, parts, mode)
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def _write_new(path: Path, parts: Iterable[bytes], mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         for part in parts:
             write_all(descriptor, part)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    temporary.rename(path)
-    sync_directory(path.parent)
 
 
 class FileLock:
@@ -109,21 +120,3 @@ class FileLock:
 
     def __exit__(self, *exception: object) -> None:
         self.release()
-
-
-class DiskGuard:
-    """Tells in time that a disk fills up: a database on a full disk may not open again until somebody makes room."""
-
-    def __init__(self, path: Path, floor_bytes: int) -> None:
-        """Watch the file system that holds path; less than floor_bytes free is too little to go on signing."""
-        self._path = path
-        self.floor_bytes = floor_bytes
-
-    def free_bytes(self) -> int:
-        """Return how many bytes this process may still write."""
-        status = os.statvfs(self._path)
-        return status.f_bavail * status.f_frsize
-
-    def is_low(self) -> bool:
-        """Tell whether less than the floor is free."""
-        return self.free_bytes() < self.floor_bytes

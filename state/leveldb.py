@@ -185,14 +185,16 @@ class LevelDBStore(LevelDBReader):
 
 def database_fault(action: str, path: Path, error: Exception) -> StorageFault:
     """Return the fault for an error of the database: what was attempted, why it failed, what to do."""
-    text = error.args[0] if error.args else ""
+    text = error.args[0] if error.args else b""
     cause = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(error)
     if "already held by process" in cause or "Resource temporarily unavailable" in cause:
         return _in_use(path, "another process, or by this one")
-    advice = next((advice for code, advice in ADVICE.items() if os.strerror(code) in cause), None)
-    if advice is None:
-        is_closed = isinstance(error, RuntimeError)
-        advice = "it is closed; restart the node" if is_closed else _reset_advice(path)
+    if isinstance(error, RuntimeError):
+        advice = "it is closed; restart the node"
+    elif isinstance(error, plyvel.CorruptionError):
+        advice = _reset_advice(path)
+    else:
+        advice = next((text for code, text in ADVICE.items() if os.strerror(code) in cause), _reset_advice(path))
     return StorageFault(f"{action} the database {path}: {cause}; {advice}")
 
 
