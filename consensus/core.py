@@ -43,7 +43,7 @@ from consensus.inputs import (
 )
 from consensus.messages import CertificatesMessage, Status, VoteMessage
 from consensus.participant import Identity, Participant
-from consensus.proposing import has_voted, propose, propose_built
+from consensus.proposing import propose, propose_built
 from consensus.receiving import receive
 from consensus.records import BlockRecord, LogRecord, NotarizationRecord, ProposalRecord, VoteRecord, record_position
 from consensus.signing import VoteSigner
@@ -124,8 +124,6 @@ class Consensus:
                 propose_built(node, event)
             case WorkChanged():
                 node.has_outside_work = event.is_pending
-                if not event.is_pending and not has_voted(node, node.view):
-                    node.current.has_asked_for_block = False
                 node.rest_if_idle()
             case TipAdvanced():
                 if event.tip.block.height > node.state.tip.height:

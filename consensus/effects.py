@@ -56,7 +56,7 @@ class SetTimer(Struct, frozen=True):
 
 
 class BuildBlock(Struct, frozen=True):
-    """Choose transactions for a block on this parent, which is executed. Answered by BlockBuilt, or WorkChanged if there are none.
+    """Choose transactions for a block on this parent, which is executed. Answered by BlockBuilt at once.
 
     If the parent leaves nothing to agree on, WorkChanged says so before the answer, and no empty block follows.
     """

@@ -71,7 +71,7 @@ from node.catch_up import ProvenRun
 from node.executor import Executor
 from node.intake import TransactionIntake
 from node.mempool import Mempool
-from node.proposer import find_excluded, has_due_duty, has_due_work, select_transactions
+from node.proposer import find_excluded, has_due_work, select_transactions
 from node.shell import Shell
 from node.syncing import Syncing
 from node.wal import Log
@@ -353,17 +353,9 @@ class Driver:
         if not effect.must_be_empty:
             excluded = find_excluded(self.consensus, self.mempool, effect.parent_hash)
             chosen = select_transactions(self.chain, self.mempool, effect.parent_hash, time_ms, excluded)
-            if not chosen and not self._is_empty_block_due(now.wall_ms):
-                self._has_work = False
-                self._inputs.append(WorkChanged(is_pending=False))
-                return
+        self._update_work()
         hashes = tuple(transaction.envelope_hash for transaction in chosen)
         self._inputs.append(BlockBuilt(effect.epoch, effect.view, effect.parent_hash, time_ms, hashes))
-
-    def _is_empty_block_due(self, wall_ms: int) -> bool:
-        """Tell whether a block without transactions has a use: a duty, or finality for what is notarised."""
-        core = self.consensus.node
-        return core.is_tip_overdue or core.current.tally.has_nullify() or has_due_duty(self.chain, wall_ms)
 
     def _go_on_fetching(self, block_hash: bytes) -> None:
         block = self.fetcher.find_block(block_hash)

@@ -35,17 +35,12 @@ def select_transactions(
 
 
 def has_due_work(chain: Chain, mempool: Mempool[Ledger], consensus: Consensus, wall_ms: int) -> bool:
-    """Tell whether there is anything to agree on: transactions outside of notarised ancestors, or a duty of the chain."""
+    """Tell whether there is anything to agree on: transactions, the heartbeat, a deadline, a set change."""
     state = consensus.node.state
     parent_view = state.find_parent_view(consensus.node.view)
     parent_hash = None if parent_view is None else state.block_hash_at(parent_view)
     if len(mempool) and mempool.has_work(_excluded_for(consensus, mempool, parent_hash)):
         return True
-    return has_due_duty(chain, wall_ms)
-
-
-def has_due_duty(chain: Chain, wall_ms: int) -> bool:
-    """Tell whether a block is due without any transaction: the heartbeat, a deadline, or a change of the validator set."""
     heartbeat_ms = chain.params().consensus.heartbeat_ms
     if heartbeat_ms and wall_ms >= chain.tip.block.time_ms + heartbeat_ms:
         return True
