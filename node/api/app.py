@@ -152,6 +152,18 @@ class Api:
         return _health_response(judge_readiness(self._node))
 
 
+API: Final[web.AppKey[Api]] = web.AppKey("api", Api)
+"""Under which an application holds its `Api`, for counters."""
+
+
+def create_app(node: NodeContext, config: ApiConfig) -> web.Application:
+    """Return the application of a node's API."""
+    api = Api(node, config)
+    app = api.create_app()
+    app[API] = api
+    return app
+
+
 def create_metrics_app(render: Callable[[], bytes], content_type: str, config: ApiConfig) -> web.Application:
     """Return an application that serves /metrics."""
 
