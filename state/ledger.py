@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from state.codec import Codec, Wire, encode
+from state.errors import Malformed, StorageFault
 from state.store import STATE
 from state.tree_shape import key_path
 
@@ -88,13 +89,17 @@ class BaseLedger:
         return record
 
     def find_raw(self, raw_key: bytes) -> Any:
-        """Return the record under a raw state key, or None."""
+        """Return the record under a raw state key, or None.
+
+        Raises:
+            StorageFault: the store holds something else there.
+        """
         record = self._cached.get(raw_key)
         if record is None:
             stored = self._store.get(STATE + key_path(raw_key))
             if stored is None:
                 return None
-            record = _tables[raw_key[0]].codec.decode(stored[2 + int.from_bytes(stored[:2], "big") :])
+            record = _decode_stored(raw_key, stored)
             self._cached[raw_key] = record
             self._evict()
         return record
@@ -112,6 +117,18 @@ class BaseLedger:
         """Drop the records that were decoded or written longest ago."""
         while len(self._cached) > self._cached_max:
             del self._cached[next(iter(self._cached))]
+
+
+def _decode_stored(raw_key: bytes, stored: bytes) -> Any:
+    """Return the record in a stored state entry, which must be the key's."""
+    value_start = 2 + int.from_bytes(stored[:2], "big")
+    if stored[2:value_start] != raw_key:
+        raise StorageFault(f"the state entry of {raw_key.hex()} names another key; restore the node from a snapshot")
+    try:
+        return _tables[raw_key[0]].codec.decode(stored[value_start:])
+    except Malformed as malformed:
+        message = f"the state entry of {raw_key.hex()} is damaged ({malformed}); restore the node from a snapshot"
+        raise StorageFault(message) from malformed
 
 
 class Overlay:
