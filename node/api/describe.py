@@ -14,15 +14,12 @@ import msgspec
 
 from state.address import ADDRESS_BYTES, VALIDATOR_PREFIX, AddressKind, format_address
 from state.messages import Message
-from state.receipts import Attribute
+from state.receipts import TEXT_ATTRIBUTES, Attribute
 
 JSON_INTEGER_MAX: Final = (1 << 53) - 1
-MONEY_NAMES: Final = frozenset({
-    "amount", "balance", "fee", "reward", "stake", "unbonding_stake", "rewards", "provider_bond", "provider_locked",
-    "issued", "balances", "bonded", "unbonding_total", "provider_bonds", "fee_pool", "treasury", "burned", "deposit",
-})  # fmt: skip
-"""Names of fields and attributes that are money, in every record."""
-_VALIDATOR_NAMES: Final = frozenset({"validator", "proposer", "delegations"})
+MONEY_NAMES: Final = frozenset({"amount", "fee", "reward"})
+"""Names of fields of messages and attributes of events that are money."""
+_VALIDATOR_NAMES: Final = frozenset({"validator"})
 """Names of fields and attributes whose address names a validator."""
 _ADDRESS_KINDS: Final = frozenset(kind.value for kind in AddressKind)
 
@@ -73,7 +70,12 @@ def message_kind(message: Message) -> str:
 
 def describe_attributes(attributes: Iterable[Attribute]) -> dict[str, Any]:
     """Return an event's attributes by name."""
-    return {name: describe(name, attribute) for name, attribute in attributes}
+    return {
+        name: attribute.decode("ascii", "replace")
+        if name in TEXT_ATTRIBUTES and isinstance(attribute, bytes)
+        else describe(name, attribute)
+        for name, attribute in attributes
+    }
 
 
 def _describe_bytes(name: str, raw: bytes) -> str | None:

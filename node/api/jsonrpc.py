@@ -18,6 +18,8 @@ from node.api.errors import ApiReason, ErrorCode, RpcError, error_object
 ID_INTEGER_MAX: Final = (1 << 53) - 1
 """Largest integer that every JSON reader keeps exactly."""
 ID_TEXT_MAX: Final = 256
+BRACKETS_MAX: Final = 4_096
+"""Opening brackets in one body. A full batch has some hundred; half a million would stall the loop for a tenth of a second."""
 _MEMBERS: Final = frozenset({"jsonrpc", "method", "params", "id"})
 _NULL: Final = b"null"
 
@@ -64,6 +66,9 @@ def parse_json(body: bytes) -> Any:
     Raises:
         RpcError: PARSE_ERROR; INVALID_REQUEST with DUPLICATE_KEY or NOT_AN_INTEGER.
     """
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > BRACKETS_MAX:
+        raise RpcError(ErrorCode.PARSE_ERROR, ApiReason.NOT_JSON, f"{brackets} brackets", BRACKETS_MAX)
     try:
         text = body.decode()
         parsed = _decoder.decode(text)

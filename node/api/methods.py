@@ -63,9 +63,14 @@ from node.api.views_node import (
     SubscriptionView,
 )
 
-EXAMPLE_ADDRESS: Final = "bocc1qr6x9qe7hsv4tu5hhhz7s4qf0pvl4egvpc2whmk5"
-EXAMPLE_TX: Final = ""
-EXAMPLE_TX_ID: Final = ""
+EXAMPLE_ADDRESS: Final = "bocc1qq2umswpyqlguyy8jpfuxhf7qrdq7at82uz36ch9"
+EXAMPLE_TX_ID: Final = "3f192e20d3523efc769341c609747372308ebe0e23b65dcfd2f06a1c4a19ddda"
+EXAMPLE_TX: Final = (
+    "9296c41500cbbb21a23841a2ecb2279e75f4e3725aab784c5300cf00000197742a03c0cd0b0e919301c415008177407fa11b92449c7a4e17af06684d44"
+    "f1d242ce006acfc0c4009192c420706f00b782e74dac26f5c0f0a71b93c535c76a9694b7a098742e4ad644905db5c4402d629fe621fe4e3550de032e59"
+    "6f1e6f2f27b7593e5457a4ff0c1ab9fb1d58b97dc28beee1f4a18e0f60c9f19f5aa6788dbc8d3230b18554ab5ff78f01c01500"
+)
+"""A transfer that was never submitted there."""
 
 
 def discover(call: Call, _params: NoParams) -> dict[str, Any]:
