@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -254,6 +255,67 @@ def test_failed_opening_gives_the_lock_back(path, monkeypatch):
         with pytest.raises(StorageFault, match="disk is full"):
             FileLog.open(path, HEADER)
     assert len(records_in(path)) == 5
+
+
+def test_large_group_is_divided_and_comes_back_in_order(path, monkeypatch):
+    monkeypatch.setattr("node.wal_frames.GROUP_BYTES_MAX", 64)
+    records = [bytes([number]) * 30 for number in range(7)]
+    write_log(path, [records])
+    assert records_in(path) == tuple(records)
+    assert scan_log(path.read_bytes()[:-1]).records == (HEADER, *records[:6])
+
+
+def test_frame_with_a_valid_checksum_and_another_content_is_damage():
+    framed_junk = b"bWL1" + (1).to_bytes(4, "big") + b"\x00"
+    junk = framed_junk + zlib.crc32(framed_junk).to_bytes(4, "big")
+    assert scan_log(junk).is_damaged
+
+
+def test_log_that_cannot_be_read_or_locked_is_a_fault(path):
+    path.mkdir()
+    with pytest.raises(StorageFault, match="reading the log"):
+        FileLog.open(path, HEADER)
+    with pytest.raises(StorageFault, match="locking the log"):
+        FileLog.create(path / "missing" / "votes.log", HEADER)
+
+
+def test_repair_that_fails_half_way_leaves_the_log_as_it_was(path, monkeypatch):
+    write_log(path, GROUPS)
+    damaged = path.read_bytes()[:-1] + b"\0" * 9
+    path.write_bytes(damaged)
+
+    def fail(*arguments, **options):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", fail)
+        with pytest.raises(StorageFault, match=r"setting .* aside"):
+            repair_log(path, HEADER)
+    assert path.read_bytes() == damaged
+
+
+def test_second_repair_keeps_both_damaged_files(path):
+    for number in (1, 2):
+        path.unlink(missing_ok=True)
+        write_log(path, GROUPS)
+        path.write_bytes(path.read_bytes()[:-1])
+        assert repair_log(path, HEADER).damaged_copy == path.with_name(f"votes.log.damaged-{number}")
+
+
+def test_closing_twice_is_closing_once(path):
+    log = FileLog.create(path, HEADER)
+    log.close()
+    log.close()
+    with pytest.raises(StorageFault, match="closed"):
+        log.sync()
+
+
+def test_memory_log_drops_at_closing_what_was_not_synced():
+    log = MemoryLog()
+    log.append(b"a")
+    log.close()
+    log.sync()
+    assert log.records() == ()
 
 
 def test_repair_keeps_the_valid_start_and_the_damaged_file(path):

@@ -18,7 +18,7 @@ from state.chain_open import TreeSource
 from state.codec import encode
 from state.errors import StorageFault
 from state.records import ACCOUNTS
-from state.store import BLOCK, STATE, TIP, UNDO, MemoryStore, number_key
+from state.store import BLOCK, BLOCK_HEIGHT, STATE, TIP, UNDO, MemoryStore, number_key
 from state.stored import GENESIS_KEY, STATUS_KEY
 from tests.support.toy_chain import GENESIS, ToyExecution, address, certify, execute, extend, record, toy_transaction
 
@@ -190,6 +190,34 @@ def test_table_of_another_chain_is_not_used(tmp_path):
     assert_same(reopened, chain)
 
 
+def test_table_with_more_splits_than_the_state_is_not_used(tmp_path):
+    table_path = tmp_path / "state.table"
+    other = make_chain(table_path=table_path)
+    grow(other, 3, keys=300)
+    other.close()
+    chain = make_chain()
+    grow(chain, 4)
+    assert reopen(chain, table_path).tree_source is TreeSource.SCAN
+
+
+def test_table_is_not_used_if_an_undo_record_since_is_missing(tmp_path):
+    table_path = tmp_path / "state.table"
+    chain = make_chain(table_path=table_path)
+    grow(chain, 3)
+    chain.close()
+    grow(chain, 3)
+    chain._store.write([(number_key(UNDO, 5), None)])
+    reopened = reopen(chain, table_path)
+    assert reopened.tree_source is TreeSource.SCAN
+    assert reopened.earliest_value_height == 5
+
+
+def test_table_that_cannot_be_read_is_a_fault(tmp_path):
+    chain = make_chain()
+    with pytest.raises(StorageFault, match="reading"):
+        reopen(chain, tmp_path)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damaged_table_costs_a_scan_and_nothing_else(tmp_path_factory, data):
@@ -316,6 +344,15 @@ def test_lost_block_is_a_fault_when_it_is_read():
     chain._store.write([(number_key(BLOCK, 3), None)])
     with pytest.raises(StorageFault, match="has lost the record"):
         chain.views.block_by_height(3)
+
+
+def test_index_that_leads_to_another_block_is_a_fault():
+    chain = make_chain()
+    grow(chain, 2)
+    first = chain.views.block_by_height(1).block_hash
+    chain._store.write([(BLOCK_HEIGHT + first, (2).to_bytes(8, "big"))])
+    with pytest.raises(StorageFault, match="another block than"):
+        chain.views.block_by_hash(first)
 
 
 def test_damaged_event_is_a_fault_and_no_answer():

@@ -74,6 +74,14 @@ def test_opening_what_is_not_there_is_refused_and_creates_nothing(path):
     assert not path.exists()
 
 
+def test_directory_that_cannot_be_made_is_a_fault(path):
+    path.write_bytes(b"a file")
+    with pytest.raises(StorageFault, match="exists already"):
+        LevelDBStore.create(path)
+    with pytest.raises(StorageFault, match="locking the database"):
+        LevelDBStore.create(path / "db")
+
+
 def test_create_never_touches_an_existing_database(path, store):
     store.write([(b"a", b"1")])
     store.close()
