@@ -31,7 +31,7 @@ Outgoing = tuple[str, BlockMessage]
 class PendingBlock:
     """A block above the final one: what is known of it, and what of it is here."""
 
-    __slots__ = ("asked_ms", "asks", "envelope_hashes", "header", "is_verified", "peer", "transactions", "wanted")
+    __slots__ = ("asked_ms", "asks", "envelope_hashes", "header", "peer", "transactions", "unverified", "wanted")
 
     def __init__(self, peer: str) -> None:
         """Start with nothing but the peer that named it."""
@@ -41,8 +41,8 @@ class PendingBlock:
         """What is here, by envelope hash."""
         self.wanted: set[bytes] = set()
         """Envelopes that came neither from the mempool nor from a peer yet."""
-        self.is_verified = False
-        """All signatures were verified, on admission or for this block."""
+        self.unverified: set[bytes] = set()
+        """Envelopes that came from peers for this block and whose signatures were not verified yet."""
         self.peer = peer
         self.asked_ms: int | None = None
         self.asks = 0
@@ -66,8 +66,6 @@ class BlockFetcher:
         self._chain_id = chain_id
         self._find = find
         self._blocks: dict[bytes, PendingBlock] = {}
-        self.unverified: set[bytes] = set()
-        """Envelope hashes that came from peers for a block and whose signatures were not verified yet."""
 
     def find_block(self, block_hash: bytes) -> PendingBlock | None:
         """Return what is here of a block."""
@@ -80,7 +78,7 @@ class BlockFetcher:
         block.envelope_hashes = tuple(transaction.envelope_hash for transaction in transactions)
         block.transactions = {transaction.envelope_hash: transaction for transaction in transactions}
         block.wanted = set()
-        block.is_verified = True
+        block.unverified = set()
 
     def want(
         self, block_hash: bytes, header: Header | None, hashes: tuple[bytes, ...] | None, peer: str
@@ -155,7 +153,7 @@ class BlockFetcher:
                 return False
             block.wanted.discard(envelope_hash)
             block.transactions[envelope_hash] = transaction
-            self.unverified.add(envelope_hash)
+            block.unverified.add(envelope_hash)
         return True
 
     def offer(self, transaction: Transaction) -> list[bytes]:
@@ -192,6 +190,5 @@ class BlockFetcher:
             if block_hash not in kept_hashes and block.header is not None and block.header.height <= final_height
         ]
         for block_hash in gone:
-            self.unverified.difference_update(self._blocks[block_hash].transactions)
             del self._blocks[block_hash]
         return gone
