@@ -9,7 +9,7 @@ from node.mempool import Mempool
 from state.chain import Chain
 from state.deadlines import find_next_deadline_ms
 from state.ledger import Ledger
-from state.records import CHAIN_STATE, ONLY
+from state.records import CHAIN_STATE, ONLY, PARAMS
 from state.transactions import Transaction
 
 
@@ -35,24 +35,24 @@ def select_transactions(
 
 
 def has_due_work(chain: Chain, mempool: Mempool[Ledger], consensus: Consensus, wall_ms: int) -> bool:
-    """Tell whether there is anything to agree on: transactions, the heartbeat, a deadline, a set change."""
+    """Tell whether there is anything to agree on: transactions, the heartbeat, a deadline, a set change.
+
+    All of it is judged by the newest notarised block, once that is executed: what it does need not be done by the next one too.
+    """
     state = consensus.node.state
     parent_view = state.find_parent_view(consensus.node.view)
     parent_hash = None if parent_view is None else state.block_hash_at(parent_view)
     if len(mempool) and mempool.has_work(_excluded_for(consensus, mempool, parent_hash)):
         return True
-    heartbeat_ms = chain.params().consensus.heartbeat_ms
-    if heartbeat_ms and wall_ms >= chain.tip.block.time_ms + heartbeat_ms:
+    is_here = parent_hash is not None and chain.is_known(parent_hash)
+    ledger = chain.ledger_at(parent_hash) if parent_hash is not None and is_here else chain.ledger
+    books, parameters = ledger.get(CHAIN_STATE, ONLY), ledger.get(PARAMS, ONLY).consensus
+    if parameters.heartbeat_ms and wall_ms >= books.time_ms + parameters.heartbeat_ms:
         return True
-    deadline_ms = find_next_deadline_ms(chain.ledger)
-    return (deadline_ms is not None and deadline_ms <= wall_ms) or _is_set_change_due(chain, wall_ms)
-
-
-def _is_set_change_due(chain: Chain, wall_ms: int) -> bool:
-    """Tell whether stakes changed and the time has come when the validator set may."""
-    state = chain.ledger.get(CHAIN_STATE, ONLY)
-    interval_ms = chain.params().consensus.validator_update_interval_ms
-    return state.is_set_stale and wall_ms >= state.set_changed_ms + interval_ms
+    if books.is_set_stale and wall_ms >= books.set_changed_ms + parameters.validator_update_interval_ms:
+        return True
+    deadline_ms = find_next_deadline_ms(ledger)
+    return deadline_ms is not None and deadline_ms <= wall_ms
 
 
 def _excluded_for(consensus: Consensus, mempool: Mempool[Ledger], block_hash: bytes | None) -> set[bytes]:
