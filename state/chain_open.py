@@ -134,7 +134,7 @@ def open_state(store: Store, table_path: Path | None, history_heights: int) -> O
         )
     dump = None if table_path is None else _read_table(table_path)
     tree = None
-    if dump is not None and status.height - history_heights <= dump.height <= status.height:
+    if dump is not None and dump.height <= status.height:
         tree = _catch_up(store, dump, status)
     source, table_height = TreeSource.TABLE, 0 if dump is None else dump.height
     if tree is None:

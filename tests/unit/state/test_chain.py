@@ -288,6 +288,31 @@ def test_forgetting_events_is_bounded_for_each_batch(monkeypatch):
     assert firsts == [4, 7, 8, 8]
 
 
+def test_long_path_that_is_old_at_once_is_kept_until_it_is_stored():
+    chain = make_chain(Retention(history_heights=1, blocks_ms=1_000, events_ms=1_000))
+    path = [chain.tip.block.block_hash]
+    for view in range(1, 6):
+        path.append(execute(chain, path[-1], [toy_transaction({1: view}, view)], view, 10_000).block_hash)
+    chain.finalize(path[1:], certify(chain.executed(path[-1])))
+    status = chain.views.status()
+    assert (status.first_block, status.first_sequence, status.height) == (1, 1, 5)
+    extend(chain, [])
+    status = chain.views.status()
+    assert (status.first_block, status.first_sequence, status.height) == (5, 5, 6)
+
+
+def test_chain_of_overlays_does_not_grow_with_the_chain(chain):
+    parent = execute(chain, chain.tip.block.block_hash, [], view=1)
+    for view in range(2, 9):
+        header = make_header(chain, parent.block_hash, 100 + view)
+        pending = chain.begin(bytes((view,)) * 32, header, [])
+        child = execute(chain, parent.block_hash, [], view)
+        chain.finalize([parent.block_hash], certify(parent))
+        assert chain.ledger_at(child.block_hash)._parent is chain.ledger
+        assert pending.overlay._parent is chain.ledger
+        parent = child
+
+
 def test_archive_keeps_everything():
     chain = make_chain(Retention(history_heights=1, blocks_ms=None, events_ms=None))
     for height in range(1, 10):

@@ -92,6 +92,18 @@ def test_create_never_touches_an_existing_database(path, store):
         LevelDBStore.open(path)
 
 
+def test_damaged_log_is_refused_instead_of_dropping_its_records(path, store):
+    for number in range(200):
+        store.write([(b"%d" % number, bytes(500))])
+    store.close()
+    log = max(path.glob("*.log"), key=lambda file: file.stat().st_size)
+    content = bytearray(log.read_bytes())
+    content[len(content) // 2] ^= 1
+    log.write_bytes(content)
+    with pytest.raises(StorageFault, match=r"checksum mismatch.*bocc node reset"):
+        LevelDBStore.open(path)
+
+
 def test_second_opening_is_refused_with_the_pid_of_the_first(path, store):
     with pytest.raises(StorageFault, match=f"in use by process {os.getpid()}"):
         LevelDBStore.open(path)
