@@ -60,16 +60,21 @@ class Assistance:
         last_ms = self._answered_ms.get(key)
         if last_ms is not None and now.mono_ms - last_ms < ANSWER_INTERVAL_MS:
             return False
+        self._remember(key, now)
+        return True
+
+    def _remember(self, key: tuple[str, int, int], now: Now) -> None:
         if len(self._answered_ms) >= ANSWERS_REMEMBERED_MAX:
             self._answered_ms.clear()
         self._answered_ms[key] = now.mono_ms
-        return True
 
     def help_with_view(self, peer: str, view: int, state: EpochState, own_view: int, now: Now) -> list[Effect]:
         """Answer a peer that tries to settle a view which is settled here: certificates from that view to ours."""
         if not state.is_settled(view) or not self.may_answer(peer, state.number, view, now):
             return []
         certificates = state.certificates_from(view, own_view)
+        for certificate in certificates:
+            self._remember((peer, state.number, certificate.view), now)
         return [Send(peer, CertificatesMessage(certificates=tuple(certificates)))] if certificates else []
 
     def help_with_epoch(self, peer: str, epoch: int, now: Now) -> list[Effect]:

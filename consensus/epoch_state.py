@@ -24,11 +24,11 @@ VIEWS_AHEAD_MAX: Final = 32
 class EpochState:
     """One epoch as one node sees it."""
 
-    def __init__(self, tip: Tip, own_address: bytes | None, verify: VerifyVote) -> None:
+    def __init__(self, tip: Tip, own_key: bytes | None, verify: VerifyVote) -> None:
         """Start from a final block, with nothing above it."""
         self.start: EpochStart = tip.epoch_start
         self.validators = ValidatorSet(tip.epoch_start.validators)
-        self.own_index = self.validators.find_index(own_address)
+        self.own_index = self.validators.find_key(own_key)
         """Own place in the set, or None for a node that only follows."""
         self.tip: BlockReference = tip.block
         self.final_view = tip.view

@@ -26,10 +26,11 @@ from state.votes import Vote, VoteKind, vote_signing_bytes
 
 
 class Identity(Struct, frozen=True):
-    """Who this node is on which chain. Without an address in the validator set it follows and signs nothing."""
+    """Who this node is on which chain. While its key is not in the validator set it follows and signs nothing."""
 
     chain_id: bytes
-    address: bytes | None
+    public_key: bytes | None
+    """Consensus key; None for a node that only follows."""
 
 
 class Participant:
@@ -57,12 +58,12 @@ class Participant:
         self.last_fetch_ms = NEVER_MS
         self.touched_views: set[int] = set()
         """Views in which votes were counted since certificates were last collected."""
-        self.state = EpochState(tip, identity.address, self.is_vote_valid)
+        self.state = EpochState(tip, identity.public_key, self.is_vote_valid)
         signer.raise_floor(tip.epoch_start.epoch, tip.view)
 
     def restart_state(self, tip: Tip) -> None:
         """Know nothing above this final block; own votes stay with the signer."""
-        self.state = EpochState(tip, self.identity.address, self.is_vote_valid)
+        self.state = EpochState(tip, self.identity.public_key, self.is_vote_valid)
         self.signer.raise_floor(tip.epoch_start.epoch, tip.view)
 
     @property

@@ -23,6 +23,7 @@ from state.chain import Chain
 from state.errors import Rejected, TransactionRejected
 from state.ledger import Ledger
 from state.messages import Transfer
+from state.records import CONSENSUS_KEYS
 from state.runtime.reasons import TransactionReason
 from state.transactions import Transaction
 
@@ -48,7 +49,7 @@ class FacadeParts(Struct, frozen=True):
     tracker: TransactionTracker
     feed: EventFeed
     pulse: Pulse
-    validator: bytes | None
+    public_key: bytes | None
     faucet: OwnAccount | None
     fail: Callable[[BaseException], None]
 
@@ -88,8 +89,11 @@ class NodeFacade:
 
     @property
     def validator(self) -> bytes | None:
-        """Operator's address of the validator whose key this node holds."""
-        return self._parts.validator
+        """Operator's address of the validator that registered this node's key, if any has yet."""
+        if self._parts.public_key is None:
+            return None
+        owner = self.chain.ledger.find(CONSENSUS_KEYS, self._parts.public_key)
+        return None if owner is None else owner.validator
 
     @property
     def is_syncing(self) -> bool:

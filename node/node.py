@@ -73,7 +73,7 @@ class Node:
         self.happenings = Happenings()
         self.signatures = SignaturePool(asyncio.get_running_loop())
         self.pulse = Pulse()
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         tracker, feed = TransactionTracker(), EventFeed(chain.views)
         self.network = Network(
             network_config(config),
@@ -93,7 +93,7 @@ class Node:
             opened.signing_floor,
         )
         consensus = Consensus(
-            Identity(chain.chain_id, opened.validator),
+            Identity(chain.chain_id, opened.public_key),
             timing_of(chain.params().consensus),
             signer,
             verify,
@@ -120,7 +120,7 @@ class Node:
                 tracker=tracker,
                 feed=feed,
                 pulse=self.pulse,
-                validator=opened.validator,
+                public_key=opened.public_key,
                 faucet=faucet,
                 fail=self.fail,
             )
@@ -128,8 +128,13 @@ class Node:
 
     def fail(self, error: BaseException) -> None:
         """Stop the node with this error."""
-        if not self.failure.done():
-            self.failure.set_exception(error)
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+    def stop(self) -> None:
+        """Stop the node in order."""
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     def report(self, validator: bytes, first: Vote, second: Vote) -> None:
         """Pay for a report of equivocation from the node's own account."""
@@ -143,8 +148,8 @@ class Node:
         else:
             self.driver.intake.publish([transaction])
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Take part until stop is set or something fails.
+    async def run(self) -> None:
+        """Take part until `stop` is called or something fails.
 
         Raises:
             StorageFault: the disk or the database failed.
@@ -171,18 +176,9 @@ class Node:
                     node_id=self.network.node_id,
                     chain=self.driver.chain.chain_id.hex(),
                 )
-                await self._wait_for_end(stop)
+                await self.ended
                 for task in (consumer, metronome, network):
                     task.cancel()
-
-    async def _wait_for_end(self, stop: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(stop.wait())
-            watch.add_done_callback(lambda _: self.failure.done() or self.failure.set_result(None))
-            try:
-                await self.failure
-            finally:
-                watch.cancel()
 
     def _metrics_app(self) -> web.Application:
         async def respond(_request: web.Request) -> web.Response:
@@ -327,13 +323,12 @@ def run_node(home: Home, config: NodeConfig, password: bytes | None) -> None:
 
 
 async def _main(opened: OpenedHome) -> None:
-    stop = asyncio.Event()
+    node = Node(opened)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    node = Node(opened)
+        loop.add_signal_handler(number, node.stop)
     gc.freeze()
     try:
-        await node.run(stop)
+        await node.run()
     finally:
         node.close()

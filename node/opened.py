@@ -14,7 +14,6 @@ from node.wal import FileLog
 from state.chain import Chain
 from state.genesis import Genesis
 from state.params import ConsensusParams
-from state.records import CONSENSUS_KEYS
 
 
 class OpenedHome(Struct, frozen=True):
@@ -36,12 +35,9 @@ class OpenedHome(Struct, frozen=True):
         return _sign_nothing if self.signer is None else self.signer.sign
 
     @property
-    def validator(self) -> bytes | None:
-        """Operator's address of the validator that registered the key, if any has yet."""
-        if self.signer is None:
-            return None
-        owner = self.chain.ledger.find(CONSENSUS_KEYS, self.signer.public_key)
-        return None if owner is None else owner.validator
+    def public_key(self) -> bytes | None:
+        """The validator key's public half."""
+        return None if self.signer is None else self.signer.public_key
 
     @property
     def signing_floor(self) -> tuple[int, int]:

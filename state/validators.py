@@ -49,6 +49,7 @@ class ValidatorSet:
         self.members = members
         self.total_power = sum(member.power for member in members)
         self._index_by_address = {member.address: index for index, member in enumerate(members)}
+        self._index_by_key = {member.public_key: index for index, member in enumerate(members)}
 
     def __len__(self) -> int:
         return len(self.members)
@@ -67,6 +68,10 @@ class ValidatorSet:
     def find_index(self, address: bytes | None) -> int | None:
         """Return the index of the validator with this address, or None if it is not a member."""
         return None if address is None else self._index_by_address.get(address)
+
+    def find_key(self, public_key: bytes | None) -> int | None:
+        """Return the index of the validator with this consensus key, or None if it is not a member."""
+        return None if public_key is None else self._index_by_key.get(public_key)
 
     def is_quorum(self, power: int) -> bool:
         """Tell whether this power is more than two thirds of the total."""

@@ -116,7 +116,8 @@ class Host:
             min_block_interval_ms=parameters.min_block_interval_ms,
         )
         verify = world.signatures.verify
-        consensus = Consensus(Identity(chain.chain_id, self.address), timing, signer, verify, chain.tip, records)
+        public_key = None if self.address is None else self.keys.validator.public_key
+        consensus = Consensus(Identity(chain.chain_id, public_key), timing, signer, verify, chain.tip, records)
         parts = DriverParts(chain, consensus, log, Mempool(RuntimeRules()), shell, verify, self.report)
         is_twin = not self.is_honest and self.adversary is None
         driver_type = UnscrupulousDriver if is_twin else Driver

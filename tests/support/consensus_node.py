@@ -112,7 +112,7 @@ class Node:
         votes = [record.vote for record in self.log.durable if isinstance(record, VoteRecord)]
         position = self.chain.tip.epoch_start.epoch, self.chain.tip.view
         self.core = Consensus(
-            Identity(CHAIN_ID, self.address),
+            Identity(CHAIN_ID, self.key.public_key),
             self.world.timing,
             VoteSigner(CHAIN_ID, self.key.sign, votes, max(self.floor, position)),
             verifier(self.world.is_real),
