@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
-from bocc.rpc import RpcConnection
+from bocc.rpc import RpcConnection, describe_cause
 
 POLL_EVENTS_MAX: Final = 100
 POLL_WAIT_MS: Final = 10_000
@@ -107,7 +107,7 @@ async def stream_events(
                     after = event["cursor"]
                     failures = 0
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            cause = str(error) or type(error).__name__
+            cause = describe_cause(error)
         failures += 1
         if failures >= patience.attempts:
             raise NodeUnreachable(url, cause, failures)

@@ -155,7 +155,7 @@ class RpcConnection:
                 cause = "no answer in time"
                 continue
             except aiohttp.ClientError as error:
-                cause = str(error) or type(error).__name__
+                cause = describe_cause(error)
                 continue
             if status not in _BUSY_STATUS:
                 return content
@@ -172,6 +172,13 @@ class RpcConnection:
                 if len(content) > ANSWER_BYTES_MAX:
                     raise AnswerMalformed(f"{self.url} answered more than {ANSWER_BYTES_MAX} bytes")
             return response.status, bytes(content)
+
+
+def describe_cause(error: Exception) -> str:
+    """Return why a connection failed, in a few words."""
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
+        return error.os_error.strerror
+    return str(error) or type(error).__name__
 
 
 def _decode(decoder: msgspec.json.Decoder[Decoded], content: bytes, url: str) -> Decoded:

@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 
 from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
+from node.errors import ConfigError
 from state.errors import Rejected, StorageFault
 
 
@@ -60,7 +61,9 @@ _HINTS: Final = {
     "admin_refused": "is the node running? `bocc testnet status` tells",
     "node_died": "the whole log: `bocc testnet logs`",
     "not_ready": "the log may tell why: `bocc testnet logs`",
-    "insufficient_funds": "on a development chain `bocc faucet` gives money",
+    "network_exists": "`bocc testnet up` goes on with it, `bocc testnet init --fresh` begins a new one",
+    "balance_too_low": "on a development chain `bocc faucet` gives money",
+    "cannot_pay": "on a development chain `bocc faucet` gives money",
     "mempool_full": "wait a little, or offer a higher --fee",
     "sender_limit": "wait until some of the pending transactions are final",
 }
@@ -82,9 +85,13 @@ def describe_failure(error: Exception) -> Failure | None:
             hint = "the URL must be that of a bocc node's JSON-RPC"
             return Failure(exit_code=ExitCode.UNREACHABLE, message=str(error), reason="malformed_answer", hint=hint)
         case RpcRejected():
-            return _rejection(str(error), error.reason, error.seen, error.bound, error.data.get("hint"))
+            message = f"{error}: {_sentence(error.reason, error.seen, error.bound)}"
+            return _rejection(message, error.reason, error.seen, error.bound, error.data.get("hint"))
         case Rejected():
-            return _rejection(str(error), str(error.reason.value), error.seen, error.bound, None)
+            message = _sentence(str(error.reason.value), error.seen, error.bound)
+            return _rejection(message, str(error.reason.value), error.seen, error.bound, None)
+        case ConfigError() | msgspec.ValidationError():
+            return Failure(exit_code=ExitCode.REFUSED, message=str(error), reason="configuration")
         case OSError() | StorageFault():
             return Failure(exit_code=ExitCode.REFUSED, message=str(error), reason="operating_system")
         case _:
@@ -100,6 +107,14 @@ def print_failure(failure: Failure, *, as_json: bool) -> None:
     console.print(f"bocc: {failure.message}", style="red", markup=False)
     if failure.hint:
         console.print(f"      {failure.hint}", markup=False)
+
+
+def _sentence(reason: str, seen: object, bound: object) -> str:
+    """Return a refusal in words: the rule, what was seen, and what is allowed."""
+    text = reason.replace("_", " ")
+    if seen is not None:
+        text += f": {seen}"
+    return text if bound is None else f"{text} (allowed: {bound})"
 
 
 def _rejection(message: str, reason: str, seen: object, bound: object, hint: object) -> Failure:

@@ -26,7 +26,7 @@ def command() -> None:
 
 
 kind_option = click.option(
-    "--kind", type=click.Choice([str(kind) for kind in KeyKind]), default=KeyKind.ACCOUNT, show_default=True
+    "--kind", type=click.Choice([str(kind) for kind in KeyKind]), default=str(KeyKind.ACCOUNT), show_default=True
 )
 index_option = click.option(
     "--index", type=click.IntRange(0, (1 << 31) - 1), default=0, show_default=True, help="Which key of the mnemonic."
@@ -34,7 +34,7 @@ index_option = click.option(
 kdf_option = click.option(
     "--kdf",
     type=click.Choice([str(strength) for strength in KdfStrength]),
-    default=KdfStrength.MODERATE,
+    default=str(KdfStrength.MODERATE),
     show_default=True,
     help="How much each guess of the password costs.",
 )

@@ -139,7 +139,9 @@ def account(context: Context, address: str, height: int | None, prove: bool) -> 
     if context.as_json or prove:
         print_json(told)
     else:
-        print_fields(told | {"balance": f"{told['balance']} ubocc = {format_amount(int(told['balance']))}"})
+        balance = f"{told['balance']} ubocc = {format_amount(int(told['balance']))}"
+        ranges = f"{len(told['unused_nonces'])} ranges" if told["unused_nonces"] else None
+        print_fields(told | {"balance": balance, "unused_nonces": ranges})
 
 
 @command.command()

@@ -42,7 +42,9 @@ _OPTIONS: Final = (
     click.option("--memo", default="", help="Text of at most 256 bytes, public for ever."),
     click.option("--fee", type=AMOUNT, help="Instead of the smallest that the chain takes."),
     click.option("--timeout", "timeout_s", type=click.FloatRange(0, 600), default=SUBMIT_TIMEOUT_S, show_default=True),
-    click.option("--wait", type=click.Choice([str(level) for level in Wait]), default=Wait.FINAL, show_default=True),
+    click.option(
+        "--wait", type=click.Choice([str(level) for level in Wait]), default=str(Wait.FINAL), show_default=True
+    ),
     click.option("--cosigner", "cosigner_names", multiple=True, metavar="NAME", help="Further key that signs."),
     click.option("--account", help="Sender, if it is not the account of the key."),
     click.option("--from", "name", required=True, metavar="NAME", help="Key that pays and signs."),

@@ -19,7 +19,7 @@ from bocc.home import testnet_home
 from bocc.testnet.layout import VALIDATORS_MAX, Layout, prepare_network, write_network
 from bocc.testnet.network import Network, process_of
 from bocc.testnet.process import is_running, reap_children
-from bocc.testnet.record import TestnetRecord
+from bocc.testnet.record import TestnetRecord, record_path
 
 _POLL_S: Final = 0.25
 
@@ -163,7 +163,9 @@ def logs(context: Context, name: str | None, follow: bool, lines: int) -> int:
 @common_options
 def kill(context: Context, name: str) -> int:
     """End a node at once, as a power failure would (SIGKILL)."""
-    network_of(context).kill(name)
+    network = network_of(context)
+    name = network.record.find_node(name).name
+    network.kill(name)
     return _done(context, f"{name} is killed. `bocc testnet restart {name}` starts it again.")
 
 
@@ -172,7 +174,9 @@ def kill(context: Context, name: str) -> int:
 @common_options
 def pause(context: Context, name: str) -> int:
     """Freeze a node (SIGSTOP)."""
-    network_of(context).pause(name)
+    network = network_of(context)
+    name = network.record.find_node(name).name
+    network.pause(name)
     return _done(context, f"{name} is frozen. `bocc testnet resume {name}` lets it go on.")
 
 
@@ -181,7 +185,9 @@ def pause(context: Context, name: str) -> int:
 @common_options
 def resume(context: Context, name: str) -> int:
     """Let a frozen node go on (SIGCONT)."""
-    network_of(context).resume(name)
+    network = network_of(context)
+    name = network.record.find_node(name).name
+    network.resume(name)
     return _done(context, f"{name} goes on.")
 
 
@@ -191,6 +197,7 @@ def resume(context: Context, name: str) -> int:
 def restart(context: Context, name: str) -> int:
     """Stop a node if it runs, start it and wait until it is ready."""
     network = network_of(context)
+    name = network.record.find_node(name).name
     network.restart(name)
     height = network.wait_ready([name])
     return _done(context, f"{name} is ready at height {height}.")
@@ -256,7 +263,7 @@ def _stopping_on_failure(network: Network) -> Iterator[None]:
 
 
 def _is_anything_running(network: Network) -> bool:
-    return (network.home / "testnet.json").exists() and bool(network.running())
+    return record_path(network.home).exists() and bool(network.running())
 
 
 def _watch(context: Context, network: Network) -> int:

@@ -36,7 +36,7 @@ from bocc.wallet import Keyring, derivation_path, development_key, development_s
 from node.config import CONFIG_NAME, NodeConfig, render_config
 from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, init_home
 from p2p.handshake import build_node_id
-from state.development_genesis import FUNDED_ACCOUNTS, development_genesis
+from state.development_genesis import DEVELOPMENT_PARAMS, FUNDED_ACCOUNTS, development_genesis
 from state.durable import replace_file
 from state.genesis import hash_genesis
 from state.genesis_file import format_genesis
@@ -46,6 +46,8 @@ VALIDATORS: Final = 4
 """The smallest network that survives the loss of a node."""
 VALIDATORS_MAX: Final = 16
 """As many as have well-known keys."""
+GENESIS_AGE_MS: Final = 2 * DEVELOPMENT_PARAMS.consensus.heartbeat_ms
+"""A genesis of the past makes a first block due at once, which shows that the validators agree; a fresh chain would be silent."""
 CHAIN_NAME: Final = "bocc-local-1"
 ACCOUNT_NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
 assert len(ACCOUNT_NAMES) == FUNDED_ACCOUNTS
@@ -103,7 +105,9 @@ def write_network(network: Network, layout: Layout) -> TestnetRecord:
     count = layout.validators or VALIDATORS
     base = _choose_base(layout, count)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    genesis = development_genesis(CHAIN_NAME, count, salt=os.urandom(32), time_ms=time.time_ns() // 1_000_000)
+    genesis = development_genesis(
+        CHAIN_NAME, count, salt=os.urandom(32), time_ms=time.time_ns() // 1_000_000 - GENESIS_AGE_MS
+    )
     nodes = tuple(_name_node(home, index, base) for index in range(count))
     for index, node in enumerate(nodes):
         _write_node(home, index, node, nodes, format_genesis(genesis))

@@ -176,7 +176,7 @@ class Network:
         timeout_s: float = READY_TIMEOUT_S,
         report: Callable[[str], None] = lambda _: None,
     ) -> int:
-        """Wait until the nodes say that they are ready, and return the least of their heights.
+        """Wait until the nodes are ready and have a final block, and return the least of their heights.
 
         Raises:
             InputRejected: NODE_DIED with the end of its log, NOT_READY with what is missing.
@@ -184,21 +184,20 @@ class Network:
         deadline = time.monotonic() + timeout_s
         record = self.record
         waiting = [record.find_node(name) for name in names] if names is not None else list(record.nodes)
-        chosen = list(waiting)
-        while True:
+        heights: list[int] = []
+        while waiting:
             for node in list(waiting):
                 if not is_running(process_of(node)):
                     raise InputRejected(InputReason.NODE_DIED, f"{node.name}\n{log_tail(node)}")
-                probe = probe_page(node.rpc, "/readyz")
-                if probe.is_good:
+                height, missing = _readiness(node)
+                if not missing:
                     waiting.remove(node)
+                    heights.append(height)
                     report(f"{node.name} is ready")
                 elif time.monotonic() > deadline:
-                    raise InputRejected(InputReason.NOT_READY, f"{node.name}: {probe.detail}", f"{timeout_s:.0f} s")
-            if not waiting:
-                statuses = [probe_status(node.rpc) or {} for node in chosen]
-                return min(int(status.get("height", 0)) for status in statuses)
-            time.sleep(_POLL_S)
+                    raise InputRejected(InputReason.NOT_READY, f"{node.name}: {missing}", f"{timeout_s:.0f} s")
+            time.sleep(_POLL_S if waiting else 0)
+        return min(heights)
 
     def _signal(self, name: str, number: signal.Signals) -> ProcessName:
         node = self.record.find_node(name)
@@ -222,6 +221,15 @@ class Network:
             with lock:
                 yield
             return
+
+
+def _readiness(node: NodeRecord) -> tuple[int, str]:
+    """Return the height of a node and what it lacks to be ready; no text if nothing."""
+    probe = probe_page(node.rpc, "/readyz")
+    if not probe.is_good:
+        return 0, str(probe.detail)
+    height = int((probe_status(node.rpc) or {}).get("height", 0))
+    return height, "" if height else "no block is final yet"
 
 
 def log_tail(node: NodeRecord) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -77,3 +79,23 @@ async def fake_node() -> AsyncIterator[FakeNode]:
         yield node
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def fake_node_in_thread() -> Iterator[FakeNode]:
+    """Serve from a thread of its own, for callers that run an event loop themselves."""
+    ready: Future[FakeNode] = Future()
+    done: Future[None] = Future()
+
+    async def serve() -> None:
+        async with fake_node() as node:
+            ready.set_result(node)
+            await asyncio.wrap_future(done)
+
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(asyncio.run, serve())
+        try:
+            yield ready.result(timeout=10)
+        finally:
+            done.set_result(None)
+            served.result(timeout=10)

@@ -18,59 +18,12 @@ from state.development_genesis import DEVELOPMENT_PARAMS
 from state.messages import Transfer
 from state.params import Params
 from state.runtime.prices import price_table
-from state.transactions import Transaction, parse_transaction
+from tests.support.fake_chain import FakeChain, named
 from tests.support.fake_node import FakeNode, Refusal, fake_node
 
-CHAIN_ID = bytes(range(32))
 KEY = SigningKey(bytes(32))
 ALICE = format_address(account_address(KEY.public_key))
 BOB = format_address(account_address(SigningKey(bytes(range(32))).public_key))
-RECEIPT = {"status": "ok", "fee": "3310"}
-
-
-def named(wire):
-    """Return a wire value with its structs as objects by name."""
-    if hasattr(wire, "__struct_fields__"):
-        return {name: named(getattr(wire, name)) for name in wire.__struct_fields__}
-    return [named(item) for item in wire] if isinstance(wire, tuple) else wire
-
-
-class FakeChain:
-    """A chain that takes every transaction once, and knows it afterwards."""
-
-    def __init__(self, node: FakeNode) -> None:
-        self.taken: dict[str, Transaction] = {}
-        self.next_nonce = 5
-        self.status = "final"
-        node.methods |= {
-            "status": lambda: {"chain_id": CHAIN_ID.hex()},
-            "params": lambda: named(DEVELOPMENT_PARAMS),
-            "account": lambda address: {"address": address, "balance": "12", "next_nonce": self.next_nonce},
-            "tx_submit": self.submit,
-            "tx_wait": self.wait,
-        }
-
-    def submit(self, tx, wait, timeout_ms=0):
-        transaction = parse_transaction(bytes.fromhex(tx), CHAIN_ID)
-        assert transaction.has_valid_signatures()
-        if transaction.tx_id.hex() in self.taken:
-            raise Refusal(1002, "duplicate")
-        self.taken[transaction.tx_id.hex()] = transaction
-        return self.outcome(transaction.tx_id.hex())
-
-    def wait(self, tx_id, level, timeout_ms):
-        return self.outcome(tx_id)
-
-    def outcome(self, tx_id):
-        is_final = self.status == "final" and tx_id in self.taken
-        return {
-            "tx_id": tx_id,
-            "status": self.status if tx_id in self.taken else "unknown",
-            "height": 7 if is_final else None,
-            "index": 0 if is_final else None,
-            "receipt": RECEIPT if is_final else None,
-            "provisional": False,
-        }
 
 
 @pytest.fixture
@@ -94,7 +47,7 @@ async def test_transfer_is_signed_by_its_key_and_pays_exactly_the_price(chain, c
     outcome = await client.transfer(KEY, BOB, 7)
     (transaction,) = chain.taken.values()
     assert outcome.has_succeeded
-    assert (outcome.tx_id, outcome.height, outcome.receipt) == (transaction.tx_id.hex(), 7, RECEIPT)
+    assert (outcome.tx_id, outcome.height, outcome.receipt) == (transaction.tx_id.hex(), 7, chain.receipt)
     assert transaction.body.messages == (
         Transfer(to=account_address(SigningKey(bytes(range(32))).public_key), amount=7),
     )
@@ -229,8 +182,8 @@ async def test_states_are_ordered(chain, client, status, reached):
     assert {level for level in Wait if outcome.has_reached(level)} == reached
 
 
-async def test_failed_receipt_is_final_without_success(chain, client, monkeypatch):
-    monkeypatch.setitem(RECEIPT, "status", "failed")
+async def test_failed_receipt_is_final_without_success(chain, client):
+    chain.receipt["status"] = "failed"
     outcome = await client.transfer(KEY, BOB, 7)
     assert (outcome.is_final, outcome.has_succeeded) == (True, False)
 
