@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from consensus.effects import Halt, OwnKeyElsewhere, Punish, ReportEquivocation
 from consensus.messages import CertificatesMessage, ConsensusMessage, Proposal, VoteMessage
 from consensus.records import BlockRecord, NotarizationRecord, ProposalRecord, VoteRecord
-from consensus.vote_tally import Choice, choice_of
-from state.block import Block, BlockReference, hash_header
-from state.certificates import CERTIFICATE_CODEC, Certificate, verify_certificate
+from consensus.vote_tally import NULLIFY_CHOICE, Choice, choice_of
+from state.block import Block, BlockReference, Header, hash_header
+from state.certificates import CERTIFICATE_CODEC, Certificate, certificate_votes, verify_certificate
 from state.errors import VoteRejected
 from state.validators import ValidatorSet
 from state.votes import Vote, VoteKind, are_conflicting
@@ -52,19 +52,32 @@ class Checks:
         self.reports: list[ReportEquivocation] = []
         self._signers: dict[tuple[int, int], dict[Choice, set[int]]] = {}
         self._signed: dict[tuple[str, int, int], list[Vote]] = {}
+        self._verified: set[bytes] = set()
+        self._headers: dict[bytes, Header] = {}
         self._position: dict[str, tuple[int, int, int]] = {}
-        self.may_halt = False
-        self.may_share_keys = False
+        self.tolerated: set[str] = set()
+        """Laws that a scenario breaks on purpose; what breaks them is kept in `tolerated_violations`."""
+        self.tolerated_violations: list[Violation] = []
+
+    def _fail(self, law: str, text: str) -> None:
+        violation = Violation(law, text)
+        if law not in self.tolerated:
+            raise violation
+        self.tolerated_violations.append(violation)
 
     # what goes over the wire
 
     def on_wire(self, node: Node, message: ConsensusMessage) -> None:
         """Look at a message at the moment at which it leaves a node."""
-        self._note_set(node)
+        if node.is_up:
+            self._note_set(node)
         if isinstance(message, CertificatesMessage):
             for certificate in message.certificates:
-                self._check_certificate(certificate)
+                self.check_certificate(node, certificate)
             return
+        if isinstance(message, Proposal):
+            for certificate in message.justify:
+                self.check_certificate(node, certificate)
         if not isinstance(message, Proposal | VoteMessage):
             return
         vote = message.vote
@@ -82,9 +95,9 @@ class Checks:
             return
         for other in earlier:
             if are_conflicting(vote, other) or {vote.kind, other.kind} == {VoteKind.NULLIFY, VoteKind.FINALIZE}:
-                raise Violation("L1 signer", f"{node.name} signed {other} and {vote}")
+                self._fail("L1 signer", f"{node.name} signed {other} and {vote}")
         if vote.kind is VoteKind.NOTARIZE and any(other.kind is VoteKind.NULLIFY for other in earlier):
-            raise Violation("L1 signer", f"{node.name} notarized a view that it had nullified: {vote}")
+            self._fail("L1 signer", f"{node.name} notarized a view that it had nullified: {vote}")
         earlier.append(vote)
         self._check_durable(node, vote)
 
@@ -95,7 +108,7 @@ class Checks:
             return
         records = node.log.durable
         if not any(isinstance(record, VoteRecord) and record.vote == vote for record in records):
-            raise Violation("L2 log before wire", f"{node.name} sent {vote} that is not in its log")
+            self._fail("L2 log before wire", f"{node.name} sent {vote} that is not in its log")
         if vote.kind is VoteKind.NOTARIZE:
             named = [
                 r for r in records if isinstance(r, ProposalRecord) and r.proposal.vote.block_hash == vote.block_hash
@@ -104,11 +117,11 @@ class Checks:
                 r for r in records if isinstance(r, BlockRecord) and hash_header(r.block.header) == vote.block_hash
             ]
             if not named or not bodies:
-                raise Violation("L2 log before wire", f"{node.name} sent {vote} without proposal and block in its log")
+                self._fail("L2 log before wire", f"{node.name} sent {vote} without proposal and block in its log")
         if vote.kind is VoteKind.FINALIZE and not any(
             isinstance(r, NotarizationRecord) and r.certificate.view == vote.view for r in records
         ):
-            raise Violation("L2 log before wire", f"{node.name} sent {vote} without the notarization in its log")
+            self._fail("L2 log before wire", f"{node.name} sent {vote} without the notarization in its log")
 
     def _count(self, vote: Vote, validators: ValidatorSet) -> None:
         position, choice = (vote.epoch, vote.view), choice_of(vote)
@@ -126,17 +139,24 @@ class Checks:
             kinds = {other[0], choice[0]}
             is_double = choice[0] is other[0] and choice != other
             if is_double or kinds == {VoteKind.NULLIFY, VoteKind.FINALIZE}:
-                raise Violation("G3 exclusion", f"view {position} has quorums for {other} and {choice}")
+                self._fail("G3 exclusion", f"view {position} has quorums for {other} and {choice}")
         certified.add(choice)
 
-    def _check_certificate(self, certificate: Certificate) -> None:
-        """L5: every certificate that a node keeps or sends verifies from its bytes against the set of its epoch."""
-        decoded = CERTIFICATE_CODEC.decode(CERTIFICATE_CODEC.encode(certificate))
+    def check_certificate(self, node: Node, certificate: Certificate) -> None:
+        """L5: every certificate of an honest node verifies from its bytes against the set of its epoch; its votes count."""
+        encoded = CERTIFICATE_CODEC.encode(certificate)
+        if encoded in self._verified or not node.is_honest:
+            return
+        decoded = CERTIFICATE_CODEC.decode(encoded)
         validators = self.sets[certificate.epoch]
         try:
             verify_certificate(CHAIN_ID, decoded, validators, certificate.epoch, verifier(self._world.is_real))
         except VoteRejected as rejected:
-            raise Violation("L5 quorum", f"{certificate}: {rejected}") from rejected
+            self._fail("L5 quorum", f"{node.name} relies on {certificate}: {rejected}")
+            return
+        self._verified.add(encoded)
+        for vote in certificate_votes(certificate, validators):
+            self._count(vote, validators)
 
     # what becomes final
 
@@ -146,25 +166,26 @@ class Checks:
         """Compare newly final blocks with what is final elsewhere."""
         if not node.is_honest:
             return
-        self._check_certificate(certificate)
+        self.check_certificate(node, certificate)
         if certificate.result != references[-1].result:
-            raise Violation("G5 result", f"{node.name} computed another result than {certificate}")
+            self._fail("G5 result", f"{node.name} computed another result than {certificate}")
         before = node.chain.tip.block
         position = certificate.epoch, certificate.view
         for block, reference in zip(blocks, references, strict=True):
             header = block.header
             if (header.height, header.parent_hash) != (before.height + 1, before.block_hash):
-                raise Violation("G2 chain", f"{node.name}: {header} does not follow {before}")
+                self._fail("G2 chain", f"{node.name}: {header} does not follow {before}")
             if header.time_ms <= before.time_ms:
-                raise Violation("G2 chain", f"{node.name}: {header} is not later than {before}")
+                self._fail("G2 chain", f"{node.name}: {header} is not later than {before}")
             if header.parent_result != before.result:
-                raise Violation("G5 result", f"{node.name}: {header} carries another result than {before}")
+                self._fail("G5 result", f"{node.name}: {header} carries another result than {before}")
             known = self.chain.setdefault(header.height, reference)
             if known.block_hash != reference.block_hash:
-                raise Violation("G1 agreement", f"{node.name} has {reference} where {known} is final")
+                self._fail("G1 agreement", f"{node.name} has {reference} where {known} is final")
             if known.result != reference.result:
-                raise Violation("G5 result", f"{node.name} has {reference} where {known} is final")
+                self._fail("G5 result", f"{node.name} has {reference} where {known} is final")
             self.views.setdefault(header.height, position)
+            self._headers[reference.block_hash] = header
             before = reference
 
     # everything else
@@ -177,7 +198,7 @@ class Checks:
         state = node.running.node.state
         position = state.number, state.final_view, node.height
         if position < self._position.get(node.name, position):
-            raise Violation("L4 monotone", f"{node.name} went from {self._position[node.name]} to {position}")
+            self._fail("L4 monotone", f"{node.name} went from {self._position[node.name]} to {position}")
         self._position[node.name] = position
 
     def _note_set(self, node: Node) -> None:
@@ -185,43 +206,41 @@ class Checks:
         state = node.running.node.state
         known = self.sets.setdefault(state.number, state.validators)
         if known.members != state.validators.members:
-            raise Violation("G8 epoch", f"{node.name} has other validators in epoch {state.number}")
+            self._fail("G8 epoch", f"{node.name} has other validators in epoch {state.number}")
 
     def on_report(self, node: Node, effect: ReportEquivocation) -> None:
         """G7: evidence never names an honest validator, and convinces anybody."""
         if not are_conflicting(effect.first, effect.second):
-            raise Violation("G7 accountability", f"{effect} proves nothing")
+            self._fail("G7 accountability", f"{effect} proves nothing")
         if effect.validator in self._world.honest_addresses:
-            raise Violation("G7 accountability", f"{node.name} accuses an honest validator: {effect}")
+            self._fail("G7 accountability", f"{node.name} accuses an honest validator: {effect}")
         self.convicted.add(effect.validator)
         self.reports.append(effect)
 
     def on_punish(self, node: Node, effect: Punish) -> None:
         """A correct peer is never punished."""
         if node.is_honest and effect.peer in self._world.nodes and self._world.nodes[effect.peer].is_honest:
-            raise Violation("peers", f"{node.name} punishes the correct {effect.peer}: {effect.reason}")
+            self._fail("peers", f"{node.name} punishes the correct {effect.peer}: {effect.reason}")
 
     def on_own_key(self, node: Node, effect: OwnKeyElsewhere) -> None:
         """Only twins ever see their own key elsewhere."""
-        if node.is_honest and not self.may_share_keys:
-            raise Violation("own key", f"{node.name} believes that its key is used elsewhere: {effect.vote}")
+        if node.is_honest:
+            self._fail("own key", f"{node.name} believes that its key is used elsewhere: {effect.vote}")
 
     def on_halt(self, node: Node, effect: Halt) -> None:
         """An honest node stops only when agreement is broken, which a scenario has to expect."""
-        if node.is_honest and not self.may_halt:
-            raise Violation("halt", f"{node.name}: {effect.reason}")
+        if node.is_honest:
+            self._fail("halt", f"{node.name}: {effect.reason}")
 
     def check_ancestry(self) -> None:
-        """G4: between the views of consecutive final blocks, no view had a finalization of anything else."""
-        final_hashes = {reference.block_hash for reference in self.chain.values()}
-        for (epoch, view), choices in self.certified.items():
-            for kind, block_hash, _ in choices:
-                if kind is VoteKind.FINALIZE and self.chain and block_hash not in final_hashes:
-                    last = max(self.views.values())
-                    if (epoch, view) < last:
-                        raise Violation(
-                            "G4 ancestry", f"{block_hash.hex()} of view {view} was finalized, but is not final"
-                        )
+        """G4: the parent of a final block is notarised at its parent view, and every view between is nullified."""
+        for header in self._headers.values():
+            for view in range(max(1, header.parent_view), header.view):
+                certified = self.certified.get((header.epoch, view), set())
+                if view > header.parent_view and NULLIFY_CHOICE not in certified:
+                    self._fail("G4 ancestry", f"{header} passes over view {view}, which nobody nullified")
+                if view == header.parent_view and not any(choice[1] == header.parent_hash for choice in certified):
+                    self._fail("G4 ancestry", f"the parent of {header} is not notarised")
         for low, high in pairwise(sorted(self.views)):
             if self.views[low] > self.views[high]:
-                raise Violation("G4 ancestry", f"height {high} became final before {low}")
+                self._fail("G4 ancestry", f"height {high} became final before {low}")

@@ -210,12 +210,25 @@ class World:
 
     # running
 
-    def start(self) -> World:
-        """Start every node."""
-        for node in self.nodes.values():
-            self.checks.sets.setdefault(0, self.validators)
-            node.start()
+    def start(self, *names: str) -> World:
+        """Start these nodes, or all of them."""
+        self.checks.sets.setdefault(0, self.validators)
+        for name in names or tuple(self.nodes):
+            self.nodes[name].start()
         return self
+
+    def crash_all(self) -> None:
+        """Let everything lose power at once."""
+        for node in self.nodes.values():
+            if node.is_up:
+                node.crash()
+
+    def say(self, source: str, message: ConsensusMessage, *targets: str) -> None:
+        """Let a Byzantine node say something to some nodes, or to all."""
+        self.checks.on_wire(self.nodes[source], message)
+        for target in targets or tuple(self.nodes):
+            if target != source:
+                self.schedule(DELAY_MS, Delivery(source, target, message))
 
     def submit(self, envelope: bytes, *names: str) -> None:
         """Put an envelope into the mempools of these nodes, or of all."""
