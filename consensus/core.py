@@ -45,7 +45,15 @@ from consensus.messages import CertificatesMessage, Status, VoteMessage
 from consensus.participant import Identity, Participant
 from consensus.proposing import propose, propose_built
 from consensus.receiving import receive
-from consensus.records import BlockRecord, LogRecord, NotarizationRecord, ProposalRecord, VoteRecord, record_position
+from consensus.records import (
+    BlockRecord,
+    FloorRecord,
+    LogRecord,
+    NotarizationRecord,
+    ProposalRecord,
+    VoteRecord,
+    record_position,
+)
 from consensus.signing import VoteSigner
 from consensus.timeouts import TimingParameters
 from consensus.voting import (
@@ -229,6 +237,8 @@ class Consensus:
                 block_state.is_body_logged = True
             case NotarizationRecord():
                 accept_certificate(node, record.certificate)
+            case FloorRecord():
+                pass  # the signer has it
 
     def _first_view(self) -> int:
         """W5: return the first view after the tip and the own votes that no certificate settles."""

@@ -6,6 +6,7 @@ either, some crash schedule stalls for ever: votes are out that nobody can compl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from consensus.messages import MESSAGE_BYTES_MAX, Proposal
@@ -42,12 +43,24 @@ class NotarizationRecord(Wire, frozen=True, tag=4):
     certificate: Certificate
 
 
-LogRecord = VoteRecord | ProposalRecord | BlockRecord | NotarizationRecord
+class FloorRecord(Wire, frozen=True, tag=5):
+    """Votes at or below this position were made and forgotten: nothing new is ever signed there."""
+
+    epoch: UInt
+    view: UInt
+
+
+LogRecord = VoteRecord | ProposalRecord | BlockRecord | NotarizationRecord | FloorRecord
 
 RECORD_CODEC: Final[Codec[LogRecord]] = Codec(  # a union is no type[...]
     LogRecord,  # type: ignore[arg-type]
     MESSAGE_BYTES_MAX + BLOCK_CODEC.bytes_max,
 )
+
+
+def signing_floor(records: Iterable[LogRecord]) -> tuple[int, int]:
+    """Return the highest floor in a log, or (0, 0)."""
+    return max(((record.epoch, record.view) for record in records if isinstance(record, FloorRecord)), default=(0, 0))
 
 
 def record_position(record: LogRecord) -> tuple[int, int]:
@@ -57,7 +70,7 @@ def record_position(record: LogRecord) -> tuple[int, int]:
             return record.vote.epoch, record.vote.view
         case ProposalRecord():
             return record.proposal.epoch, record.proposal.view
-        case BlockRecord():
+        case BlockRecord() | FloorRecord():
             return record.epoch, record.view
         case NotarizationRecord():
             return record.certificate.epoch, record.certificate.view

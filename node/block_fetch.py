@@ -15,7 +15,7 @@ from typing import Final
 
 from node.block_messages import BlockAnswer, BlockMessage, BlockRequest, EnvelopesAnswer, EnvelopesRequest
 from state import merkle
-from state.block import Header, hash_header
+from state.block import Block, Header, hash_header
 from state.errors import Malformed
 from state.transactions import Transaction, hash_envelope, parse_transaction
 
@@ -57,6 +57,11 @@ class PendingBlock:
         assert self.envelope_hashes is not None, "asked of a block whose list is unknown"
         return [self.transactions[envelope_hash] for envelope_hash in self.envelope_hashes]
 
+    def encoded(self) -> Block:
+        """Return a whole block with the bytes of its envelopes."""
+        assert self.header is not None, "asked of a block whose header is unknown"
+        return Block(header=self.header, envelopes=tuple(one.encoded for one in self.ordered()))
+
 
 class BlockFetcher:
     """All blocks above the final one of which anything is known here."""
@@ -70,6 +75,12 @@ class BlockFetcher:
     def find_block(self, block_hash: bytes) -> PendingBlock | None:
         """Return what is here of a block."""
         return self._blocks.get(block_hash)
+
+    def whole_block(self, block_hash: bytes) -> PendingBlock:
+        """Return a block that is known to be whole."""
+        block = self._blocks[block_hash]
+        assert block.is_whole, "consensus works with whole blocks only"
+        return block
 
     def add_known(self, header: Header, transactions: list[Transaction]) -> None:
         """Take a whole block of which every signature was verified before, from the log."""

@@ -42,18 +42,17 @@ from consensus.effects import (
 from consensus.inputs import (
     BlockAvailable,
     BlockBuilt,
-    BlockChecked,
     BlockExecuted,
     Input,
     MessageReceived,
     Started,
-    TimerFired,
     TipAdvanced,
     WorkChanged,
 )
 from consensus.messages import MESSAGE_CODEC, CertificatesMessage, CertificatesRequest, ConsensusMessage, Status
-from consensus.records import RECORD_CODEC, BlockRecord, LogRecord, record_position
-from node.block_fetch import BlockFetcher, PendingBlock
+from consensus.records import BlockRecord, LogRecord
+from node.block_checks import BlockChecks
+from node.block_fetch import BlockFetcher
 from node.block_messages import (
     BLOCK_MESSAGE_CODEC,
     BlockAnswer,
@@ -74,6 +73,7 @@ from node.mempool import Mempool
 from node.proposer import find_excluded, has_due_work, select_transactions
 from node.shell import Shell
 from node.syncing import Syncing
+from node.vote_log import VoteLog
 from node.wal import Log
 from p2p.channels import Channel
 from p2p.errors import PeerViolation
@@ -81,14 +81,11 @@ from state.block import Block, hash_header
 from state.certificates import Certificate, Verify
 from state.chain import Chain
 from state.chain_branches import ExecutedBlock
-from state.errors import BlockRejected, Malformed
+from state.errors import Malformed
 from state.ledger import Ledger
-from state.runtime.execute import check_block
 from state.transactions import Transaction, parse_transaction
 from state.votes import Vote
 
-LOG_RECORDS_MAX: Final = 512
-"""Appended records after which those below the tip are dropped from the log."""
 INLINE_TRANSACTIONS_MAX: Final = 64
 """A block up to this size is executed at once; a larger one in slices, so that votes do not wait for it."""
 
@@ -114,15 +111,13 @@ class Driver:
         self.chain = parts.chain
         self.consensus = parts.consensus
         self.mempool = parts.mempool
-        self._log = parts.log
+        self._log = VoteLog(parts.log, records)
         self._shell = parts.shell
         self._report = parts.report
         self._inputs: deque[Input] = deque()
         self._is_handling = False
-        self._has_unsynced = False
         self._has_work = False
         self._is_work_stale = True
-        self._log_records = list(records)
         self._peers: list[str] = []
         self._next_peer = 0
         self._reported: set[bytes] = set()
@@ -138,6 +133,7 @@ class Driver:
             is_push_mode=is_push_mode,
         )
         self.syncing = Syncing(self.chain, self.executor, self._shell, parts.verify, self._commit_run, self._halt)
+        self._checks = BlockChecks(self.chain, self.consensus, self.fetcher, self._shell, self.handle)
         for record in records:
             if isinstance(record, BlockRecord):
                 self._restore_block(record.block)
@@ -149,8 +145,6 @@ class Driver:
         transactions = [parse_transaction(encoded, self.chain.chain_id) for encoded in block.envelopes]
         self.fetcher.add_known(block.header, transactions)
         self.mempool.bodies.pin(hash_header(block.header), transactions)
-
-    # What comes from outside.
 
     def start(self) -> None:
         """Begin to take part."""
@@ -208,10 +202,6 @@ class Driver:
                 for reply in answer(message, self.fetcher, self.chain):
                     self._shell.send(peer, channel, BLOCK_MESSAGE_CODEC.encode(reply))
 
-    def fire(self, event: TimerFired) -> None:
-        """Pass on a timer."""
-        self.handle(event)
-
     def tick(self) -> None:
         """Ask again for what did not come; called about ten times a second."""
         for block_hash in self.fetcher.incomplete():
@@ -255,12 +245,10 @@ class Driver:
             self._has_work = has_work
             self._inputs.append(WorkChanged(has_work))
 
-    # What consensus asks for.
-
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Persist():
-                self._append(effect.record)
+                self._log.append(effect.record)
             case PersistBlock():
                 self._persist_block(effect)
             case Broadcast():
@@ -279,7 +267,7 @@ class Driver:
             case FetchCertificates():
                 self._fetch_certificates(effect)
             case CheckBlock():
-                self._check_block(effect.block_hash)
+                self._checks.check(effect.block_hash)
             case ExecuteBlock():
                 self._execute_block(effect.block_hash)
             case Notarized():
@@ -300,31 +288,14 @@ class Driver:
             case Halt():
                 self._halt(effect.reason)
 
-    def _append(self, record: LogRecord) -> None:
-        self._log_records.append(record)
-        self._log.append(RECORD_CODEC.encode(record))
-        self._has_unsynced = True
-
     def _persist_block(self, effect: PersistBlock) -> None:
-        block = self._whole_block(effect.block_hash)
-        assert block.header is not None, "a whole block has its header"
-        transactions = block.ordered()
-        self.mempool.bodies.pin(effect.block_hash, transactions)
-        envelopes = tuple(transaction.encoded for transaction in transactions)
-        stored = Block(header=block.header, envelopes=envelopes)
-        self._append(BlockRecord(epoch=effect.epoch, view=effect.view, block=stored))
-
-    def _whole_block(self, block_hash: bytes) -> PendingBlock:
-        block = self.fetcher.find_block(block_hash)
-        assert block is not None, "consensus names a block before it works with it"
-        assert block.is_whole, "consensus works with whole blocks only"
-        return block
+        block = self.fetcher.whole_block(effect.block_hash)
+        self.mempool.bodies.pin(effect.block_hash, block.ordered())
+        self._log.append(BlockRecord(epoch=effect.epoch, view=effect.view, block=block.encoded()))
 
     def _send(self, peer: str | None, message: ConsensusMessage) -> None:
         """W1: make durable, then send."""
-        if self._has_unsynced:
-            self._log.sync()
-            self._has_unsynced = False
+        self._log.sync()
         channel = Channel.STATUS if isinstance(message, Status) else Channel.CONSENSUS
         payload = MESSAGE_CODEC.encode(message)
         if peer is None:
@@ -368,39 +339,8 @@ class Driver:
         for peer, message in self.fetcher.requests(block_hash, self._peers, self._shell.now().mono_ms):
             self._shell.send(peer, Channel.BODIES, BLOCK_MESSAGE_CODEC.encode(message))
 
-    def _check_block(self, block_hash: bytes) -> None:
-        """Verify the signatures that nobody verified here yet, then check the block against its parent's state."""
-        block = self._whole_block(block_hash)
-        unverified = [one for one in block.ordered() if one.envelope_hash in block.unverified]
-        if unverified:
-            self._shell.verify(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
-        else:
-            self._check_against_state(block_hash, block)
-
-    def _take_verdict(self, block_hash: bytes, verified: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
-        block = self.fetcher.find_block(block_hash)
-        if block is None:
-            return
-        block.unverified -= {one.envelope_hash for one in verified} - wrong
-        if wrong:
-            self.handle(BlockChecked(block_hash, is_valid=False))
-        else:
-            self._check_against_state(block_hash, block)
-
-    def _check_against_state(self, block_hash: bytes, block: PendingBlock) -> None:
-        header = block.header
-        parent = None if header is None else self.consensus.node.state.find_executed(header.parent_hash)
-        if header is None or parent is None:
-            return  # its parent was passed over meanwhile
-        try:
-            check_block(self.chain.ledger_at(header.parent_hash), header, parent.time_ms, block.ordered())
-        except BlockRejected:
-            self.handle(BlockChecked(block_hash, is_valid=False))
-        else:
-            self.handle(BlockChecked(block_hash, is_valid=True))
-
     def _execute_block(self, block_hash: bytes) -> None:
-        block = self._whole_block(block_hash)
+        block = self.fetcher.whole_block(block_hash)
         assert block.header is not None, "a whole block has its header"
         transactions = block.ordered()
         self.mempool.bodies.pin(block_hash, transactions)
@@ -423,10 +363,8 @@ class Driver:
             self._is_work_stale = True
             self._drain()
 
-    # Finality.
-
     def _finalize(self, path: Sequence[bytes], certificate: Certificate) -> None:
-        transactions = [one for block_hash in path for one in self._whole_block(block_hash).ordered()]
+        transactions = [one for block_hash in path for one in self.fetcher.whole_block(block_hash).ordered()]
         self._commit(path, certificate, transactions)
 
     def _commit_run(self, run: ProvenRun) -> None:
@@ -446,15 +384,7 @@ class Driver:
             self.mempool.bodies.unpin(block_hash)
         self._is_work_stale = True
         self._shell.on_final(finalized)
-        if len(self._log_records) > LOG_RECORDS_MAX:
-            self._compact_log()
-
-    def _compact_log(self) -> None:
-        tip = self.chain.tip
-        position = tip.epoch_start.epoch, tip.view
-        self._log_records = [record for record in self._log_records if record_position(record) >= position]
-        self._log.rewrite([RECORD_CODEC.encode(record) for record in self._log_records])
-        self._has_unsynced = False
+        self._log.compact(self.chain.epoch_start.epoch, self.chain.tip.view)
 
     def _report_once(self, effect: ReportEquivocation) -> None:
         if effect.validator not in self._reported:

@@ -22,7 +22,7 @@ from aiohttp import web
 from consensus.core import Consensus
 from consensus.inputs import TimerFired
 from consensus.participant import Identity
-from consensus.records import RECORD_CODEC, VoteRecord
+from consensus.records import RECORD_CODEC, VoteRecord, signing_floor
 from consensus.signing import VoteSigner
 from node.admin import serve_admin
 from node.admission import RuntimeRules, Source
@@ -90,7 +90,7 @@ class Node:
             chain.chain_id,
             opened.sign,
             [record.vote for record in records if isinstance(record, VoteRecord)],
-            opened.signing_floor,
+            max(opened.resume_after, signing_floor(records)),
         )
         consensus = Consensus(
             Identity(chain.chain_id, opened.public_key),
@@ -210,7 +210,7 @@ class Node:
             case MessageReceived(peer_id, channel, payload):
                 self.driver.receive(peer_id, channel, payload)
             case TimerFired():
-                self.driver.fire(happening)
+                self.driver.handle(happening)
             case Tick():
                 self.driver.tick()
             case PeerConnected(peer_id, address, direction):

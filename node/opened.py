@@ -40,8 +40,8 @@ class OpenedHome(Struct, frozen=True):
         return None if self.signer is None else self.signer.public_key
 
     @property
-    def signing_floor(self) -> tuple[int, int]:
-        """Epoch and view at or below which nothing is signed (W6)."""
+    def resume_after(self) -> tuple[int, int]:
+        """Epoch and view at or below which the operator says that nothing may be signed (W6)."""
         if not self.config.resume_after:
             return 0, 0
         epoch, view = self.config.resume_after.split(",")

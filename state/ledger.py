@@ -11,6 +11,7 @@ Invariants:
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -74,7 +75,7 @@ class BaseLedger:
     def __init__(self, store: StateReader, cached_max: int = CACHED_RECORDS_MAX) -> None:
         """Read from a store whose state records are those of the newest final block."""
         self._store = store
-        self._cached: dict[bytes, Any] = {}  # Any: records of all tables
+        self._cached: OrderedDict[bytes, Any] = OrderedDict()  # Any: records of all tables
         self._cached_max = cached_max
 
     def find(self, table: Table[RecordType], key: bytes) -> RecordType | None:
@@ -116,7 +117,7 @@ class BaseLedger:
     def _evict(self) -> None:
         """Drop the records that were decoded or written longest ago."""
         while len(self._cached) > self._cached_max:
-            del self._cached[next(iter(self._cached))]
+            self._cached.popitem(last=False)
 
 
 def _decode_stored(raw_key: bytes, stored: bytes) -> Any:

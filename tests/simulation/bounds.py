@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from node.block_fetch import BLOCKS_MAX
-from node.driver import LOG_RECORDS_MAX
+from node.vote_log import APPENDED_MAX
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ BOUNDS = {
     "pinned bodies": 4_000,
     "executions": 600,
     "executed blocks": 600,
-    "log records": 2 * LOG_RECORDS_MAX,
+    "log records": 2 * APPENDED_MAX,
     "answers remembered": 10_000,
     "pending": 5_000,
     "wanted": 5_000,

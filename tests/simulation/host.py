@@ -283,7 +283,7 @@ class SimulatedShell:
     def _fire(self, event: TimerFired, serial: int) -> None:
         host = self._host
         if host.incarnation == self._incarnation and host.is_up and self._timers.get(event.kind) == serial:
-            host.enter(host.running.fire, event)
+            host.enter(host.running.handle, event)
 
     def verify(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
         """Verify signatures at once or a little later."""

@@ -79,6 +79,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     storm_ms: tuple[int, int] = (800, 4_000)
     """Shortest and longest stormy phase."""
     heartbeat_ms: int = 0
+    downtime_window: int = 1_000
+    """Views led within which half may not be missed."""
     is_real: bool = False
     """Ed25519 signatures of votes in every seed, because transactions prove them; otherwise in one seed of five."""
 
@@ -141,6 +143,17 @@ PROFILES: Final = (
         delay_ms_max=80,
         is_real=True,
     ),
+    Profile(
+        name="jail",
+        powers=(1,) * 7,
+        work=Work.STAKE,
+        byzantine=(Misconduct.SILENT,),
+        crashes=2,
+        isolations=1,
+        downtime_window=16,
+        delay_ms_max=60,
+    ),
+    Profile(name="heartbeat", heartbeat_ms=3_000, work=Work.IDLE, crashes=1, partitions=1, loss_permille=50),
 )
 PROFILE_BY_NAME: Final = {profile.name: profile for profile in PROFILES}
 

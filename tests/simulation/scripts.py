@@ -6,6 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Protocol
 
 from tests.simulation.profiles import Work
+from tests.simulation.stake_script import StakeScript
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ IDLE_LATENCY_MS_MAX = 3_000
 
 
 class Script(Protocol):
-    """What happens in calm phases."""
+    """What users do beside transfers."""
+
+    def stir(self) -> None:
+        """Act as a storm begins."""
 
     def play(self) -> None:
         """Act once after each storm."""
@@ -27,6 +31,9 @@ class Script(Protocol):
 
 class Nothing:
     """Transfers alone."""
+
+    def stir(self) -> None:
+        """Do nothing."""
 
     def play(self) -> None:
         """Do nothing."""
@@ -43,6 +50,9 @@ class IdleScript:
         self._world = world
         self._chance = Random(f"{world.seed} script")
         self.latencies_ms: list[int] = []
+
+    def stir(self) -> None:
+        """Do nothing."""
 
     def play(self) -> None:
         """Wait, then send a transaction and see it final on all hosts, in one block."""
@@ -70,4 +80,6 @@ def make_script(world: World) -> Script:
     """Return the script of a world's profile."""
     if world.profile.work is Work.IDLE:
         return IdleScript(world)
+    if world.profile.work is Work.STAKE:
+        return StakeScript(world)
     return Nothing()

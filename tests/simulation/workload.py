@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.host import Host
     from tests.simulation.world import World
 
-ACCOUNTS = 10
+ACCOUNTS = 6
+"""Accounts that send transfers; the other funded ones delegate."""
 INTERVAL_MS = 25
 RESEND_MS = 3_000
 PENDING_MAX = 150

@@ -24,6 +24,8 @@ from tests.support.chain_builders import GENESIS_TIME_MS, key, operator, validat
 FAR_MS = 10_000
 CANDIDATE_BALANCE = 50_000_000 * BOCC
 SHORT_STAKING = replace(DEVELOPMENT_PARAMS.staking, unbonding_ms=20_000, evidence_age_ms=15_000, jail_ms=5_000)
+UPDATE_INTERVALS_MS = (0, 1_000)
+"""With the first, the set can change in two consecutive blocks."""
 
 
 def make_genesis(seed: int, profile: Profile) -> Genesis:
@@ -37,8 +39,12 @@ def make_genesis(seed: int, profile: Profile) -> Genesis:
         balances[operator(index)] = CANDIDATE_BALANCE
     params = replace(
         DEVELOPMENT_PARAMS,
-        consensus=replace(DEVELOPMENT_PARAMS.consensus, heartbeat_ms=profile.heartbeat_ms),
-        staking=SHORT_STAKING,
+        consensus=replace(
+            DEVELOPMENT_PARAMS.consensus,
+            heartbeat_ms=profile.heartbeat_ms,
+            validator_update_interval_ms=UPDATE_INTERVALS_MS[seed // 7 % 2],
+        ),
+        staking=replace(SHORT_STAKING, downtime_window=profile.downtime_window),
     )
     accounts = tuple(GenesisAccount(address=address, balance=balances[address]) for address in sorted(balances))
     return replace(genesis, params=params, accounts=accounts, validators=validators, treasury=0)

@@ -1,0 +1,64 @@
+"""Checking a whole block: the signatures that nobody verified here yet, then its transactions against the parent's state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from consensus.core import Consensus
+from consensus.inputs import BlockChecked, Input
+from node.block_fetch import BlockFetcher, PendingBlock
+from node.shell import Shell
+from state.chain import Chain
+from state.errors import BlockRejected
+from state.runtime.execute import check_block
+from state.transactions import Transaction
+
+
+class BlockChecks:
+    """Answers CheckBlock, at once or when the signatures are verified."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        consensus: Consensus,
+        fetcher: BlockFetcher,
+        shell: Shell,
+        answer: Callable[[Input], None],
+    ) -> None:
+        """Give verdicts to answer."""
+        self._chain = chain
+        self._consensus = consensus
+        self._fetcher = fetcher
+        self._shell = shell
+        self._answer = answer
+
+    def check(self, block_hash: bytes) -> None:
+        """Begin to check a whole block whose parent is executed."""
+        block = self._fetcher.whole_block(block_hash)
+        unverified = [one for one in block.ordered() if one.envelope_hash in block.unverified]
+        if unverified:
+            self._shell.verify(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
+        else:
+            self._check_against_state(block_hash, block)
+
+    def _take_verdict(self, block_hash: bytes, verified: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
+        block = self._fetcher.find_block(block_hash)
+        if block is None:
+            return
+        block.unverified -= {one.envelope_hash for one in verified} - wrong
+        if wrong:
+            self._answer(BlockChecked(block_hash, is_valid=False))
+        else:
+            self._check_against_state(block_hash, block)
+
+    def _check_against_state(self, block_hash: bytes, block: PendingBlock) -> None:
+        header = block.header
+        parent = None if header is None else self._consensus.node.state.find_executed(header.parent_hash)
+        if header is None or parent is None:
+            return  # its parent was passed over meanwhile
+        try:
+            check_block(self._chain.ledger_at(header.parent_hash), header, parent.time_ms, block.ordered())
+        except BlockRejected:
+            self._answer(BlockChecked(block_hash, is_valid=False))
+        else:
+            self._answer(BlockChecked(block_hash, is_valid=True))
