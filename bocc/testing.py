@@ -58,6 +58,14 @@ class RunningNetwork:
         """End a node at once, as a power failure would."""
         self._network.kill(str(node))
 
+    def start(self, node: int | str) -> None:
+        """Start a node that was killed, without waiting for it."""
+        self._network.start([str(node)])
+
+    def wait_ready(self) -> None:
+        """Wait until every node is ready."""
+        self._network.wait_ready()
+
     def restart(self, node: int | str) -> None:
         """Stop a node if it runs, start it, and wait until it is ready."""
         self._network.restart(str(node))
