@@ -89,7 +89,7 @@ def parse_json(body: bytes) -> Any:
 def _where(error: ValueError) -> str:
     match error:
         case json.JSONDecodeError():
-            return f"{error.msg} at character {error.pos}"
+            return f"no JSON at character {error.pos}"
         case UnicodeError():
             return "not UTF-8"
         case _:

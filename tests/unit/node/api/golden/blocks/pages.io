@@ -1,0 +1,5 @@
+// Newest first, three a page.
+>> {"jsonrpc":"2.0","id":1,"method":"blocks","params":{"limit":3}}
+<< {"jsonrpc":"2.0","id":1,"result":{"blocks":[{"height":4,"hash":"f9cf817d5ec01c61657156a5ea2b453f2769769de7ac45e7a675a6f599b19955","time_ms":1750000004000,"epoch":1,"view":3,"proposer":"boccval1qzkfl0cj7qy750ujmt5gpwrn4galu2qc0ywgprw7","tx_count":0},{"height":3,"hash":"ee93697080665e02dcff24c2039f6e320a130c8ed3a662b9e34c0e2f246f7801","time_ms":1750000003000,"epoch":1,"view":2,"proposer":"boccval1qrkhs3zaevtam49essy08c3ujmxdpj86vgrktcx8","tx_count":1},{"height":2,"hash":"d3ff33566616aa7cb8a67985af27ce7b978bbae876d528ac7eb1b93f1774c30c","time_ms":1750000002000,"epoch":1,"view":1,"proposer":"boccval1qz0lr3tafd5w0danlm7la9rjthywlg5m2uy2kev3","tx_count":1}],"cursor":"1"}}
+>> {"jsonrpc":"2.0","id":1,"method":"blocks","params":{"limit":3,"cursor":"1"}}
+<< {"jsonrpc":"2.0","id":1,"result":{"blocks":[{"height":1,"hash":"48d6311ec45b94ae34741f924b2c9a12651dd945575475d814ad5d642b4dec5e","time_ms":1750000001000,"epoch":0,"view":1,"proposer":"boccval1qrkhs3zaevtam49essy08c3ujmxdpj86vgrktcx8","tx_count":2}],"cursor":null}}

@@ -1,0 +1,3 @@
+// Progress of agreement.
+>> {"jsonrpc":"2.0","id":1,"method":"consensus_state"}
+<< {"jsonrpc":"2.0","id":1,"result":{"epoch":1,"view":4,"leader":"boccval1qz0lr3tafd5w0danlm7la9rjthywlg5m2uy2kev3","failed_views":0,"timeout_ms":1000,"is_halted":false,"height":4,"block_hash":"f9cf817d5ec01c61657156a5ea2b453f2769769de7ac45e7a675a6f599b19955","total_power":40000002,"quorum_power":26666669,"views":[{"view":4,"leader":"boccval1qz0lr3tafd5w0danlm7la9rjthywlg5m2uy2kev3","proposal":null,"certificates":[],"votes":[{"kind":"nullify","block_hash":null,"power":10000000}]}]}}

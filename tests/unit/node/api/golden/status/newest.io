@@ -1,0 +1,3 @@
+// Where the node and its chain are.
+>> {"jsonrpc":"2.0","id":1,"method":"status"}
+<< {"jsonrpc":"2.0","id":1,"result":{"chain_id":"3c85880cebc82f8bc47d43ccdc2530a85287aa4183cd25ff8b61165b146c7836","chain_name":"bocc-test-1","development":true,"node_id":"abababababababababababababababababababab","validator":"boccval1qzak0qr5y5euf88dpteuym69f6qgdpn0rqjj86z9","version":"0.1.0","height":4,"block_hash":"f9cf817d5ec01c61657156a5ea2b453f2769769de7ac45e7a675a6f599b19955","block_time_ms":1750000004000,"epoch":1,"view":4,"syncing":false,"best_known_height":4,"peers":1,"pending_transactions":0,"cursor":"4","earliest":{"block":1,"state":0,"proof":1,"cursor":"0"}}}
