@@ -75,6 +75,9 @@ class Checks:
     def on_final(self, host: Host, finalized: Finalized) -> None:
         """G1, G2, G4, G5, G6, G8, L4: blocks that became final at a host are those of the one chain."""
         self._world.note(b"final %s %s" % (host.name.encode(), finalized.blocks[-1].block_hash))
+        for block in finalized.blocks:
+            if block.is_sealing:  # also at a Byzantine host, which may be the first to vote in the next epoch
+                self._enter_epoch(block.header.epoch + 1, block.next_validators)
         if not host.is_honest:
             return
         last = finalized.blocks[-1]
@@ -85,8 +88,6 @@ class Checks:
             self.wire.check_certificate(certificate)
         for block in finalized.blocks:
             entry = FinalBlock(block.block_hash, block.header, block.result_hash, block.is_sealing)
-            if block.is_sealing:
-                self._enter_epoch(block.header.epoch + 1, block.next_validators)
             self._check_next(host, entry, block.envelopes)
 
     def _check_next(self, host: Host, entry: FinalBlock, envelopes: Sequence[bytes]) -> None:

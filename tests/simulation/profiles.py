@@ -153,7 +153,7 @@ PROFILES: Final = (
         downtime_window=16,
         delay_ms_max=60,
     ),
-    Profile(name="heartbeat", heartbeat_ms=3_000, work=Work.IDLE, crashes=1, partitions=1, loss_permille=50),
+    Profile(name="heartbeat", heartbeat_ms=3_000, crashes=1, partitions=1, loss_permille=50),
 )
 PROFILE_BY_NAME: Final = {profile.name: profile for profile in PROFILES}
 

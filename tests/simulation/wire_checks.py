@@ -6,13 +6,14 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from consensus.messages import MESSAGE_CODEC, CertificatesMessage, Proposal, VoteMessage
 from consensus.records import RECORD_CODEC, VoteRecord
 from node.block_messages import BLOCK_MESSAGE_CODEC, HeadersAnswer
 from p2p.channels import Channel
-from state.certificates import CERTIFICATE_CODEC, Certificate, verify_certificate
+from state.certificates import CERTIFICATE_CODEC, Certificate, certificate_votes, verify_certificate
 from state.errors import Malformed, VoteRejected
 from state.validators import ValidatorSet
 from state.votes import Vote, VoteKind, are_conflicting, check_vote_fields, vote_signing_bytes
@@ -64,9 +65,8 @@ class WireChecks:
 
     def _look_at_run(self, host: Host, payload: bytes) -> None:
         message = BLOCK_MESSAGE_CODEC.decode(payload)
-        if isinstance(message, HeadersAnswer) and host.is_honest:
-            for certificate in message.certificates:
-                self.check_certificate(certificate)
+        if isinstance(message, HeadersAnswer):
+            self._look_at_certificates(host, message.certificates)
 
     def _look_at_consensus(self, host: Host, payload: bytes) -> None:
         message = MESSAGE_CODEC.decode(payload)
@@ -75,16 +75,20 @@ class WireChecks:
                 self._look_at_vote(host, message.vote)
             case Proposal():
                 self._look_at_vote(host, message.vote)
-                certificates = message.justify
-                if host.is_honest:
-                    for certificate in certificates:
-                        self.check_certificate(certificate)
+                self._look_at_certificates(host, message.justify)
             case CertificatesMessage():
-                if host.is_honest:
-                    for certificate in message.certificates:
-                        self.check_certificate(certificate)
+                self._look_at_certificates(host, message.certificates)
             case _:
                 pass
+
+    def _look_at_certificates(self, host: Host, certificates: Sequence[Certificate]) -> None:
+        """See certificates, also those that hold votes which a Byzantine host showed to nobody before."""
+        for certificate in certificates:
+            try:
+                self.check_certificate(certificate)
+            except Violation:
+                if host.is_honest:
+                    raise
 
     def check_certificate(self, certificate: Certificate) -> None:
         """L5: what an honest host stores and sends verifies, from its bytes, against the set of its epoch."""
@@ -103,6 +107,8 @@ class WireChecks:
             raise Violation("L5 quorum", f"{rejected}: {certificate}") from rejected
         self._valid_certificates.add(encoded)
         self.certificates += 1
+        for vote in certificate_votes(certificate, validators):
+            self._count(vote, validators)
 
     def _look_at_vote(self, host: Host, vote: Vote) -> None:
         validators = self.sets.get(vote.epoch)
