@@ -77,7 +77,7 @@ class EventKind(StrEnum):
 TEXT_ATTRIBUTES: Final = frozenset({"deadline", "purpose", "reason", "status"})
 """Attributes whose bytes are ASCII text; bytes of all others are addresses, keys and digests."""
 
-Attribute = tuple[Annotated[str, Meta(min_length=1, max_length=32)], UInt | bytes]
+Attribute = tuple[Annotated[str, Meta(min_length=1, max_length=32)], UInt | Annotated[bytes, Meta(max_length=128)]]
 """Name and value."""
 
 

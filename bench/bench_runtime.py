@@ -1,0 +1,177 @@
+"""Microseconds of each kind of message beside the work that it is charged: the fee table against the machine.
+
+`python -m bench.bench_runtime` executes blocks of one kind of transaction each and prints, per transaction, medians over rounds:
+execution on an overlay, the validity check before it, and the changes and totals at the end of the block. Parsing and signatures of
+envelopes are excluded; signatures inside messages (proofs, votes) are not. Tree and disk cost per record: see bench_tree.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from statistics import median
+
+from msgspec.structs import replace
+
+from state.address import account_address
+from state.crypto import SigningKey, verify
+from state.genesis import Genesis, GenesisAccount
+from state.ledger import Overlay
+from state.messages import AuthKey, BondAction, BondPurpose, Message, SetAuth
+from state.receipts import ReceiptStatus
+from state.runtime.dispatch import HANDLERS
+from state.runtime.execute import BlockExecution, check_admission, check_block
+from state.runtime.explain import explain
+from state.transactions import Transaction
+from state.votes import VoteKind
+from tests.support.chain_builders import (
+    World,
+    bond,
+    delegate,
+    make_genesis,
+    make_report,
+    make_vote,
+    operator,
+    register,
+    transfer,
+    undelegate,
+    validator_key,
+    with_params,
+)
+
+SENDERS = 1_000
+ROUNDS = 7
+KEYS = [SigningKey(index.to_bytes(32, "big")) for index in range(1, SENDERS + 1)]
+ADDRESSES = [account_address(key.public_key) for key in KEYS]
+Build = Callable[[World, int], Message]
+
+
+def make_world() -> World:
+    """Return a world with many rich accounts that can do anything in one block."""
+    genesis: Genesis = with_params(make_genesis(4), "blocks", work_max=10**9, bytes_max=4 << 20)
+    genesis = with_params(genesis, "staking", own_stake_min=10**6)
+    rich = [GenesisAccount(address=address, balance=10**10) for address in ADDRESSES]
+    accounts = sorted((*genesis.accounts, *rich), key=lambda account: account.address)
+    return World(replace(genesis, accounts=tuple(accounts), treasury=0))
+
+
+def own_key_explicit(_world: World, index: int) -> Message:
+    """Return a strengthening change of keys."""
+    key = AuthKey(public_key=KEYS[index].public_key, weight=1, scopes=31)
+    return SetAuth(account=ADDRESSES[index], keys=(key,), threshold=1, guardians=(), guardian_quorum=0)
+
+
+def other_key(_world: World, index: int) -> Message:
+    """Return a change of keys that waits on the wheel."""
+    key = AuthKey(public_key=KEYS[index - 1].public_key, weight=1, scopes=31)
+    return SetAuth(account=ADDRESSES[index], keys=(key,), threshold=1, guardians=(), guardian_quorum=0)
+
+
+def new_validator(world: World, index: int) -> Message:
+    """Return the first bond of a validator."""
+    return register(world.chain_id, ADDRESSES[index], KEYS[index], 10**6)
+
+
+def conviction(world: World, index: int) -> Message:
+    """Return a report against one of the four validators."""
+    votes = [make_vote(world.chain_id, validator_key(index), VoteKind.NOTARIZE, 0, 1, block) for block in (1, 2)]
+    return make_report(operator(index), *votes)
+
+
+def claim(_world: World, index: int) -> Message:
+    """Return a claim of a delegation's rewards."""
+    return bond(BondAction.CLAIM, BondPurpose.DELEGATE, 0, operator(index % 4))
+
+
+CASES: list[tuple[str, Build | None, Build, int]] = [
+    ("transfer, known receiver", None, lambda _world, index: transfer(ADDRESSES[index - 1], 5), SENDERS),
+    ("transfer, new receiver", None, lambda _world, index: transfer(b"\0" + index.to_bytes(20, "big"), 5), SENDERS),
+    ("transfer that fails", None, lambda _world, index: transfer(ADDRESSES[index - 1], 10**12), SENDERS),
+    ("set_auth, at once", None, own_key_explicit, SENDERS),
+    ("set_auth, with delay", None, other_key, SENDERS),
+    ("bond, delegate", None, lambda _world, index: delegate(operator(index % 4), 5), SENDERS),
+    (
+        "bond, unbond",
+        lambda _world, index: delegate(operator(index % 4), 5),
+        lambda _world, index: undelegate(operator(index % 4), 5),
+        SENDERS,
+    ),
+    ("bond, claim", lambda _world, index: delegate(operator(index % 4), 5), claim, SENDERS),
+    ("bond, new validator", None, new_validator, 400),
+    ("report", None, conviction, 4),
+]
+
+
+def signed(world: World, build: Build, count: int) -> list[Transaction]:
+    """Return one transaction of each of the first senders."""
+    return [world.sign(KEYS[index], build(world, index), fee=100_000) for index in range(count)]
+
+
+def measure(world: World, transactions: list[Transaction]) -> tuple[float, float, float]:
+    """Return medians of check, execution, and end of block with changes, in microseconds per transaction."""
+    checks, runs, ends = [], [], []
+    header = world.header(len(transactions))
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        check_block(world.ledger, header, world.time_ms, transactions)
+        checked = time.perf_counter()
+        overlay = Overlay(world.ledger)
+        execution = BlockExecution(overlay, header, world.epoch_start, world.validators)
+        began = time.perf_counter()
+        for transaction in transactions:
+            execution.apply(transaction)
+        ran = time.perf_counter()
+        execution.finish()
+        overlay.changes()
+        ends.append(time.perf_counter() - ran)
+        checks.append(checked - started)
+        runs.append(ran - began)
+    scale = 1e6 / len(transactions)
+    return median(checks) * scale, median(runs) * scale, median(ends) * scale
+
+
+def show(row: Iterable[object]) -> None:
+    """Print one row of the table."""
+    name, *figures = row
+    print(f"{name:28}", *(f"{figure:>9.2f}" if isinstance(figure, float) else f"{figure:>9}" for figure in figures))
+
+
+def measure_messages() -> None:
+    """Print the table of messages."""
+    show(("message", "check", "execute", "end", "charged"))
+    for name, prepare, build, count in CASES:
+        world = make_world()
+        if prepare is not None:
+            world.apply(*signed(world, prepare, count))
+        transactions = signed(world, build, count)
+        outcomes = {receipt.status for receipt in world.execute(transactions, world.header(count))[0].receipts}
+        assert outcomes == {ReceiptStatus.FAILED if name.endswith("fails") else ReceiptStatus.OK}, name
+        work = HANDLERS[type(transactions[0].body.messages[0])].work
+        show((name, *measure(world, transactions), work))
+
+
+def measure_rest() -> None:
+    """Print what is not a message: signatures, admission, dry run, an empty block."""
+    world = make_world()
+    transaction = world.sign(KEYS[0], transfer(ADDRESSES[1], 5))
+    pair = transaction.signatures[0]
+    cases: list[tuple[str, Callable[[], object]]] = [
+        ("one signature", lambda: verify(pair.public_key, pair.signature, transaction.signed_bytes)),
+        ("admission", lambda: check_admission(world.ledger, transaction, world.time_ms, 0)),
+        ("explain", lambda: explain(world.ledger, transaction, world.time_ms)),
+        ("empty block", lambda: world.execute([], world.header(0))),
+    ]
+    print()
+    show(("microseconds each", "median"))
+    for name, call in cases:
+        times = []
+        for _ in range(300):
+            started = time.perf_counter()
+            call()
+            times.append((time.perf_counter() - started) * 1e6)
+        show((name, median(times)))
+
+
+if __name__ == "__main__":
+    measure_messages()
+    measure_rest()
