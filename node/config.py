@@ -49,7 +49,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     use_uvloop: bool = True
-    resume_after: Annotated[str, Meta(pattern=r"^([0-9]+,[0-9]+)?$")] = ""
+    resume_after: Annotated[str, Meta(pattern=r"^([0-9]{1,18},[0-9]{1,18}|observe)?$")] = ""
 
 
 TEMPLATE: Final = """\
@@ -89,7 +89,8 @@ log_format = {log_format}
 # Use the faster event loop where the package uvloop is installed.
 use_uvloop = {use_uvloop}
 
-# Only after a lost vote log or a moved key: "epoch,view" at or below which this validator never signs again.
+# Only after a lost vote log or a moved key: "epoch,view" at or below which this validator never signs again, or "observe" to
+# find that out by listening to the network for a while. Written to the log at the next start; empty it after that.
 resume_after = {resume_after}
 """
 

@@ -13,7 +13,7 @@ import importlib.util
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -22,7 +22,7 @@ from aiohttp import web
 from consensus.core import Consensus
 from consensus.inputs import TimerFired
 from consensus.participant import Identity
-from consensus.records import RECORD_CODEC, VoteRecord, signing_floor
+from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, VoteRecord, signing_floor
 from consensus.signing import VoteSigner
 from node.admin import serve_admin
 from node.admission import RuntimeRules, Source
@@ -32,7 +32,7 @@ from node.api.event_feed import EventFeed
 from node.api.waiters import TransactionTracker
 from node.config import ADMIN_SOCKET, NodeConfig, parse_listen
 from node.driver import Driver, DriverParts
-from node.errors import ConfigError
+from node.errors import ConfigError, SignerFault
 from node.facade import FacadeParts, NodeFacade, Pulse
 from node.figures import read_figures
 from node.home import Home
@@ -47,6 +47,7 @@ from node.vote_cache import VoteVerifier
 from p2p.config import NetworkConfig
 from p2p.events import MessageReceived, PeerConnected, PeerDisconnected
 from p2p.network import Network
+from state.codec import INTEGER_MAX
 from state.crypto import SigningKey
 from state.errors import StorageFault, TransactionRejected
 from state.votes import Vote
@@ -57,6 +58,8 @@ SLICE_HAPPENINGS: Final = 32
 DISK_CHECK_TICKS: Final = 50
 SWITCH_INTERVAL_S: Final = 0.001
 """How long a verifying thread may keep the interpreter from the loop; the default of 5 ms would cost every vote as much."""
+NEVER_SIGN: Final = (INTEGER_MAX, INTEGER_MAX)
+"""A floor above every position."""
 GC_THRESHOLD: Final = 50_000
 """Allocations between collections of the youngest objects; the records of a block are no cycles."""
 
@@ -64,15 +67,15 @@ GC_THRESHOLD: Final = 50_000
 class Node:
     """A node with its files open, inside a running loop."""
 
-    def __init__(self, opened: OpenedHome) -> None:
-        """Build all parts; nothing listens or signs before `run`."""
+    def __init__(self, opened: OpenedHome, records: Sequence[LogRecord], floor: tuple[int, int]) -> None:
+        """Build all parts; nothing listens or signs before `run`, and nothing is ever signed at or below the floor."""
         chain, config = opened.chain, opened.config
-        records = [RECORD_CODEC.decode(encoded) for encoded in opened.log.records()]
         self.opened = opened
         self.log = EventLog("node")
         self.happenings = Happenings()
         self.signatures = SignaturePool(asyncio.get_running_loop())
         self.pulse = Pulse()
+        self.is_interrupted = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         tracker, feed = TransactionTracker(), EventFeed(chain.views)
         self.network = Network(
@@ -90,7 +93,7 @@ class Node:
             chain.chain_id,
             opened.sign,
             [record.vote for record in records if isinstance(record, VoteRecord)],
-            max(opened.resume_after, signing_floor(records)),
+            max(floor, signing_floor(records)),
         )
         consensus = Consensus(
             Identity(chain.chain_id, opened.public_key),
@@ -130,6 +133,11 @@ class Node:
         """Stop the node with this error."""
         if not self.ended.done():
             self.ended.set_exception(error)
+
+    def interrupt(self) -> None:
+        """Stop the node because a signal came."""
+        self.is_interrupted = True
+        self.stop()
 
     def stop(self) -> None:
         """Stop the node in order."""
@@ -239,10 +247,9 @@ class Node:
                     await asyncio.to_thread(dump.run)
 
     def close(self) -> None:
-        """Give everything up, in the order in which it was built."""
+        """Give timers and threads up; the files of the home stay open."""
         self.shell.close()
         self.signatures.close()
-        self.opened.close()
 
 
 def check_disk(home: Home, config: NodeConfig) -> None:
@@ -323,12 +330,48 @@ def run_node(home: Home, config: NodeConfig, password: bytes | None) -> None:
 
 
 async def _main(opened: OpenedHome) -> None:
-    node = Node(opened)
+    records: list[LogRecord] = [RECORD_CODEC.decode(encoded) for encoded in opened.log.records()]
+    try:
+        floor = opened.resume_after or await observe(opened, records)
+        if floor is None:
+            return
+        if floor > signing_floor(records):
+            records.append(FloorRecord(epoch=floor[0], view=floor[1]))
+            opened.log.append(RECORD_CODEC.encode(records[-1]))
+            opened.log.sync()
+        node = Node(opened, records, floor)
+        gc.freeze()
+        await _run(node)
+    finally:
+        opened.close()
+
+
+async def _run(node: Node) -> None:
+    """Run a node until a signal ends it."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, node.stop)
-    gc.freeze()
+        loop.add_signal_handler(number, node.interrupt)
     try:
         await node.run()
     finally:
         node.close()
+
+
+async def observe(opened: OpenedHome, records: Sequence[LogRecord]) -> tuple[int, int] | None:
+    """W6: follow the network for a while without signing; return the position that it has reached, None if a signal came.
+
+    Raises:
+        SignerFault: somebody else votes with this node's key.
+    """
+    node = Node(opened, records, NEVER_SIGN)
+    timeout_max_ms = opened.chain.params().consensus.timer_max_ms
+    node.log.warning("observing", seconds=2 * timeout_max_ms // 1_000, why="resume_after is observe; nothing is signed")
+    asyncio.get_running_loop().call_later(2 * timeout_max_ms / 1_000, node.stop)
+    await _run(node)
+    if node.is_interrupted:
+        return None
+    if node.driver.halted is not None:
+        raise SignerFault(f"{node.driver.halted}; stop the other process before this node may sign")
+    core = node.driver.consensus.node
+    node.log.warning("observed", epoch=core.state.number, view=core.view)
+    return core.state.number, core.view

@@ -40,11 +40,12 @@ class OpenedHome(Struct, frozen=True):
         return None if self.signer is None else self.signer.public_key
 
     @property
-    def resume_after(self) -> tuple[int, int]:
-        """Epoch and view at or below which the operator says that nothing may be signed (W6)."""
-        if not self.config.resume_after:
-            return 0, 0
-        epoch, view = self.config.resume_after.split(",")
+    def resume_after(self) -> tuple[int, int] | None:
+        """Epoch and view at or below which nothing may be signed (W6); None if the network has to be asked."""
+        setting = self.config.resume_after
+        if setting == "observe" and self.signer is not None:
+            return None
+        epoch, _, view = (setting if "," in setting else "0,0").partition(",")
         return int(epoch), int(view)
 
     def close(self) -> None:

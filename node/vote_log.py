@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, record_position
+from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, record_position, signing_floor
 from node.wal import Log
 
 APPENDED_MAX: Final = 512
@@ -45,8 +45,9 @@ class VoteLog:
             return
         position = epoch, view
         kept = [record for record in self._records if record_position(record) >= position]
+        floor_epoch, floor_view = max(signing_floor(self._records), position)
         kept = [record for record in kept if not isinstance(record, FloorRecord)]
-        self._records = [FloorRecord(epoch=epoch, view=view), *kept]
+        self._records = [FloorRecord(epoch=floor_epoch, view=floor_view), *kept]
         self._log.rewrite([RECORD_CODEC.encode(record) for record in self._records])
         self._appended_count = len(self._records)
         self._has_unsynced = False
