@@ -172,6 +172,11 @@ def measure_rest() -> None:
         show((name, median(times)))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print all figures."""
     measure_messages()
     measure_rest()
+
+
+if __name__ == "__main__":
+    main()
