@@ -136,20 +136,16 @@ def reset(context: Context, yes: bool) -> int:
 
 
 @command.command(name="repair-log")
-@password_option
 @common_options
-def repair(context: Context, password_file: Path | None) -> int:
+def repair(context: Context) -> int:
     """Make a damaged log of votes readable again, keeping what is whole and a copy of the rest.
 
     Votes may be lost, and a validator must never sign twice: the command tells what to set before the node may vote again.
     """
     home = node_home(context)
-    seed = None
-    if (home.keys / VALIDATOR_KEY).exists():
-        is_encrypted = describe_key(home.keys / VALIDATOR_KEY).is_encrypted
-        password = read_password(password_file, "Password of the validator key") if is_encrypted else None
-        seed = home.load_seed(VALIDATOR_KEY, password)
-    repaired = repair_log(home.votes, log_header(home.load_genesis().chain_id, seed))
+    key_path = home.keys / VALIDATOR_KEY
+    public_key = describe_key(key_path).public_key if key_path.exists() else None
+    repaired = repair_log(home.votes, log_header(home.load_genesis().chain_id, public_key))
     summary: dict[str, object] = {
         "kept_records": repaired.kept_records,
         "dropped_bytes": repaired.dropped_bytes,

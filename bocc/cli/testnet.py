@@ -89,19 +89,22 @@ def up(
     network = network_of(context)
     started_at = time.monotonic()
     layout = Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     with _stopping_on_failure(network):
         prepare_network(network, layout)
         network.start()
         height = network.wait_ready(report=lambda text: _tell(context, text))
         if load:
             network.start_load(load)
+        ended = _EndSignals()
     seconds = time.monotonic() - started_at
     _print_network(context, network.record, f"ready at height {height} in {seconds:.1f} s")
     if detach:
         _tell(context, f"It runs in the background. `bocc testnet down --home {network.home}` stops it.")
         return ExitCode.DONE
     _tell(context, "Ctrl-C stops it.")
-    return _watch(context, network)
+    return _watch(context, network, ended)
 
 
 @command.command()
@@ -266,9 +269,8 @@ def _is_anything_running(network: Network) -> bool:
     return record_path(network.home).exists() and bool(network.running())
 
 
-def _watch(context: Context, network: Network) -> int:
+def _watch(context: Context, network: Network, ended: _EndSignals) -> int:
     """Stay until Ctrl-C, then stop all nodes; tell when one ends, and leave when another command has stopped the network."""
-    ended = _EndSignals()
     was_running = {node.name for node in network.running()}
     while not ended.seen:
         time.sleep(_POLL_S)
