@@ -23,8 +23,8 @@ Sign = Callable[[bytes], bytes]
 class VoteSigner:
     """Signs votes of one validator, never two that conflict."""
 
-    def __init__(self, chain_id: bytes, sign: Sign, signed: Iterable[Vote], floor: tuple[int, int]) -> None:
-        """Take up what was signed before; nothing at or below the floor (epoch, view) is signed any more."""
+    def __init__(self, chain_id: bytes, sign: Sign | None, signed: Iterable[Vote], floor: tuple[int, int]) -> None:
+        """Take up what was signed before; nothing is signed at or below the floor (epoch, view), or without sign."""
         self._chain_id = chain_id
         self._sign = sign
         self._floor = floor
@@ -39,6 +39,10 @@ class VoteSigner:
     def has_signed(self, epoch: int, view: int, kind: VoteKind) -> bool:
         """Tell whether a vote of this kind was signed in the view."""
         return self.find_vote(epoch, view, kind) is not None
+
+    def is_at_or_below_floor(self, epoch: int, view: int) -> bool:
+        """Tell whether own votes of a position may have been made and forgotten."""
+        return (epoch, view) <= self._floor
 
     def may_sign(self, vote: Vote) -> bool:
         """Tell whether this unsigned vote conflicts with nothing signed and lies above the floor."""
@@ -66,7 +70,7 @@ class VoteSigner:
         earlier = self.find_vote(epoch, view, kind)
         if earlier is not None:
             return earlier if (earlier.block_hash, earlier.result) == (block_hash, result) else None
-        if not self.may_sign(unsigned):
+        if self._sign is None or not self.may_sign(unsigned):
             return None
         message = vote_signing_bytes(self._chain_id, kind, epoch, view, block_hash, result)
         vote = Vote(

@@ -23,7 +23,7 @@ from consensus.core import Consensus
 from consensus.inputs import TimerFired
 from consensus.participant import Identity
 from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, VoteRecord, signing_floor
-from consensus.signing import VoteSigner
+from consensus.signing import Sign, VoteSigner
 from node.admin import serve_admin
 from node.admission import RuntimeRules, Source
 from node.api.app import create_app
@@ -47,7 +47,6 @@ from node.vote_cache import VoteVerifier
 from p2p.config import NetworkConfig
 from p2p.events import MessageReceived, PeerConnected, PeerDisconnected
 from p2p.network import Network
-from state.codec import INTEGER_MAX
 from state.crypto import SigningKey
 from state.errors import StorageFault, TransactionRejected
 from state.votes import Vote
@@ -58,8 +57,6 @@ SLICE_HAPPENINGS: Final = 32
 DISK_CHECK_TICKS: Final = 50
 SWITCH_INTERVAL_S: Final = 0.001
 """How long a verifying thread may keep the interpreter from the loop; the default of 5 ms would cost every vote as much."""
-NEVER_SIGN: Final = (INTEGER_MAX, INTEGER_MAX)
-"""A floor above every position."""
 GC_THRESHOLD: Final = 50_000
 """Allocations between collections of the youngest objects; the records of a block are no cycles."""
 
@@ -67,8 +64,10 @@ GC_THRESHOLD: Final = 50_000
 class Node:
     """A node with its files open, inside a running loop."""
 
-    def __init__(self, opened: OpenedHome, records: Sequence[LogRecord], floor: tuple[int, int]) -> None:
-        """Build all parts; nothing listens or signs before `run`, and nothing is ever signed at or below the floor."""
+    def __init__(
+        self, opened: OpenedHome, records: Sequence[LogRecord], floor: tuple[int, int], sign: Sign | None
+    ) -> None:
+        """Build all parts; nothing listens or signs before `run`, nothing is signed at or below the floor or without sign."""
         chain, config = opened.chain, opened.config
         self.opened = opened
         self.log = EventLog("node")
@@ -91,7 +90,7 @@ class Node:
         verify = VoteVerifier()
         signer = VoteSigner(
             chain.chain_id,
-            opened.sign,
+            sign,
             [record.vote for record in records if isinstance(record, VoteRecord)],
             max(floor, signing_floor(records)),
         )
@@ -339,7 +338,7 @@ async def _main(opened: OpenedHome) -> None:
             records.append(FloorRecord(epoch=floor[0], view=floor[1]))
             opened.log.append(RECORD_CODEC.encode(records[-1]))
             opened.log.sync()
-        node = Node(opened, records, floor)
+        node = Node(opened, records, floor, opened.sign)
         gc.freeze()
         await _run(node)
     finally:
@@ -363,7 +362,7 @@ async def observe(opened: OpenedHome, records: Sequence[LogRecord]) -> tuple[int
     Raises:
         SignerFault: somebody else votes with this node's key.
     """
-    node = Node(opened, records, NEVER_SIGN)
+    node = Node(opened, records, (0, 0), None)
     timeout_max_ms = opened.chain.params().consensus.timer_max_ms
     node.log.warning("observing", seconds=2 * timeout_max_ms // 1_000, why="resume_after is observe; nothing is signed")
     asyncio.get_running_loop().call_later(2 * timeout_max_ms / 1_000, node.stop)

@@ -30,9 +30,9 @@ class OpenedHome(Struct, frozen=True):
     faucet_seed: bytes | None
 
     @property
-    def sign(self) -> Sign:
-        """The contact with the validator key; a node without one is never asked to sign."""
-        return _sign_nothing if self.signer is None else self.signer.sign
+    def sign(self) -> Sign | None:
+        """The contact with the validator key; None for a node that only follows."""
+        return None if self.signer is None else self.signer.sign
 
     @property
     def public_key(self) -> bytes | None:
@@ -54,10 +54,6 @@ class OpenedHome(Struct, frozen=True):
         self.log.close()
         if self.signer is not None:
             self.signer.close()
-
-
-def _sign_nothing(_message: bytes) -> bytes:
-    raise AssertionError("a node without a validator key has no vote")
 
 
 def open_home(home: Home, config: NodeConfig, password: bytes | None) -> OpenedHome:
