@@ -7,8 +7,8 @@ from collections.abc import Container
 from consensus.core import Consensus
 from node.mempool import Mempool
 from state.chain import Chain
-from state.deadlines import find_next_deadline_ms
 from state.ledger import Ledger
+from state.queries import next_work_ms
 from state.records import CHAIN_STATE, ONLY, PARAMS
 from state.transactions import Transaction
 
@@ -49,10 +49,8 @@ def has_due_work(chain: Chain, mempool: Mempool[Ledger], consensus: Consensus, w
     books, parameters = ledger.get(CHAIN_STATE, ONLY), ledger.get(PARAMS, ONLY).consensus
     if parameters.heartbeat_ms and wall_ms >= books.time_ms + parameters.heartbeat_ms:
         return True
-    if books.is_set_stale and wall_ms >= books.set_changed_ms + parameters.validator_update_interval_ms:
-        return True
-    deadline_ms = find_next_deadline_ms(ledger)
-    return deadline_ms is not None and deadline_ms <= wall_ms
+    work_ms = next_work_ms(ledger)
+    return work_ms is not None and work_ms <= wall_ms
 
 
 def _excluded_for(consensus: Consensus, mempool: Mempool[Ledger], block_hash: bytes | None) -> set[bytes]:
