@@ -115,6 +115,7 @@ class Consensus:
         if node.is_halted:
             return []
         node.now = now
+        node.has_news = True
         match event:
             case Started():
                 self._start()
@@ -136,7 +137,8 @@ class Consensus:
             case TipAdvanced():
                 if event.tip.block.height > node.state.tip.height:
                     begin_at(node, event.tip)
-        self._progress()
+        if node.has_news:
+            self._progress()
         effects, node.effects = node.effects, []
         return effects
 

@@ -56,6 +56,8 @@ class Participant:
         """A block is notarised and was not final after a whole timeout."""
         self.is_halted = False
         self.last_fetch_ms = NEVER_MS
+        self.has_news = False
+        """The input at hand changed something that a rule may depend on."""
         self.touched_views: set[int] = set()
         """Views in which votes were counted since certificates were last collected."""
         self.state = EpochState(tip, identity.public_key, self.is_vote_valid)

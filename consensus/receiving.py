@@ -31,7 +31,7 @@ def receive(node: Participant, peer: str, message: ConsensusMessage) -> None:
         case Proposal():
             receive_proposal(node, peer, message)
         case VoteMessage():
-            receive_vote(node, peer, message.vote)
+            node.has_news = receive_vote(node, peer, message.vote)
         case CertificatesMessage():
             for certificate in message.certificates:
                 receive_certificate(node, peer, certificate)
@@ -74,38 +74,42 @@ def receive_proposal(node: Participant, peer: str, proposal: Proposal) -> None:
     node.count([proposal.vote])
 
 
-def receive_vote(node: Participant, peer: str, vote: Vote) -> None:
-    """Count a vote of the current epoch; help a peer that votes where everything is settled."""
+def receive_vote(node: Participant, peer: str, vote: Vote) -> bool:
+    """Take a vote of the current epoch, and tell whether more votes count now; help a peer that votes where all is settled."""
     state = node.state
     if vote.epoch < state.number:
         node.emit(*node.assistance.help_with_epoch(peer, vote.epoch, node.now))
     if vote.epoch != state.number or vote.view > node.view + VIEWS_AHEAD_MAX:
-        return
+        return False
     try:
         check_vote_fields(vote.kind, vote.block_hash, vote.result)
     except VoteRejected as rejected:
         node.emit(Punish(peer, rejected.reason))
-        return
+        return False
     if vote.validator >= len(state.validators):
         node.emit(Punish(peer, "unknown_validator"))
-        return
+        return False
     if vote.kind is VoteKind.NULLIFY:
         node.emit(*node.assistance.help_with_view(peer, vote.view, state, node.view, node.now))
     if vote.view < state.final_view or vote.view == 0:
-        return
+        return False
     if vote.validator == state.own_index:
         hear_own_vote(node, vote)
-        return
+        return False
     node.assistance.hear(vote.validator, vote.view)
-    node.touched_views.add(vote.view)
-    node.report(state.view_state(vote.view).tally.offer(vote, peer))
+    outcome = state.view_state(vote.view).tally.offer(vote, peer)
+    node.report(outcome)
+    if outcome.has_counted:
+        node.touched_views.add(vote.view)
+    return outcome.has_counted
 
 
 def hear_own_vote(node: Participant, vote: Vote) -> None:
     """Find out whether a vote in the own name was signed by somebody else who has the key (W6)."""
     own = node.signer.find_vote(vote.epoch, vote.view, vote.kind)
     is_known = own is not None and choice_of(own) == choice_of(vote)
-    if not is_known and node.is_vote_valid(vote):
+    is_forgotten = own is None and node.signer.is_at_or_below_floor(vote.epoch, vote.view)
+    if not is_known and not is_forgotten and node.is_vote_valid(vote):
         node.emit(OwnKeyElsewhere(vote))
 
 

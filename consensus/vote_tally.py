@@ -34,9 +34,11 @@ class Outcome(NamedTuple):
     """Pairs of verified votes that convict their signer."""
     liars: tuple[str, ...]
     """Peers that sent a vote whose signature is wrong."""
+    has_counted: bool
+    """More votes count than before."""
 
 
-NOTHING: Final = Outcome((), ())
+NOTHING: Final = Outcome((), (), has_counted=False)
 
 
 def choice_of(vote: Vote) -> Choice:
@@ -80,7 +82,7 @@ class VoteTally:
         conflicts: list[tuple[Vote, Vote]] = []
         for vote in votes:
             conflicts += self._count(vote)
-        return Outcome(tuple(conflicts), ())
+        return Outcome(tuple(conflicts), (), has_counted=True)
 
     def offer(self, vote: Vote, peer: str) -> Outcome:
         """Take a vote from a peer, and verify what has become worth it."""
@@ -97,7 +99,11 @@ class VoteTally:
         outcome = NOTHING if rivals is None else self._settle([*rivals, (peer, vote)])
         if self._is_urgent(vote, choice):
             urgent = self._settle([(slot[0], waiting) for slot, waiting in pending.items()])
-            outcome = Outcome(outcome.conflicts + urgent.conflicts, outcome.liars + urgent.liars)
+            outcome = Outcome(
+                outcome.conflicts + urgent.conflicts,
+                outcome.liars + urgent.liars,
+                outcome.has_counted or urgent.has_counted,
+            )
         return outcome
 
     def _rivals(self, vote: Vote) -> list[tuple[str, Vote]] | None:
@@ -146,7 +152,7 @@ class VoteTally:
                 conflicts += self._count(vote)
             else:
                 liars.append(peer)
-        return Outcome(tuple(conflicts), tuple(liars))
+        return Outcome(tuple(conflicts), tuple(liars), has_counted=len(liars) < len(votes))
 
     def _count(self, vote: Vote) -> list[tuple[Vote, Vote]]:
         """Add a verified vote; return the pairs in which it conflicts with earlier ones of its validator."""
