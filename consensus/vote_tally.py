@@ -41,6 +41,13 @@ class Outcome(NamedTuple):
 NOTHING: Final = Outcome((), (), has_counted=False)
 
 
+def _join(first: Outcome, second: Outcome) -> Outcome:
+    """Return what two steps led to."""
+    return Outcome(
+        first.conflicts + second.conflicts, first.liars + second.liars, first.has_counted or second.has_counted
+    )
+
+
 def choice_of(vote: Vote) -> Choice:
     """Return what the vote is for."""
     return vote.kind, vote.block_hash, vote.result
@@ -78,11 +85,15 @@ class VoteTally:
         return NULLIFY_CHOICE in self._verified
 
     def add_verified(self, votes: Iterable[Vote]) -> Outcome:
-        """Count votes whose signatures were verified elsewhere: own ones, and those inside certificates."""
-        conflicts: list[tuple[Vote, Vote]] = []
+        """Count votes whose signatures were verified elsewhere: own ones, and those inside certificates.
+
+        With them, votes that wait may have become enough for a quorum: nothing else may come to have them verified.
+        """
+        outcome = Outcome((), (), has_counted=True)
         for vote in votes:
-            conflicts += self._count(vote)
-        return Outcome(tuple(conflicts), (), has_counted=True)
+            outcome = _join(outcome, Outcome(tuple(self._count(vote)), (), has_counted=True))
+            outcome = _join(outcome, self._settle_urgent(vote))
+        return outcome
 
     def offer(self, vote: Vote, peer: str) -> Outcome:
         """Take a vote from a peer, and verify what has become worth it."""
@@ -97,14 +108,15 @@ class VoteTally:
         rivals = self._rivals(vote)
         pending[sender] = vote
         outcome = NOTHING if rivals is None else self._settle([*rivals, (peer, vote)])
-        if self._is_urgent(vote, choice):
-            urgent = self._settle([(slot[0], waiting) for slot, waiting in pending.items()])
-            outcome = Outcome(
-                outcome.conflicts + urgent.conflicts,
-                outcome.liars + urgent.liars,
-                outcome.has_counted or urgent.has_counted,
-            )
-        return outcome
+        return _join(outcome, self._settle_urgent(vote))
+
+    def _settle_urgent(self, vote: Vote) -> Outcome:
+        """Verify what waits for the choice of a vote that just came, if that can reach a threshold."""
+        choice = choice_of(vote)
+        pending = self._pending.get(choice)
+        if not pending or not self._is_urgent(vote, choice):
+            return NOTHING
+        return self._settle([(slot[0], waiting) for slot, waiting in pending.items()])
 
     def _rivals(self, vote: Vote) -> list[tuple[str, Vote]] | None:
         """Return the unverified votes that conflict with this one; None if nothing does, verified or not."""
