@@ -30,8 +30,7 @@ from node.api.guard import (
 from node.api.health import Health, judge_liveness, judge_readiness
 from node.api.intake import SubmissionQueue
 from node.api.jsonrpc import error_response, success_response
-from node.api.methods import METHODS
-from node.api.openrpc import describe
+from node.api.methods import METHODS, encode_documents
 from node.api.proofs import ProofBuilder
 from node.api.registry import convert_query
 from node.api.websocket import WebSocketSession
@@ -59,9 +58,14 @@ class Api:
         self._config = config
         self.dispatcher = Dispatcher(METHODS)
         self.intake = SubmissionQueue(node, config.intake_max)
-        self._call = Call(node=node, config=config, intake=self.intake, proofs=ProofBuilder(node.chain))
+        self._call = Call(
+            node=node,
+            config=config,
+            intake=self.intake,
+            proofs=ProofBuilder(node.chain),
+            documents=encode_documents(node.chain.genesis, config.public_url),
+        )
         self._sockets: set[web.WebSocketResponse] = set()
-        self._openrpc = msgspec.json.encode(describe(METHODS, config.public_url))
 
     @property
     def websocket_count(self) -> int:
@@ -143,7 +147,7 @@ class Api:
         return socket
 
     async def _get_openrpc(self, _request: web.Request) -> web.StreamResponse:
-        return json_response(self._openrpc)
+        return json_response(bytes(self._call.documents.openrpc))
 
     async def _livez(self, _request: web.Request) -> web.StreamResponse:
         return _health_response(judge_liveness(self._node))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from node.api.config import ApiConfig
 from node.api.event_feed import EventFeed, Topics
@@ -164,6 +164,13 @@ class Session(Protocol):
         """Stop a subscription; False if it is not one of this connection."""
 
 
+class Documents(Struct, frozen=True):
+    """Answers that never change, encoded once."""
+
+    genesis: Raw
+    openrpc: Raw
+
+
 class Call(Struct, frozen=True):
     """Everything around one request that a handler may use."""
 
@@ -171,6 +178,7 @@ class Call(Struct, frozen=True):
     config: ApiConfig
     intake: Intake
     proofs: ProofBuilder
+    documents: Documents
     session: Session | None = None
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from node.api.context import Call
+import msgspec
+from msgspec import Raw
+
+from node.api.context import Call, Documents
 from node.api.errors import ErrorCode
 from node.api.event_feed import Page
 from node.api.node_reads import (
@@ -62,6 +65,8 @@ from node.api.views_node import (
     StatusView,
     SubscriptionView,
 )
+from state.genesis import Genesis
+from state.genesis_file import format_genesis
 
 EXAMPLE_ADDRESS: Final = "bocc1qq2umswpyqlguyy8jpfuxhf7qrdq7at82uz36ch9"
 EXAMPLE_TX_ID: Final = "3f192e20d3523efc769341c609747372308ebe0e23b65dcfd2f06a1c4a19ddda"
@@ -73,9 +78,9 @@ EXAMPLE_TX: Final = (
 """A transfer that was never submitted there."""
 
 
-def discover(call: Call, _params: NoParams) -> dict[str, Any]:
+def discover(call: Call, _params: NoParams) -> Raw:
     """Return the OpenRPC document of this node."""
-    return describe(METHODS, call.config.public_url)
+    return call.documents.openrpc
 
 
 _REFUSALS: Final = (
@@ -89,7 +94,7 @@ _PAST: Final = (ErrorCode.PRUNED, ErrorCode.NOT_FOUND)
 METHODS: Final[tuple[Method, ...]] = (
     method("status", NoParams, StatusView, read_status),
     method("params", NoParams, dict[str, Any], read_params),
-    method("genesis", NoParams, dict[str, Any], read_genesis),
+    method("genesis", NoParams, Raw, read_genesis),
     method("validators", AtHeight, ValidatorsView, read_validators, errors=_PAST),
     method("block", BlockParams, BlockView, read_block, errors=_PAST, example={"height": 2}),
     method("blocks", BlocksParams, BlocksView, read_blocks, example={"limit": 2}),
@@ -149,5 +154,13 @@ METHODS: Final[tuple[Method, ...]] = (
         example={"subscription": "1"},
         is_read=False,
     ),
-    method("rpc.discover", NoParams, dict[str, Any], discover),
+    method("rpc.discover", NoParams, Raw, discover),
 )
+
+
+def encode_documents(genesis: Genesis, url: str) -> Documents:
+    """Return the documents of a node that is reached at a URL."""
+    return Documents(
+        genesis=Raw(msgspec.json.format(format_genesis(genesis), indent=-1)),
+        openrpc=Raw(msgspec.json.encode(describe(METHODS, url))),
+    )

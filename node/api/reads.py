@@ -32,7 +32,6 @@ from node.api.views import (
     ValidatorView,
 )
 from state.block import hash_header
-from state.genesis_file import format_genesis
 from state.ledger import Ledger
 from state.records import (
     ACCOUNTS,
@@ -90,10 +89,9 @@ class StateProofParams(Params, frozen=True):
     height: Height | None = None
 
 
-def read_genesis(call: Call, _params: NoParams) -> dict[str, Any]:
+def read_genesis(call: Call, _params: NoParams) -> msgspec.Raw:
     """Return the genesis of the chain, as its file says it."""
-    document: dict[str, Any] = msgspec.json.decode(format_genesis(call.node.chain.genesis))
-    return document
+    return call.documents.genesis
 
 
 def read_params(call: Call, _params: NoParams) -> dict[str, Any]:

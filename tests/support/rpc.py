@@ -13,7 +13,7 @@ from node.api.config import ApiConfig
 from node.api.context import Call
 from node.api.dispatch import Dispatcher
 from node.api.intake import SubmissionQueue
-from node.api.methods import METHODS
+from node.api.methods import METHODS, encode_documents
 from node.api.proofs import ProofBuilder
 from tests.support.fixture_chain import FixtureNode
 
@@ -39,7 +39,13 @@ class Rpc:
         self.node = node
         self.dispatcher = Dispatcher(METHODS)
         self.intake = SubmissionQueue(node, config.intake_max)
-        self.context = Call(node=node, config=config, intake=self.intake, proofs=ProofBuilder(node.chain))
+        self.context = Call(
+            node=node,
+            config=config,
+            intake=self.intake,
+            proofs=ProofBuilder(node.chain),
+            documents=encode_documents(node.chain.genesis, config.public_url),
+        )
 
     async def body(self, body: bytes) -> Any:
         """Send a body and return the parsed answer, None if there is none."""

@@ -88,7 +88,7 @@ async def test_example_gives_a_result_of_the_promised_type(method):
         if len(node.mempool):
             node.produce()
         result = await call
-    if get_origin(method.result_type) is dict:
+    if method.result_type is msgspec.Raw or get_origin(method.result_type) is dict:
         assert isinstance(result, dict)
         assert result
     else:
