@@ -8,7 +8,7 @@ from consensus.messages import Proposal, VoteMessage
 from consensus.participant import Participant
 from consensus.proposing import FETCH_INTERVAL_MS, fetch_certificates, has_voted, notarize_support
 from consensus.records import NotarizationRecord
-from consensus.view_state import ViewState
+from consensus.view_state import BlockState, ViewState
 from consensus.vote_tally import NULLIFY_CHOICE
 from state.votes import VoteKind
 
@@ -29,7 +29,7 @@ def vote_on_proposal(node: Participant) -> bool:
         case Verdict.NEEDS_PARENT:
             parent_hash = node.state.block_hash_at(proposal.parent_view)
             if parent_hash is not None:
-                advance_block(node, parent_hash, current.proposal_peer)
+                advance_block(node, parent_hash, current.proposal_peer, set())
         case Verdict.NEEDS_BODY:
             fetch_block(node, proposal.vote.block_hash, proposal.envelope_hashes, current.proposal_peer)
         case Verdict.NEEDS_CHECK:
@@ -86,10 +86,14 @@ def check_block(node: Participant, block_hash: bytes) -> None:
         node.emit(CheckBlock(block_hash))
 
 
-def advance_block(node: Participant, block_hash: bytes, peer: str) -> None:
-    """Bring a named block one step nearer to being executed: header and body, parent, check, execution."""
+def advance_block(node: Participant, block_hash: bytes, peer: str, visited: set[bytes]) -> None:
+    """Bring a named block one step nearer to being executed: header and body, parent, check, execution.
+
+    Ancestors that were visited in the same pass are left alone, so that a pass over a long unfinal chain is linear.
+    """
     state = node.state
-    while True:
+    while block_hash not in visited:
+        visited.add(block_hash)
         block_state = state.block_state(block_hash, None)
         if block_state.reference is not None or block_state.is_executing:
             return
@@ -98,33 +102,38 @@ def advance_block(node: Participant, block_hash: bytes, peer: str) -> None:
             return
         parent_hash = block_state.header.parent_hash
         if state.find_executed(parent_hash) is not None:
-            break
+            _check_or_execute(node, block_hash, block_state)
+            return
         if block_state.header.height <= state.tip.height + 1:
             return
         block_hash = parent_hash
+
+
+def _check_or_execute(node: Participant, block_hash: bytes, block_state: BlockState) -> None:
     if block_state.is_valid is None:
         check_block(node, block_hash)
     elif block_state.is_valid:
         block_state.is_executing = True
         node.emit(ExecuteBlock(block_hash))
     else:
-        node.halt(f"block {block_hash.hex()} at height {block_state.header.height} is certified, but invalid")
+        node.halt(f"block {block_hash.hex()} is certified, but invalid")
 
 
 def advance_named_blocks(node: Participant) -> None:
     """Execute what certificates or the own notarize vote name, so that finalize votes can be signed and children judged."""
     state = node.state
+    visited: set[bytes] = set()
     for view in sorted(state.views):
         if view <= state.final_view:
             continue
         view_state = state.views[view]
         certificate = view_state.block_certificate
         if certificate is not None:
-            advance_block(node, certificate.block_hash, view_state.proposal_peer)
+            advance_block(node, certificate.block_hash, view_state.proposal_peer, visited)
             continue
         own = node.signer.find_vote(state.number, view, VoteKind.NOTARIZE)
         if own is not None:
-            advance_block(node, own.block_hash, view_state.proposal_peer)
+            advance_block(node, own.block_hash, view_state.proposal_peer, visited)
 
 
 def sign_finalizes(node: Participant) -> bool:
