@@ -6,8 +6,8 @@ A figure depends on the machine and on what else runs there; ratios taken in one
 from __future__ import annotations
 
 import importlib
-import platform
 import os
+import platform
 import sys
 import time
 

@@ -12,6 +12,8 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
+from msgspec.structs import replace
+
 from node.admission import RuntimeRules, Source
 from node.mempool import Mempool
 from p2p.gossip import Gossip, GossipStore
@@ -29,8 +31,6 @@ from state.messages import Transfer
 from state.runtime.execute import check_block
 from state.transactions import Transaction, hash_envelope, parse_transaction
 from state.votes import VoteKind
-
-from msgspec.structs import replace
 
 ACCOUNTS = 240
 BLOCK = 500
