@@ -30,7 +30,7 @@ ALONE := tests/integration tests/e2e
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-testnet: $(READY) ## Start a local network of four nodes with money, machines and a web page.
+testnet: $(READY) ## Start a local network of four validators with money and JSON-RPC.
 	.venv/bin/bocc testnet up $(ARGS)
 
 test: $(READY) ## Run all tests: first those inside one process, then those with real networks.
