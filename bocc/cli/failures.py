@@ -13,6 +13,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from bocc.cli.output import printable
 from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
 from node.errors import ConfigError
 from state.errors import Rejected, StorageFault
@@ -104,9 +105,9 @@ def print_failure(failure: Failure, *, as_json: bool) -> None:
         sys.stdout.write(msgspec.json.encode({"error": failure}).decode() + "\n")
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"bocc: {failure.message}", style="red", markup=False)
+    console.print(f"bocc: {printable(failure.message)}", style="red", markup=False)
     if failure.hint:
-        console.print(f"      {failure.hint}", markup=False)
+        console.print(f"      {printable(failure.hint)}", markup=False)
 
 
 def _sentence(reason: str, seen: object, bound: object) -> str:

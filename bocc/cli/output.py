@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _JSON_INDENT: Final = 2
 _CELL_MAX: Final = 200
@@ -43,7 +44,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     screen = console()
     with screen.capture() as capture:
         screen.print(table)
@@ -60,6 +61,13 @@ def print_fields(document: Mapping[str, Any]) -> None:
 def print_line(text: str) -> None:
     """Print one line as it is."""
     console().print(text, markup=False)
+
+
+def printable(text: str) -> str:
+    """Return a text in which nothing steers the terminal: foreign nodes must not colour, move or hide what is shown."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def format_time(time_ms: int) -> str:
