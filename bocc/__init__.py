@@ -1,1 +1,10 @@
-"""bocc."""
+"""What people touch: the command line, the client library, local networks, and proofs that need no node.
+
+- `client`: the asynchronous client of a node; `rpc`, `events`, `nonces` and `pricing` are its parts
+- `wallet`: mnemonics, derivation and keyrings
+- `light`: facts about the chain, checked offline
+- `amounts`, `errors`, `home`: amounts as people write them, what can go wrong, where things are
+- `testnet`: local networks of several nodes; `load`: transfers at a steady rate on one
+- `testing`, `pytest_plugin`, `pytest_async`: a running network for tests
+- `cli`: the command `bocc`
+"""

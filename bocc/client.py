@@ -334,11 +334,11 @@ class Client:
         return page
 
     def follow(self, after: str | None = None, topics: Sequence[str] = ()) -> AsyncIterator[dict[str, Any]]:
-        """Yield every event after a cursor exactly once, by long polling, across restarts of the node."""
+        """Yield every event after a cursor, or after the oldest kept, exactly once by long polling, across restarts of the node."""
         return poll_events(self.rpc, after, topics)
 
     def subscribe(self, after: str | None = None, topics: Sequence[str] = ()) -> AsyncIterator[dict[str, Any]]:
-        """Yield every event after a cursor exactly once, over a WebSocket that is opened again when it breaks."""
+        """Yield every event after a cursor, or from now on, exactly once, over a WebSocket that is opened again when it breaks."""
         return stream_events(self.rpc, self.ws, after, topics)
 
     async def _object(self, method: str, **params: object) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class InputReason(StrEnum):
     """There is no network in this home."""
     NETWORK_EXISTS = "network_exists"
     """The home has a network; `up` goes on with it, --fresh begins a new one."""
+    HOME_OCCUPIED = "home_occupied"
+    """Something else has a name that the network needs; it is never overwritten."""
     ALREADY_RUNNING = "already_running"
     """A network of this home runs already."""
     NOT_RUNNING = "not_running"

@@ -38,15 +38,16 @@ class _Page(msgspec.Struct, frozen=True):
     cursor: str
 
 
-class _Notification(msgspec.Struct, frozen=True):
-    id: int | None = None
+class _Pushed(msgspec.Struct, frozen=True):
+    """A message of a subscription: the answer to its call, a refusal, or an event."""
+
     method: str | None = None
     params: dict[str, Any] | None = None  # free JSON of the node
-    result: Any = None
+    result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
 
 
-_notification_decoder = msgspec.json.Decoder(_Notification)
+_pushed_decoder = msgspec.json.Decoder(_Pushed)
 
 
 async def poll_events(
@@ -55,7 +56,7 @@ async def poll_events(
     topics: Sequence[str] = (),
     patience: Patience = Patience(),
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield events after a cursor by long polling.
+    """Yield events after a cursor by long polling; without a cursor from the oldest that the node keeps.
 
     Raises:
         NodeUnreachable: the node did not answer for as long as patience lasts.
@@ -88,7 +89,7 @@ async def stream_events(
     topics: Sequence[str] = (),
     patience: Patience = Patience(),
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield events after a cursor from a WebSocket subscription; url begins with ws.
+    """Yield events after a cursor from a WebSocket subscription; without a cursor from now on. The url begins with ws.
 
     Raises:
         NodeUnreachable: the node did not answer for as long as patience lasts.
@@ -102,10 +103,14 @@ async def stream_events(
                 url, heartbeat=_HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX, timeout=_ws_timeout()
             ) as socket:
                 await socket.send_str(_subscribe_call(after, topics))
-                async for event in _read_events(socket, url):
-                    yield event
-                    after = event["cursor"]
-                    failures = 0
+                async for pushed in _read_socket(socket, url):
+                    if pushed.result is not None and after is None:
+                        after = pushed.result["cursor"]
+                    if pushed.params is not None:
+                        event = pushed.params["result"]
+                        yield event
+                        after = event["cursor"]
+                        failures = 0
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             cause = describe_cause(error)
         failures += 1
@@ -125,16 +130,15 @@ def _subscribe_call(after: str | None, topics: Sequence[str]) -> str:
     return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": params}).decode()
 
 
-async def _read_events(socket: aiohttp.ClientWebSocketResponse, url: str) -> AsyncIterator[dict[str, Any]]:
+async def _read_socket(socket: aiohttp.ClientWebSocketResponse, url: str) -> AsyncIterator[_Pushed]:
+    """Yield answers and events of a subscription until the connection ends."""
     async for message in socket:
         if message.type is not aiohttp.WSMsgType.TEXT:
             continue
         try:
-            notification = _notification_decoder.decode(message.data)
+            pushed = _pushed_decoder.decode(message.data)
         except msgspec.MsgspecError as error:
             raise AnswerMalformed(f"{url} does not speak JSON-RPC: {message.data[:60]!r}") from error
-        if notification.error is not None:
-            error_object = notification.error
-            raise RpcRejected(error_object["code"], error_object["message"], error_object.get("data"))
-        if notification.method == "subscription" and notification.params is not None:
-            yield notification.params["result"]
+        if pushed.error is not None:
+            raise RpcRejected(pushed.error["code"], pushed.error["message"], pushed.error.get("data"))
+        yield pushed

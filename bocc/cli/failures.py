@@ -56,6 +56,7 @@ _HINTS: Final = {
     "bad_bech32m": "copy the whole address again; its checksum does not fit",
     "wrong_prefix": "this names another kind of thing; accounts begin with bocc1",
     "no_network": "start one with `bocc testnet up`, or name its home with --home",
+    "home_occupied": "choose another --home, or move that away",
     "already_running": "`bocc testnet status` shows it, `bocc testnet down` stops it",
     "ports_taken": "leave out --base-port, or use --ports auto",
     "not_running": "`bocc testnet status` shows which nodes run; `bocc testnet restart` starts one",

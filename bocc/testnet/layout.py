@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -36,11 +37,11 @@ from bocc.wallet import Keyring, derivation_path, development_key, development_s
 from node.config import CONFIG_NAME, NodeConfig, render_config
 from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, init_home
 from p2p.handshake import build_node_id
+from state.address import account_address, format_address
 from state.development_genesis import DEVELOPMENT_PARAMS, FUNDED_ACCOUNTS, development_genesis
 from state.durable import replace_file
-from state.genesis import hash_genesis
 from state.genesis_file import format_genesis
-from state.keyfile import KeyDescription, KeyKind
+from state.keyfile import KeyKind
 
 VALIDATORS: Final = 4
 """The smallest network that survives the loss of a node."""
@@ -69,7 +70,7 @@ def prepare_network(network: Network, layout: Layout) -> TestnetRecord:
     """Make a network ready to start: write a new one, or give a stopped one free ports.
 
     Raises:
-        InputRejected: ALREADY_RUNNING, BAD_VALIDATOR_COUNT, PORTS_TAKEN.
+        InputRejected: ALREADY_RUNNING, BAD_VALIDATOR_COUNT, HOME_OCCUPIED, PORTS_TAKEN.
     """
     if not record_path(network.home).exists() or layout.is_fresh:
         return write_network(network, layout)
@@ -94,7 +95,7 @@ def write_network(network: Network, layout: Layout) -> TestnetRecord:
     """Write the files of a new network.
 
     Raises:
-        InputRejected: ALREADY_RUNNING, PORTS_TAKEN.
+        InputRejected: ALREADY_RUNNING, NETWORK_EXISTS, HOME_OCCUPIED, PORTS_TAKEN.
     """
     home = network.home
     if record_path(home).exists():
@@ -108,17 +109,22 @@ def write_network(network: Network, layout: Layout) -> TestnetRecord:
     genesis = development_genesis(
         CHAIN_NAME, count, salt=os.urandom(32), time_ms=time.time_ns() // 1_000_000 - GENESIS_AGE_MS
     )
-    nodes = tuple(_name_node(home, index, base) for index in range(count))
-    for index, node in enumerate(nodes):
-        _write_node(home, index, node, nodes, format_genesis(genesis))
-        _add_key(home, _operator_name(index), KeyKind.OPERATOR, index)
     record = TestnetRecord(
-        chain_id=hash_genesis(genesis).hex(),
+        chain_id=genesis.chain_id.hex(),
         chain_name=genesis.chain_name,
-        nodes=nodes,
-        accounts=tuple(_write_account(home, index, name) for index, name in enumerate(ACCOUNT_NAMES)),
+        nodes=tuple(_name_node(home, index, base) for index in range(count)),
+        accounts=tuple(_name_account(home, index, name) for index, name in enumerate(ACCOUNT_NAMES)),
     )
-    save_record(home, record)
+    _refuse_strangers(home, record)
+    with ExitStack() as undo:
+        undo.callback(_remove_network, home, record)
+        for index, name in enumerate(ACCOUNT_NAMES):
+            _add_key(home, name, KeyKind.ACCOUNT, index)
+        for index, node in enumerate(record.nodes):
+            _add_key(home, _operator_name(index), KeyKind.OPERATOR, index)
+            _write_node(home, index, node, record.nodes, format_genesis(genesis))
+        save_record(home, record)
+        undo.pop_all()
     return record
 
 
@@ -136,11 +142,25 @@ def _choose_base(layout: Layout, count: int) -> int:
 
 def _remove_network(home: Path, record: TestnetRecord) -> None:
     """Delete what `write_network` and the nodes wrote, and nothing else in the home."""
-    for node in record.nodes:
-        shutil.rmtree(home / node.name, ignore_errors=True)
-    for name in (*ACCOUNT_NAMES, *(_operator_name(index) for index in range(len(record.nodes)))):
-        Keyring(home).path(name).unlink(missing_ok=True)
-    record_path(home).unlink()
+    for path in _paths_of(home, record):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _paths_of(home: Path, record: TestnetRecord) -> list[Path]:
+    """Return the homes of the nodes, the keys and the record: everything that belongs to a network."""
+    names = [*ACCOUNT_NAMES, *(_operator_name(index) for index in range(len(record.nodes)))]
+    keys = [Keyring(home).path(name) for name in names]
+    return [*(home / node.name for node in record.nodes), *keys, record_path(home)]
+
+
+def _refuse_strangers(home: Path, record: TestnetRecord) -> None:
+    """Refuse a home where something of somebody else has the name of something of ours, which is never overwritten."""
+    for path in _paths_of(home, record):
+        if path.exists():
+            raise InputRejected(InputReason.HOME_OCCUPIED, str(path))
 
 
 def _write_node(home: Path, index: int, node: NodeRecord, nodes: Sequence[NodeRecord], genesis_text: bytes) -> None:
@@ -202,12 +222,12 @@ def _operator_name(index: int) -> str:
     return f"operator{index}"
 
 
-def _write_account(home: Path, index: int, name: str) -> AccountRecord:
-    added = _add_key(home, name, KeyKind.ACCOUNT, index)
-    return AccountRecord(name=name, address=added.address, secret_key_file=str(Keyring(home).path(name)))
+def _name_account(home: Path, index: int, name: str) -> AccountRecord:
+    address = format_address(account_address(development_key(KeyKind.ACCOUNT, index).public_key))
+    return AccountRecord(name=name, address=address, secret_key_file=str(Keyring(home).path(name)))
 
 
-def _add_key(home: Path, name: str, kind: KeyKind, index: int) -> KeyDescription:
+def _add_key(home: Path, name: str, kind: KeyKind, index: int) -> None:
     """Put a development key into the keyring of a home, in clear."""
     seed, path = development_seed(kind, index), derivation_path(kind, index)
-    return Keyring(home).add(name, seed, kind, password=None, path=path)
+    Keyring(home).add(name, seed, kind, password=None, path=path)

@@ -74,11 +74,12 @@ async def test_polling_passes_on_that_a_cursor_is_pruned(node, rpc):
     assert caught.value.data["earliest"] == "7"
 
 
-def pusher(first, last):
+def pusher(first, last, start="0"):
     """Return a server side that pushes part of the log and then closes."""
 
     async def push(socket):
-        await socket.send_str(json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"subscription": "s", "cursor": "0"}}))
+        answer = {"subscription": "s", "cursor": start}
+        await socket.send_str(json.dumps({"jsonrpc": "2.0", "id": 1, "result": answer}))
         for event in LOG[first:last]:
             params = {"subscription": "s", "result": event}
             await socket.send_str(json.dumps({"jsonrpc": "2.0", "method": "subscription", "params": params}))
@@ -91,6 +92,12 @@ async def test_subscription_resumes_after_the_last_event_seen(node, rpc):
     node.sockets += [pusher(0, 4), pusher(4, 10)]
     assert await take(stream_events(rpc, node.url + "/ws", topics=["tx"], patience=QUICK), 10) == LOG
     assert node.calls == [("subscribe", {"topics": ["tx"]}), ("subscribe", {"topics": ["tx"], "after": "4"})]
+
+
+async def test_subscription_from_now_on_misses_nothing_when_it_breaks_before_the_first_event(node, rpc):
+    node.sockets += [pusher(0, 0, start="2"), pusher(2, 10)]
+    assert await take(stream_events(rpc, node.url + "/ws", patience=QUICK), 8) == LOG[2:]
+    assert [params.get("after") for _, params in node.calls] == [None, "2"]
 
 
 async def test_subscription_gives_up_when_patience_ends(node, rpc):
