@@ -26,9 +26,10 @@ from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, VoteRecord, 
 from consensus.signing import Sign, VoteSigner
 from node.admin import serve_admin
 from node.admission import RuntimeRules, Source
-from node.api.app import create_app
+from node.api.app import create_app, create_metrics_app
 from node.api.config import LOOPBACK_NAMES, ApiConfig
 from node.api.event_feed import EventFeed
+from node.api.server import serve
 from node.api.waiters import TransactionTracker
 from node.config import ADMIN_SOCKET, NodeConfig, parse_listen
 from node.driver import Driver, DriverParts
@@ -163,11 +164,12 @@ class Node:
         """
         config, home = self.opened.config, self.opened.home
         async with AsyncExitStack() as stack:
-            rpc_url = await stack.enter_async_context(
-                serve(create_app(self.facade, api_config(config)), config.rpc_listen)
-            )
+            limits = api_config(config)
+            app = create_app(self.facade, limits)
+            rpc_url = await stack.enter_async_context(listening(app, config.rpc_listen, limits))
             if config.metrics_listen:
-                await stack.enter_async_context(serve(self._metrics_app(), config.metrics_listen))
+                metrics_app = create_metrics_app(self.metrics.render, CONTENT_TYPE, limits)
+                await stack.enter_async_context(listening(metrics_app, config.metrics_listen, limits))
             if self.opened.genesis.development:
                 await stack.enter_async_context(serve_admin(home.root / ADMIN_SOCKET, self.network.block))
             async with asyncio.TaskGroup() as tasks:
@@ -186,14 +188,6 @@ class Node:
                 await self.ended
                 for task in (consumer, metronome, network):
                     task.cancel()
-
-    def _metrics_app(self) -> web.Application:
-        async def respond(_request: web.Request) -> web.Response:
-            return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
-
-        app = web.Application()
-        app.router.add_get("/metrics", respond)
-        return app
 
     async def _consume(self) -> None:
         """The one consumer: handle what happened, and execute in between."""
@@ -288,23 +282,19 @@ def api_config(config: NodeConfig) -> ApiConfig:
 
 
 @asynccontextmanager
-async def serve(app: web.Application, listen: str) -> AsyncIterator[str]:
+async def listening(app: web.Application, listen: str, config: ApiConfig) -> AsyncIterator[str]:
     """Serve an application on `host:port` while the context lasts; gives its URL.
 
     Raises:
         ConfigError: the address cannot be listened on.
     """
     host, port = parse_listen(listen)
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False)
-    await runner.setup()
-    try:
+    async with AsyncExitStack() as stack:
         try:
-            await web.TCPSite(runner, host, port).start()
+            bound_host, bound_port = await stack.enter_async_context(serve(app, host, port, config))
         except OSError as error:
             raise ConfigError(f"{listen} cannot be listened on: {error.strerror}; choose another address") from error
-        yield f"http://{listen}"
-    finally:
-        await runner.cleanup()
+        yield f"http://{bound_host}:{bound_port}"
 
 
 def find_loop_factory(config: NodeConfig) -> Callable[[], asyncio.AbstractEventLoop] | None:
