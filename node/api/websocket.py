@@ -19,6 +19,7 @@ from node.api.errors import ApiReason, ErrorCode, RpcError, error_object
 from node.api.event_feed import HEAD_TOPIC, Topics
 from node.api.jsonrpc import notification
 from node.api.views_node import HeadView
+from state.errors import StorageFault
 
 SLOW_CLIENT: Final = 4408
 PAGE_EVENTS: Final = 100
@@ -126,6 +127,9 @@ class WebSocketSession:
             self._running.pop(subscription, None)
             params = {"subscription": subscription, "error": error_object(error)}
             await self._send(notification("subscription", params))
+        except (StorageFault, AssertionError) as error:
+            self._call.node.fail(error)
+            raise _Closing from error
 
     def _head(self) -> HeadView:
         block = self._call.node.chain.tip.block

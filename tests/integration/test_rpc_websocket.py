@@ -10,7 +10,9 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
+from node.api.errors import ApiReason, ErrorCode, RpcError
 from node.api.websocket import SLOW_CLIENT
+from state.errors import StorageFault
 from tests.support.fixture_chain import FixtureNode, account, transfer
 from tests.support.http import served
 
@@ -187,6 +189,36 @@ async def test_client_that_comes_and_goes_sees_every_event_once():
                     cursor = (await talk.pushed())[1]["cursor"]
                     seen.append(int(cursor))
     assert seen == list(range(5, 605))
+
+
+async def test_subscription_whose_cursor_is_pruned_meanwhile_ends_with_the_earliest_that_would_do(monkeypatch):
+    node = FixtureNode()
+    async with talking(node) as (_, _, talk):
+        await talk.call("subscribe", topics=["slashed"])
+
+        def read(_after, _limit):
+            raise RpcError(ErrorCode.PRUNED, ApiReason.PRUNED, 4, 9, earliest="9")
+
+        monkeypatch.setattr(node.feed, "read", read)
+        pay(node)
+        message = await talk.receive()
+        assert (message["params"]["subscription"], message["params"]["error"]["data"]["earliest"]) == ("1", "9")
+        assert (await talk.call("unsubscribe", subscription="1"))["error"]["code"] == ErrorCode.NOT_FOUND
+
+
+async def test_broken_database_under_a_subscription_stops_the_node(monkeypatch):
+    node = FixtureNode()
+    async with talking(node) as (_, server, talk):
+        await talk.call("subscribe")
+
+        def read(_after, _limit):
+            raise StorageFault("damaged")
+
+        monkeypatch.setattr(node.feed, "read", read)
+        pay(node)
+        await talk.closed()
+        assert [str(failure) for failure in node.failures] == ["damaged"]
+        assert not server.api.websocket_count
 
 
 async def test_binary_messages_are_no_requests():

@@ -189,6 +189,38 @@ def test_sender_whose_next_does_not_fit_waits_whole(pool, ledger):
     assert pool.select(ledger, 0, max_bytes=room, max_transactions=10, max_work=1 << 30) == [other]
 
 
+def test_block_counts_as_full_after_many_senders_that_do_not_fit(pool, ledger, monkeypatch):
+    monkeypatch.setattr(mempool_module, "SELECT_MISSES_MAX", 2)
+    large = [transfer(sender=sender, fee=90_000, memo=bytes(200)) for sender in range(3)]
+    small = transfer(sender=3, fee=1_000)
+    fill(pool, ledger, *large, small)
+    assert pool.select(ledger, 0, **{**ROOMY, "max_bytes": 250}) == []
+    assert pool.select(ledger, 0, **{**ROOMY, "max_bytes": 800}) == large[:2]
+
+
+def test_replacement_in_a_full_pool_displaces_only_the_replaced(ledger):
+    pool = small_pool(transactions_max=2)
+    old, other = transfer(fee=1_000), transfer(sender=1, fee=1_000)
+    fill(pool, ledger, old, other)
+    new = transfer(fee=1_100)
+    fill(pool, ledger, new)
+    assert list(pool) == [other, new]
+    assert pool.dropped == {"replaced": 1}
+    check_pool(pool)
+
+
+def test_larger_replacement_in_a_full_pool_displaces_the_lowest_of_the_others(ledger):
+    size = len(transfer().encoded)
+    pool = small_pool(bytes_max=2 * size + 10)
+    old, other = transfer(fee=5_000), transfer(sender=1, fee=1_000)
+    fill(pool, ledger, old, other)
+    new = transfer(fee=9_000, memo=bytes(60))
+    fill(pool, ledger, new)
+    assert list(pool) == [new]
+    assert pool.dropped == {"replaced": 1, "evicted": 1}
+    check_pool(pool)
+
+
 def test_has_work_looks_past_the_ancestors(pool, ledger):
     assert not pool.has_work(())
     transaction = transfer()

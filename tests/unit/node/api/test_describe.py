@@ -1,0 +1,78 @@
+"""Laws of JSON: one rule for bytes, addresses, money, enumerations and integers, in every record."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.api.describe import describe, describe_attributes, describe_message
+from state.address import VALIDATOR_PREFIX, format_address
+from state.messages import AuthKey, BondAction, SetAuth
+from state.receipts import EventKind
+from state.votes import VoteKind
+from tests.support.chain_builders import account, delegate, make_report, make_vote, operator, validator_key
+
+ADDRESS = account(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "wire", "json"),
+    [
+        ("amount", 5, "5"),
+        ("fee", 2**63 - 1, str(2**63 - 1)),
+        ("nonce", 5, 5),
+        ("nonce", 2**53 - 1, 2**53 - 1),
+        ("nonce", 2**53, str(2**53)),
+        ("to", ADDRESS, format_address(ADDRESS)),
+        ("validator", ADDRESS, format_address(ADDRESS, VALIDATOR_PREFIX)),
+        ("validator", b"", None),
+        ("proof", b"\x01\xff", "01ff"),
+        ("sender", b"\x09" * 21, "09" * 21),
+        ("action", BondAction.ADD, "add"),
+        ("kind", EventKind.BONDED, "bonded"),
+        ("is_set", True, True),
+        ("nothing", None, None),
+        ("text", "a", "a"),
+        ("keys", (1, 2), [1, 2]),
+    ],
+)
+def test_value_has_one_form(name, wire, json):
+    assert describe(name, wire) == json
+
+
+def test_message_begins_with_its_kind():
+    described = describe_message(delegate(operator(0), 7))
+    assert next(iter(described)) == "kind"
+    assert described == {
+        "kind": "bond",
+        "action": "add",
+        "purpose": "delegate",
+        "amount": "7",
+        "validator": format_address(operator(0), VALIDATOR_PREFIX),
+        "consensus_key": None,
+        "proof": None,
+    }
+
+
+def test_nested_records_are_objects():
+    key = AuthKey(public_key=bytes(32), weight=1, scopes=3)
+    change = SetAuth(account=ADDRESS, keys=(key,), threshold=1, guardians=(ADDRESS,), guardian_quorum=1)
+    described = describe_message(change)
+    assert described["kind"] == "set_auth"
+    assert described["keys"] == [{"public_key": "00" * 32, "weight": 1, "scopes": 3}]
+    assert described["guardians"] == [format_address(ADDRESS)]
+
+
+def test_evidence_is_shown_whole():
+    votes = [make_vote(bytes(32), validator_key(0), VoteKind.NOTARIZE, 0, 1, block) for block in (1, 2)]
+    described = describe_message(make_report(operator(0), *votes))
+    assert (described["kind"], described["first"]["kind"]) == ("report", "notarize")
+    assert described["first"]["block_hash"] != described["second"]["block_hash"]
+    assert described["first"]["validator"] == 0
+
+
+def test_texts_of_events_are_texts():
+    assert describe_attributes((("status", b"jailed"), ("validator", ADDRESS), ("amount", 3))) == {
+        "status": "jailed",
+        "validator": format_address(ADDRESS, VALIDATOR_PREFIX),
+        "amount": "3",
+    }
