@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -26,6 +26,16 @@ DELAY_MS = 10
 
 Route = Callable[[Node, Node, ConsensusMessage], int | None]
 """Delay of a message in milliseconds, or None if it is lost."""
+
+
+class Hasher(Protocol):
+    """What hashlib returns."""
+
+    def update(self, content: bytes, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the digest so far."""
 
 
 class Delivery(NamedTuple):
@@ -96,14 +106,14 @@ class World:
         self.time_ms = 0
         self.execution_ms = 0
         self.route: Route = constant_route
-        self.holds_builds = False
+        self.last_open_view: int | None = None
+        """Blocks of later views are not built yet, if given."""
         self.checks = Checks(self)
         self.validators: ValidatorSet = toy_set(powers, is_real)
         self.sent: dict[str, int] = {}
         self.nodes: dict[str, Node] = {}
         self.tracer: Callable[[Node, Effect], None] | None = None
-        self._trace = sha256()
-        self._is_tracing = False
+        self._trace: Hasher | None = None
         self._queue: list[tuple[int, int, Event]] = []
         self._serial = 0
         twins = set(twins)
@@ -137,15 +147,16 @@ class World:
     @property
     def trace_hash(self) -> str:
         """Digest of every effect so far, with its time and node, since `keep_trace`."""
+        assert self._trace is not None, "keep_trace comes first"
         return self._trace.hexdigest()
 
     def keep_trace(self) -> None:
         """Begin to hash what happens."""
-        self._is_tracing = True
+        self._trace = sha256()
 
     def observe(self, node: Node, effect: Effect) -> None:
         """See an effect before it is performed."""
-        if self._is_tracing:
+        if self._trace is not None:
             line = self.time_ms, node.name, type(effect).__name__, effect
             self._trace.update(msgspec.msgpack.encode(line))
         if self.tracer is not None:
@@ -274,6 +285,14 @@ class World:
                     node.finish_sync(other if is_reachable else None)
             case Happening(action):
                 action()
+
+    def deliver_all(self) -> None:
+        """Deliver what is on its way and what follows from it, while no timer fires: those that run are forgotten."""
+        while self._queue:
+            time_ms, serial, event = heappop(self._queue)
+            if not isinstance(event, Alarm):
+                self.time_ms = time_ms
+                self._happen(serial, event)
 
     def run(self, until: Callable[[], bool], limit_ms: int) -> bool:
         """Run until a condition holds; give up after this much virtual time, and tell which it was."""

@@ -237,7 +237,8 @@ class Node:
         self.timers[effect.kind] = self.world.schedule_timer(self, effect)
 
     def _build(self, effect: BuildBlock) -> None:
-        if self.world.holds_builds:
+        last_open_view = self.world.last_open_view
+        if last_open_view is not None and effect.view > last_open_view:
             self.held.append(effect)
         else:
             self.build(effect)
@@ -253,6 +254,14 @@ class Node:
         self.inbox.append(
             BlockBuilt(effect.epoch, effect.view, effect.parent_hash, self.now.wall_ms, tuple(dict.fromkeys(chosen)))
         )
+
+    def build_held(self) -> None:
+        """Build the blocks of views that are open by now."""
+        held, self.held = self.held, []
+        for effect in held:
+            self._build(effect)
+        if self.inbox:
+            self.feed(self.inbox.popleft())
 
     def _fetch_block(self, effect: FetchBlock) -> None:
         self.fetches += 1
