@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from node.api.app import Api
 from node.facade import NodeFacade
 from node.metrics import NodeFigures
 from node.outside import AsyncShell
 from node.verification import SignaturePool
 
 
-def read_figures(node: NodeFacade, shell: AsyncShell, signatures: SignaturePool) -> NodeFigures:
+def read_figures(node: NodeFacade, shell: AsyncShell, signatures: SignaturePool, api: Api) -> NodeFigures:
     """Return the figures of this moment; the cost does not grow with the chain."""
     driver, chain = node.driver, node.chain
     core = driver.consensus.node
@@ -32,6 +33,9 @@ def read_figures(node: NodeFacade, shell: AsyncShell, signatures: SignaturePool)
         mempool_rejected=dict(mempool.rejected),
         mempool_dropped=dict(mempool.dropped),
         peers_punished=dict(shell.punished),
+        rpc_calls=dict(api.dispatcher.calls),
+        rpc_errors=dict(api.dispatcher.errors),
+        websockets=api.websocket_count,
         waiters=node.tracker.waiter_count,
         signatures_waiting=signatures.waiting_count,
     )

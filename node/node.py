@@ -26,7 +26,7 @@ from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, VoteRecord, 
 from consensus.signing import Sign, VoteSigner
 from node.admin import serve_admin
 from node.admission import RuntimeRules, Source
-from node.api.app import create_app, create_metrics_app
+from node.api.app import API, create_app, create_metrics_app
 from node.api.config import LOOPBACK_NAMES, ApiConfig
 from node.api.event_feed import EventFeed
 from node.api.server import serve
@@ -86,7 +86,7 @@ class Node:
             lambda: now().mono_ms,
             is_congested=lambda: self.signatures.is_congested or self.happenings.is_long,
         )
-        self.metrics = Metrics(lambda: read_figures(self.facade, self.shell, self.signatures))
+        self.metrics = Metrics(lambda: read_figures(self.facade, self.shell, self.signatures, self.app[API]))
         self.shell = AsyncShell(self.network, self.happenings, self.signatures, tracker, feed, self.log, self.metrics)
         verify = VoteVerifier()
         signer = VoteSigner(
@@ -128,6 +128,7 @@ class Node:
                 fail=self.fail,
             )
         )
+        self.app = create_app(self.facade, api_config(config))
 
     def fail(self, error: BaseException) -> None:
         """Stop the node with this error."""
@@ -165,8 +166,7 @@ class Node:
         config, home = self.opened.config, self.opened.home
         async with AsyncExitStack() as stack:
             limits = api_config(config)
-            app = create_app(self.facade, limits)
-            rpc_url = await stack.enter_async_context(listening(app, config.rpc_listen, limits))
+            rpc_url = await stack.enter_async_context(listening(self.app, config.rpc_listen, limits))
             if config.metrics_listen:
                 metrics_app = create_metrics_app(self.metrics.render, CONTENT_TYPE, limits)
                 await stack.enter_async_context(listening(metrics_app, config.metrics_listen, limits))
@@ -278,6 +278,7 @@ def api_config(config: NodeConfig) -> ApiConfig:
     return ApiConfig(
         allowed_hosts=(*LOOPBACK_NAMES, *config.rpc_allowed_hosts),
         allowed_origins=config.rpc_allowed_origins,
+        public_url=f"http://{config.rpc_listen}",
     )
 
 
