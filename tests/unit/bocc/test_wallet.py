@@ -17,6 +17,13 @@ from bocc.wallet import (
     new_mnemonic,
 )
 from state.crypto import SigningKey
+from state.development import (
+    DEVELOPMENT_ACCOUNT_KEYS,
+    DEVELOPMENT_NODE_KEYS,
+    DEVELOPMENT_OPERATOR_KEYS,
+    DEVELOPMENT_PROVIDER_KEYS,
+    DEVELOPMENT_VALIDATOR_KEYS,
+)
 from state.keyfile import KdfStrength, KeyFileReason, KeyFileRejected, KeyKind
 
 SLIP10 = [
@@ -103,6 +110,20 @@ def test_development_keys_never_change():
     """The keys are public and stand in documents: a change here would be seen by everybody."""
     assert development_key(KeyKind.ACCOUNT, 0).public_key.hex() == PINNED_ACCOUNT
     assert development_key(KeyKind.VALIDATOR, 0).public_key.hex() == PINNED_VALIDATOR
+
+
+@pytest.mark.parametrize(
+    ("kind", "public_keys"),
+    [
+        (KeyKind.ACCOUNT, DEVELOPMENT_ACCOUNT_KEYS),
+        (KeyKind.VALIDATOR, DEVELOPMENT_VALIDATOR_KEYS),
+        (KeyKind.NODE, DEVELOPMENT_NODE_KEYS),
+        (KeyKind.PROVIDER, DEVELOPMENT_PROVIDER_KEYS),
+        (KeyKind.OPERATOR, DEVELOPMENT_OPERATOR_KEYS),
+    ],
+)
+def test_keys_that_a_chain_refuses_are_those_that_the_mnemonic_gives(kind, public_keys):
+    assert tuple(development_key(kind, index).public_key for index in range(len(public_keys))) == public_keys
 
 
 PINNED_ACCOUNT = "9e396a6a20e322bdcbac46650b748b0222cbd256f879a98f1c52ed43e446d266"
