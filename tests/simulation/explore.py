@@ -3,7 +3,7 @@
 A schedule gives each view a leader and a pattern of the network. A view is played to its end: its leader may build, everything
 that gets through is delivered, then the timer of everybody still in it fires, and everything that follows is delivered. States that
 differ in names and times only are one, so all schedules are covered with far fewer runs. After the scripted views everybody hears
-everybody, and the network must go on. Every invariant of consensus_checks.py holds at every step, or a Violation names the schedule.
+everybody, and the network must go on. The invariants of consensus_checks.py hold at every step, or a Violation names the schedule.
 
     python -m tests.simulation.explore --views 3
 """

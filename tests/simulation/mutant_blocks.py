@@ -203,6 +203,15 @@ def one_transaction_on_an_idle_chain() -> None:
         raise Violation("idle", f"{world['v0'].height - 1} empty blocks follow the transaction")
 
 
+def own_vote_comes_last() -> None:
+    """Three of four are alive, and v0 gets the proposal after the vote of v1."""
+    world = World(byzantine=[2])
+    world.route = lambda _source, target, message: 40 if is_proposal(message, 1) and target.name == "v0" else DELAY_MS
+    world.start("v0", "v1", "v3").run_for(45)
+    if world["v0"].view != 2:
+        raise Violation("G9 liveness", "v0 has three votes for one block, its own among them, and does not count them")
+
+
 # message debt
 
 

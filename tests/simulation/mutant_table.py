@@ -296,11 +296,24 @@ MUTANTS = (
         (
             Change(
                 "consensus.vote_tally:VoteTally.offer",
-                "if self._is_urgent(vote, choice):",
-                "if rivals is None and self._is_urgent(vote, choice):",
+                "return _join(outcome, self._settle_urgent(vote))",
+                "return outcome if rivals is not None else _join(outcome, self._settle_urgent(vote))",
             ),
         ),
         blocks.contradiction_completes_a_quorum,
+        "G9",
+    ),
+    Mutant(
+        "own vote completes no quorum",
+        "lazy verification",
+        (
+            Change(
+                "consensus.vote_tally:VoteTally.add_verified",
+                "outcome = _join(outcome, self._settle_urgent(vote))",
+                "pass",
+            ),
+        ),
+        blocks.own_vote_comes_last,
         "G9",
     ),
     Mutant(
