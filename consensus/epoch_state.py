@@ -19,6 +19,8 @@ from state.votes import VoteKind
 
 VIEWS_AHEAD_MAX: Final = 32
 """Votes and proposals further ahead of the current view are dropped; certificates of any view are taken."""
+ANCESTORS_MAX: Final = 64
+"""How far above the final block ancestors are fetched one by one; a node further behind syncs runs of blocks."""
 
 
 class EpochState:
@@ -170,6 +172,24 @@ class EpochState:
                 self.views[view] = known
                 if known.proposal is not None:
                     self.block_state(known.proposal.vote.block_hash, known.proposal.header)
+
+    def drop_superseded(self, finalization: Certificate) -> None:
+        """Forget what lies below a finalization that is far ahead: this node syncs runs of blocks up to there.
+
+        Otherwise it would gather every proposal and block that comes by until its sync is done.
+        """
+        block_state = self.blocks.get(finalization.block_hash)
+        header = None if block_state is None else block_state.header
+        if header is None or header.height <= self.tip.height + ANCESTORS_MAX:
+            return
+        self.views = {
+            view: known for view, known in self.views.items() if view == self.final_view or view >= finalization.view
+        }
+        self.blocks = {
+            block_hash: known
+            for block_hash, known in self.blocks.items()
+            if block_hash == self.tip.block_hash or known.header is None or known.header.height >= header.height
+        }
 
     def advance(self, view: int, block_hash: bytes) -> None:
         """Make an executed block final at a view, and forget everything below it."""

@@ -46,7 +46,9 @@ def accept_certificate(node: Participant, certificate: Certificate) -> None:
     view_state.certificates[certificate.kind] = certificate
     if certificate.kind is VoteKind.NOTARIZE and view_state.active_since_ms is not None:
         node.timeout.observe(node.now.mono_ms - view_state.active_since_ms)
-    if certificate.kind is not VoteKind.FINALIZE:
+    if certificate.kind is VoteKind.FINALIZE:
+        state.drop_superseded(certificate)
+    else:
         node.enter(view + 1)
 
 

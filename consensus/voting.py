@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from consensus.effects import Broadcast, CheckBlock, ExecuteBlock, FetchBlock, Notarized, Persist
+from consensus.epoch_state import ANCESTORS_MAX
 from consensus.judgement import Circumstances, Verdict, judge
 from consensus.messages import Proposal, VoteMessage
 from consensus.participant import Participant
@@ -104,7 +105,7 @@ def advance_block(node: Participant, block_hash: bytes, peer: str, visited: set[
         if state.find_executed(parent_hash) is not None:
             _check_or_execute(node, block_hash, block_state)
             return
-        if block_state.header.height <= state.tip.height + 1:
+        if not state.tip.height + 1 < block_state.header.height <= state.tip.height + ANCESTORS_MAX:
             return
         block_hash = parent_hash
 
@@ -120,11 +121,15 @@ def _check_or_execute(node: Participant, block_hash: bytes, block_state: BlockSt
 
 
 def advance_named_blocks(node: Participant) -> None:
-    """Execute what certificates or the own notarize vote name, so that finalize votes can be signed and children judged."""
+    """Execute what certificates or the own notarize vote name, so that finalize votes can be signed and children judged.
+
+    Below a finalization that waits for its block, only its ancestors matter.
+    """
     state = node.state
     visited: set[bytes] = set()
+    finalized = max((view for view, known in state.views.items() if known.finalization), default=state.final_view)
     for view in sorted(state.views):
-        if view <= state.final_view:
+        if view <= state.final_view or view < finalized:
             continue
         view_state = state.views[view]
         certificate = view_state.block_certificate

@@ -5,12 +5,12 @@ from others. A block known by hash alone is asked for header and list first.
 
 Invariants:
 - Nothing is taken that was not asked for, and everything is checked against a hash known before.
-- As many blocks are fetched at once as consensus names: bounded by its window of views.
+- Whole blocks stay until they are final or passed over, because consensus works with them; of the others at most BLOCKS_MAX.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from node.block_messages import BlockAnswer, BlockMessage, BlockRequest, EnvelopesAnswer, EnvelopesRequest
@@ -22,7 +22,7 @@ from state.transactions import Transaction, hash_envelope, parse_transaction
 RETRY_MS: Final = 500
 """Without a whole block after this, the next peer is asked."""
 BLOCKS_MAX: Final = 256
-"""Blocks known here at once; consensus names at most one for each of its views."""
+"""Blocks known here at once, above which those that are not whole make room; consensus names at most one for each view."""
 
 Outgoing = tuple[str, BlockMessage]
 """Peer and message."""
@@ -31,7 +31,7 @@ Outgoing = tuple[str, BlockMessage]
 class PendingBlock:
     """A block above the final one: what is known of it, and what of it is here."""
 
-    __slots__ = ("asked_ms", "asks", "envelope_hashes", "header", "peer", "transactions", "unverified", "wanted")
+    __slots__ = ("asked_ms", "envelope_hashes", "header", "peer", "transactions", "unverified", "wanted")
 
     def __init__(self, peer: str) -> None:
         """Start with nothing but the peer that named it."""
@@ -44,8 +44,8 @@ class PendingBlock:
         self.unverified: set[bytes] = set()
         """Envelopes that came from peers for this block and whose signatures were not verified yet."""
         self.peer = peer
+        """Who named it, or was asked last."""
         self.asked_ms: int | None = None
-        self.asks = 0
 
     @property
     def is_whole(self) -> bool:
@@ -97,14 +97,20 @@ class BlockFetcher:
         """Begin or go on to fetch a block, with what is known of it now."""
         block = self._blocks.get(block_hash)
         if block is None:
-            if len(self._blocks) >= BLOCKS_MAX:
-                self._blocks.pop(next(iter(self._blocks)))
+            self._make_room()
             block = self._blocks[block_hash] = PendingBlock(peer)
         if block.header is None and header is not None:
             block.header = header
         if block.envelope_hashes is None and hashes is not None:
             self._take_list(block, hashes)
         return block
+
+    def _make_room(self) -> None:
+        """Drop the oldest block that is not whole, if there are many: consensus asks for it again, but relies on whole ones."""
+        if len(self._blocks) >= BLOCKS_MAX:
+            oldest = next(iter(self.incomplete()), None)
+            if oldest is not None:
+                del self._blocks[oldest]
 
     def _take_list(self, block: PendingBlock, hashes: tuple[bytes, ...]) -> None:
         block.envelope_hashes = hashes
@@ -121,13 +127,13 @@ class BlockFetcher:
         is_early = block.asked_ms is not None and now_ms - block.asked_ms < RETRY_MS
         if block.is_whole or is_early or not peers:
             return []
-        peer = block.peer if block.asks == 0 and block.peer in peers else peers[block.asks % len(peers)]
+        if block.asked_ms is not None or block.peer not in peers:
+            block.peer = _peer_after(block.peer, peers)
         block.asked_ms = now_ms
-        block.asks += 1
         if block.header is None or block.envelope_hashes is None:
-            return [(peer, BlockRequest(block_hash=block_hash))]
-        wanted = tuple(envelope_hash for envelope_hash in block.envelope_hashes if envelope_hash in block.wanted)
-        return [(peer, EnvelopesRequest(block_hash=block_hash, envelope_hashes=wanted))]
+            return [(block.peer, BlockRequest(block_hash=block_hash))]
+        wanted = dict.fromkeys(one for one in block.envelope_hashes if one in block.wanted)
+        return [(block.peer, EnvelopesRequest(block_hash=block_hash, envelope_hashes=tuple(wanted)))]
 
     def incomplete(self) -> list[bytes]:
         """Return the hashes of the blocks that still lack something, oldest first."""
@@ -186,20 +192,32 @@ class BlockFetcher:
         return BlockAnswer(header=block.header, envelope_hashes=block.envelope_hashes)
 
     def find_envelopes(self, request: EnvelopesRequest) -> list[bytes]:
-        """Return those of the envelopes asked for that are here."""
+        """Return those of the envelopes asked for that are here, each once."""
         block = self._blocks.get(request.block_hash)
         if block is None:
             return []
-        found = [block.transactions.get(envelope_hash) for envelope_hash in request.envelope_hashes]
+        found = [block.transactions.get(envelope_hash) for envelope_hash in dict.fromkeys(request.envelope_hashes)]
         return [transaction.encoded for transaction in found if transaction is not None]
 
     def forget_below(self, final_height: int, kept_hashes: frozenset[bytes]) -> list[bytes]:
         """Drop the blocks at or below a final height, except some; return their hashes."""
-        gone = [
-            block_hash
-            for block_hash, block in self._blocks.items()
-            if block_hash not in kept_hashes and block.header is not None and block.header.height <= final_height
-        ]
+        return self._drop(
+            lambda block_hash, block: (
+                block_hash not in kept_hashes and block.header is not None and block.header.height <= final_height
+            )
+        )
+
+    def forget_unwanted(self, wanted_hashes: Container[bytes]) -> list[bytes]:
+        """Drop the blocks that consensus does not name any more, and return their hashes; peers have what it names again."""
+        return self._drop(lambda block_hash, _block: block_hash not in wanted_hashes)
+
+    def _drop(self, is_gone: Callable[[bytes, PendingBlock], bool]) -> list[bytes]:
+        gone = [block_hash for block_hash, block in self._blocks.items() if is_gone(block_hash, block)]
         for block_hash in gone:
             del self._blocks[block_hash]
         return gone
+
+
+def _peer_after(peer: str, peers: list[str]) -> str:
+    """Return the peer after this one in the list, the first one if it is not there."""
+    return peers[(peers.index(peer) + 1) % len(peers)] if peer in peers else peers[0]

@@ -203,7 +203,9 @@ class Driver:
                     self._shell.send(peer, channel, BLOCK_MESSAGE_CODEC.encode(reply))
 
     def tick(self) -> None:
-        """Ask again for what did not come; called about ten times a second."""
+        """Ask again for what did not come, drop what nobody wants any more; called about ten times a second."""
+        for block_hash in self.fetcher.forget_unwanted(self.consensus.node.state.blocks):
+            self.mempool.bodies.unpin(block_hash)
         for block_hash in self.fetcher.incomplete():
             self._ask_for(block_hash)
         self.intake.tick()
