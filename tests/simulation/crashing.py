@@ -89,5 +89,9 @@ class SimulatedStore(MemoryStore):
     def copy(self) -> MemoryStore:
         """Return another store with the same records."""
         other = MemoryStore()
-        other.write(list(self.snapshot()._records.items()))
+        other.write(self.items())
         return other
+
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """Return all records."""
+        return list(self._records.items())

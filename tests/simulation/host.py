@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from consensus.core import Consensus
 from consensus.inputs import Now, TimerFired, TimerKind
 from consensus.participant import Identity
-from consensus.records import RECORD_CODEC, LogRecord, VoteRecord
+from consensus.records import RECORD_CODEC, LogRecord, VoteRecord, signing_floor
 from consensus.signing import VoteSigner
 from consensus.timeouts import TimingParameters
 from node.admission import RuntimeRules, Source
@@ -62,6 +62,7 @@ class Host:
         self.operations_left: int | None = None
         self.driver: Driver | None = None
         self.peers: dict[str, None] = {}
+        self._backup: tuple[list[tuple[bytes, bytes]], int] | None = None
         self.reporter = OwnAccount(world.genesis.chain_id, keys.node)
         self.make_disks()
 
@@ -127,7 +128,7 @@ class Host:
         votes = [record.vote for record in records if isinstance(record, VoteRecord)]
         position = chain.tip.epoch_start.epoch, chain.tip.view
         sign = self.world.signatures.signer(self.keys.validator)
-        return VoteSigner(chain.chain_id, sign, votes, max(self.floor, position))
+        return VoteSigner(chain.chain_id, sign, votes, max(self.floor, position, signing_floor(records)))
 
     def start(self) -> None:
         """Start the process."""
@@ -155,12 +156,37 @@ class Host:
 
     def wipe(self) -> None:
         """Lose the disks; a validator then signs nothing where it may have signed before (W6)."""
-        if self.is_up:
-            self.crash()
+        self.lose_power()
         self.make_disks()
         epoch, view = self.world.checks.newest_position
         self.floor = epoch, view + 1
-        self.world.checks.on_wipe(self)
+        self.world.checks.on_rollback(self, 0)
+
+    def reset_store(self) -> None:
+        """Lose the database and keep the log of votes, as `bocc node reset` does."""
+        self.lose_power()
+        self.store = SimulatedStore(self.spend)
+        self.is_new = True
+        self.world.checks.on_rollback(self, 0)
+
+    def restore_store(self) -> None:
+        """Get back an old copy of the database, and keep the log of votes."""
+        if self._backup is None:
+            return
+        self.lose_power()
+        records, height = self._backup
+        self.store = SimulatedStore(self.spend)
+        self.store.write(records)
+        self.world.checks.on_rollback(self, height)
+
+    def back_up(self) -> None:
+        """Copy the database of a host that is up."""
+        self._backup = self.store.items(), self.height
+
+    def lose_power(self) -> None:
+        """Crash, unless it is down already."""
+        if self.is_up:
+            self.crash()
 
     def enter(self, action: object, *arguments: object) -> None:
         """Let the process do something, at which it may lose power."""

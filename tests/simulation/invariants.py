@@ -192,9 +192,9 @@ class Checks:
             result = host.running.chain.views.header_at(height + 1).header.parent_result
         self._check_next(host, FinalBlock(stored.block_hash, stored.header, result, is_sealing), stored.envelopes)
 
-    def on_wipe(self, host: Host) -> None:
-        """A host begins anew."""
-        self._heights.pop(host.name, None)
+    def on_rollback(self, host: Host, height: int) -> None:
+        """A host goes on from an older database, or from none."""
+        self._heights[host.name] = height
 
     def after_step(self, host: Host) -> None:
         """L4 while a process lives, and now and then G10."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
+from p2p.channels import Channel
 from tests.simulation.profiles import CALM_DELAY_MS_MAX, Profile
 
 
@@ -26,6 +27,8 @@ class Links:
         self.isolated: str | None = None
         self.audiences: dict[str, frozenset[str]] = {}
         """Whom a twin talks with; others do not hear it, nor it them."""
+        self.lost_channels: frozenset[Channel] = frozenset()
+        """Nothing on these arrives, in stories."""
 
     def open_session(self, one: str, other: str) -> None:
         """Begin a new session between two nodes."""
@@ -53,9 +56,9 @@ class Links:
                     return True
         return False
 
-    def delays(self, source: str, target: str) -> tuple[int, ...]:
+    def delays(self, source: str, target: str, channel: Channel) -> tuple[int, ...]:
         """Return after how many milliseconds each copy of a message arrives; none if it is lost."""
-        if self.is_cut(source, target):
+        if channel in self.lost_channels or self.is_cut(source, target):
             return ()
         chance, profile = self._chance, self._profile
         if self.is_calm:

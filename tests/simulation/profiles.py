@@ -73,7 +73,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     isolations: int = 0
     """Long partitions of one node, so that it has to catch up by blocks."""
     wipes: int = 0
-    """A follower, or else a validator, loses its disk and begins at genesis."""
+    """A follower, or a few validators in a run, lose their disks or database, or get an old copy back."""
     clocks: Clocks = Clocks.NEAR
     work: Work = Work.BUSY
     storm_ms: tuple[int, int] = (800, 4_000)
@@ -120,6 +120,7 @@ PROFILES: Final = (
     Profile(name="clock-ahead", clocks=Clocks.ONE_AHEAD, loss_permille=20),
     Profile(name="idle", work=Work.IDLE, storm_ms=(0, 0), followers=1),
     Profile(name="lag", isolations=1, wipes=1, followers=2, crashes=1, storm_ms=(2_000, 8_000)),
+    Profile(name="disks", powers=(1,) * 7, wipes=2, followers=1, crashes=2, loss_permille=30, delay_ms_max=50),
     Profile(
         name="stake",
         candidates=3,

@@ -31,6 +31,8 @@ QUIET_MS_MAX = 60_000
 LAST_BLOCK_MS = 10_000
 """A host that just now saw the last block as not final, or a leader without transactions, may still cause an empty one."""
 SILENCE_MS = 12_000
+BLOCKS_PER_BEAT_MAX = 3
+"""A leader whose clock is behind is nullified by some before its beat, and such a block becomes final by later ones."""
 PHASES_MAX = 400
 
 
@@ -136,7 +138,7 @@ class Simulation:
         height = world.checks.height
         world.run(SILENCE_MS)
         beats = SILENCE_MS // world.profile.heartbeat_ms if world.profile.heartbeat_ms else 0
-        if not beats - 1 <= world.checks.height - height <= beats:
+        if not beats - 1 <= world.checks.height - height <= beats * BLOCKS_PER_BEAT_MAX:
             raise Violation("idle", f"an idle chain went from {height} to {world.checks.height}, not by {beats}")
 
     def _is_quiet(self) -> bool:

@@ -24,6 +24,7 @@ class Storms:
         self._chance = chance
         self._serial = 0
         self._wiped = 0
+        """Validators that lost something."""
         self.power_losses = 0
         twins = [host for host in world.hosts.values() if not host.is_honest and host.adversary is None]
         self._twins = sorted(host.name for host in twins)
@@ -49,6 +50,7 @@ class Storms:
         self._serial += 1
         if not duration_ms:
             return 0
+        self._back_up()
         world.links.is_calm = False
         world.restarts_after_ms = (10, 1_500)
         for _ in range(chance.randint(0, profile.partitions)):
@@ -62,6 +64,12 @@ class Storms:
         if profile.wipes and chance.random() < 0.4:
             self._plan(duration_ms, self._wipe)
         return duration_ms
+
+    def _back_up(self) -> None:
+        """Copy a database now and then; where disks fail."""
+        if self._world.profile.wipes and self._chance.random() < 0.5:
+            for host in self._world.up:
+                host.back_up()
 
     def _plan(self, within_ms: int, action: object) -> None:
         self._world.schedule(self._chance.randrange(within_ms), self._strike, self._serial, action)
@@ -124,18 +132,18 @@ class Storms:
         self._world.links.isolated = hosts[self._chance.randrange(len(hosts))].name
 
     def _wipe(self) -> None:
-        """Take the disks of a host: followers as often as one likes, a validator once."""
-        world = self._world
+        """Take a host's disks or its database, or put an old copy of it back: of a follower as often as one likes."""
+        world, chance = self._world, self._chance
         followers = [host for host in world.honest if host.address is None]
         validators = [host for host in world.honest if host.address is not None]
-        is_validator = not self._wiped and not world.profile.byzantine and self._chance.random() < 0.5
-        if is_validator or not followers:
-            self._wiped += 1
-            if self._wiped > 1:
-                return
-            validators[self._chance.randrange(len(validators))].wipe()
-        else:
-            followers[self._chance.randrange(len(followers))].wipe()
+        if followers and chance.random() < 0.4:
+            followers[chance.randrange(len(followers))].wipe()
+            return
+        self._wiped += 1
+        if self._wiped > len(validators) // 3:
+            return  # too many validators that may sign nothing for a while
+        victim = validators[chance.randrange(len(validators))]
+        chance.choice((victim.wipe, victim.reset_store, victim.restore_store))()
 
     def calm_down(self) -> None:
         """End the storm: heal links, start what is down, save what is doomed."""

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 ACCOUNTS = 6
 """Accounts that send transfers; the other funded ones delegate."""
-INTERVAL_MS = 25
+INTERVAL_MS = 60
 RESEND_MS = 3_000
-PENDING_MAX = 150
-BURST = 100
+PENDING_MAX = 40
+BURST = 80
 """Transactions at once, now and then: more than a driver executes in one slice."""
 EXPIRY_MS = 1_800_000
 FEE_MIN = 10_000
@@ -58,7 +58,7 @@ class Workload:
     def _send_some(self) -> None:
         world, chance = self._world, self.chance
         if self.is_sending and len(self.pending) < PENDING_MAX:
-            count = BURST if chance.random() < 0.01 else int(chance.random() * 3)
+            count = BURST if chance.random() < 0.005 else int(chance.random() * 3)
             for _ in range(count):
                 self.send_transfer()
         world.schedule(INTERVAL_MS + int(chance.random() * INTERVAL_MS), self._send_some)
