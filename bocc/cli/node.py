@@ -75,6 +75,9 @@ def init(
     """Make the home of a node: keys, configuration, database with the genesis state."""
     home = node_home(context)
     genesis_text = genesis.read_bytes() if genesis else read_development_genesis()
+    parsed = parse_genesis(genesis_text)
+    if validator and plain and not parsed.development:
+        raise click.UsageError("--plain is for development chains only; give --password-file")
     words = new_mnemonic() if validator else None
     password = None
     if validator and not plain:
@@ -88,7 +91,7 @@ def init(
     init_home(home.root, genesis_text, config, seeds, password)
     summary: dict[str, object] = {
         "home": str(home.root),
-        "chain_id": parse_genesis(genesis_text).chain_id.hex(),
+        "chain_id": parsed.chain_id.hex(),
         "node_id": build_node_id(describe_key(home.keys / NODE_KEY).public_key),
         "rpc": f"http://{config.rpc_listen}",
     }

@@ -19,6 +19,7 @@ from bocc.client import SUBMIT_TIMEOUT_S, Outcome, Wait
 from state.crypto import SigningKey
 from state.keyfile import KeyFile
 from state.messages import Message
+from state.transactions import MEMO_BYTES_MAX
 
 Parameters = ParamSpec("Parameters")
 
@@ -114,6 +115,9 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
     ) -> int:
+        memo_bytes = memo.encode()
+        if len(memo_bytes) > MEMO_BYTES_MAX:
+            raise click.BadParameter(f"{len(memo_bytes)} bytes, at most {MEMO_BYTES_MAX}", param_hint="--memo")
         key = context.load_key(name, password_file)
         sending = Sending(
             context=context,
@@ -123,7 +127,7 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
             wait=Wait(wait),
             timeout_s=timeout_s,
             fee=fee,
-            memo=memo.encode(),
+            memo=memo_bytes,
             is_dry_run=is_dry_run,
             password_file=password_file,
         )

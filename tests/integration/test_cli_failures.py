@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from state.address import account_address, format_address, parse_address
+
 NOWHERE = "http://127.0.0.1:1"
 ENVIRONMENT = {name: text for name, text in os.environ.items() if not name.startswith("BOCC_")}
 
@@ -73,3 +75,20 @@ def test_node_home_is_made_once_and_says_who_it_is(tmp_path):
     repaired = bocc("node", "repair-log", "--home", tmp_path / "home", "--json")
     assert json.loads(repaired.stdout)["dropped_bytes"] == 0
     assert bocc("node", "reset", "--yes", "--home", tmp_path / "home").returncode == 0
+
+
+def test_validator_key_of_a_public_chain_is_never_stored_in_clear(tmp_path):
+    """Given a sound genesis that is not marked as development, when a plain validator key is asked for, then nothing is made."""
+    told = bocc("node", "init", "--home", tmp_path / "dev", "--json")
+    assert told.returncode == 0
+    genesis = json.loads((tmp_path / "dev" / "genesis.json").read_text())
+    strangers = sorted(format_address(account_address(bytes([number]) * 32)) for number in range(40))
+    genesis |= {"development": False, "accounts": []}
+    for number, validator in enumerate(genesis["validators"]):
+        validator |= {"operator": strangers[number], "consensus_key": f"{number + 1:064x}"}
+    genesis["validators"].sort(key=lambda validator: parse_address(validator["operator"]))
+    (tmp_path / "public.json").write_text(json.dumps(genesis))
+    arguments = ("node", "init", "--validator", "--plain", "--genesis", tmp_path / "public.json")
+    refused = bocc(*arguments, "--home", tmp_path / "home")
+    assert refused.returncode == 2
+    assert not (tmp_path / "home").exists()

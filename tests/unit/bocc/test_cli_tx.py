@@ -84,6 +84,13 @@ def test_address_and_unit_are_taken_as_they_are(run, chain):
     assert transaction.body.memo == b"rent"
 
 
+def test_memo_is_bounded_in_bytes(run, chain):
+    arguments = ("transfer", "--from", "alice", "--to", "bob", "--amount", "1", "--memo")
+    assert run(*arguments, "é" * 128).return_value == ExitCode.DONE
+    assert run(*arguments, "é" * 129).exception.exit_code == ExitCode.USAGE
+    assert len(chain.taken) == 1
+
+
 def test_given_fee_and_cosigners_are_used(run, chain):
     run("transfer", "--from", "alice", "--cosigner", "bob", "--to", "carol", "--amount", "1", "--fee", "0.5")
     (transaction,) = chain.taken.values()
