@@ -59,6 +59,11 @@ class Checks:
         """Laws that a scenario breaks on purpose; what breaks them is kept in `tolerated_violations`."""
         self.tolerated_violations: list[Violation] = []
 
+    @property
+    def headers(self) -> list[Header]:
+        """The headers of all final blocks."""
+        return list(self._headers.values())
+
     def _fail(self, law: str, text: str) -> None:
         violation = Violation(law, text)
         if law not in self.tolerated:
