@@ -5,7 +5,8 @@ the own epoch, and its last header has a finalization under the own validator se
 against the next header and the certificate. So sync costs execution, and one certificate for each run.
 
 Invariants:
-- One run at a time, from one peer, with a deadline; a peer that fails is passed over for a while, a late answer is ignored.
+- One run at a time, from one peer, with a deadline; a peer that fails, is slow or has nothing is passed over for a while.
+- An answer that is late or was not asked for is ignored.
 - Nothing unproven is kept beyond the run at hand.
 """
 
@@ -28,8 +29,13 @@ DEADLINE_MS: Final = 5_000
 """Without any progress for this long, another peer is tried."""
 BODIES_AHEAD_MAX: Final = 16
 """Bodies asked for at once."""
+GRACE_MS: Final = 30_000
+"""How long a run may take however few bytes come."""
+BYTES_PER_MS_MIN: Final = 64
+"""A peer that sends less on average, each time just before the deadline, would hold a node back for hours."""
 PEER_PAUSE_MS: Final = 10_000
 """How long a peer that failed is not asked again."""
+PAUSED_PEERS_MAX: Final = 1_000
 
 Outgoing = tuple[str, BlockMessage]
 
@@ -59,7 +65,9 @@ class CatchUp:
         self._chain_id = chain_id
         self._verify = verify
         self._peer: str | None = None
+        self._started_ms = 0
         self._progress_ms = 0
+        self._received_bytes = 0
         self._tip: Tip | None = None
         self._headers: tuple[Header, ...] = ()
         self._certificate: Certificate | None = None
@@ -76,7 +84,9 @@ class CatchUp:
         """Begin a run above the tip from a peer, unless one is under way or the peer failed lately."""
         if self.is_active or now_ms < self._paused_until_ms.get(peer, 0):
             return []
-        self._peer, self._tip, self._progress_ms = peer, tip, now_ms
+        self._peer, self._tip = peer, tip
+        self._started_ms = self._progress_ms = now_ms
+        self._received_bytes = 0
         return [(peer, HeadersRequest(first_height=tip.block.height + 1))]
 
     def stop(self) -> None:
@@ -90,15 +100,17 @@ class CatchUp:
         """Give the run up and pass its peer over for a while; return that peer."""
         peer = self._peer
         if peer is not None:
-            if len(self._paused_until_ms) > 1_000:
+            if len(self._paused_until_ms) >= PAUSED_PEERS_MAX:
                 self._paused_until_ms.clear()
             self._paused_until_ms[peer] = now_ms + PEER_PAUSE_MS
         self.stop()
         return peer
 
     def is_overdue(self, now_ms: int) -> bool:
-        """Tell whether the peer has made no progress for too long."""
-        return self.is_active and now_ms - self._progress_ms >= DEADLINE_MS
+        """Tell whether the peer has made no progress for too long, or too little for all this time."""
+        allowed_ms = GRACE_MS + self._received_bytes // BYTES_PER_MS_MIN
+        is_slow = now_ms - self._progress_ms >= DEADLINE_MS or now_ms - self._started_ms >= allowed_ms
+        return self.is_active and is_slow
 
     def take_headers(self, peer: str, answer: HeadersAnswer, now_ms: int) -> list[Outgoing]:
         """Verify a run of headers and ask for its first bodies.
@@ -109,7 +121,7 @@ class CatchUp:
         if peer != self._peer or self._headers or self._tip is None:
             return []
         if not answer.headers:
-            self.stop()
+            self.fail(now_ms)
             return []
         if not answer.certificates:
             raise SyncFailure("no_certificate")
@@ -169,6 +181,7 @@ class CatchUp:
         if not answer.envelopes or len(envelopes) + len(answer.envelopes) > header.tx_count:
             raise SyncFailure("wrong_body")
         envelopes.extend(answer.envelopes)
+        self._received_bytes += sum(len(envelope) for envelope in answer.envelopes)
         self._progress_ms = now_ms
         if len(envelopes) < header.tx_count:
             return [(peer, BodyRequest(height=answer.height, first_index=len(envelopes)))]
