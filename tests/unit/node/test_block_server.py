@@ -1,0 +1,207 @@
+"""Laws of answering peers that lack blocks: only what was asked for, only what is here, within bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from node import block_messages, block_server
+from node.block_fetch import BlockFetcher
+from node.block_messages import (
+    BlockAnswer,
+    BlockRequest,
+    BodyAnswer,
+    BodyRequest,
+    EnvelopesAnswer,
+    EnvelopesRequest,
+    HeadersAnswer,
+    HeadersRequest,
+)
+from node.block_server import answer
+from state.block import hash_header
+from state.chain import Chain
+from state.chain_commit import Retention
+from state.store import MemoryStore
+from state.transactions import hash_envelope
+from tests.support.fixture_chain import FixtureChain, account, build_fixture, transfer
+from tests.support.toy_chain import GENESIS, ToyExecution, extend
+
+FIXTURE = build_fixture()
+CHAIN = FIXTURE.chain
+TRANSACTIONS = [FIXTURE.sign(0, transfer(account(1), 1), nonce=nonce) for nonce in (10, 11)]
+NAMES = tuple(one.envelope_hash for one in TRANSACTIONS)
+FRESH = FIXTURE.execute(*TRANSACTIONS, view=50).header
+FRESH_HASH = hash_header(FRESH)
+NO_HEADERS = [HeadersAnswer(headers=(), certificates=())]
+
+
+def ask(request, chain=CHAIN):
+    """Return the answers of a node that has one block above this chain's final one."""
+    fetcher = BlockFetcher(chain.chain_id, lambda _hash: None)
+    fetcher.add_known(FRESH, TRANSACTIONS)
+    return answer(request, fetcher, chain)
+
+
+def stored(height, chain=CHAIN):
+    return chain.views.block_by_height(height)
+
+
+def names_in(block):
+    return tuple(hash_envelope(envelope) for envelope in block.envelopes)
+
+
+def run_between(first, last, chain=CHAIN):
+    """Return the answer with the headers of these heights and the certificate of the last."""
+    headers = tuple(stored(height, chain).header for height in range(first, last + 1))
+    return [HeadersAnswer(headers=headers, certificates=(stored(last, chain).certificate,))]
+
+
+def plain_chain(*transaction_counts, uncertified=()):
+    """Return a chain with so many transfers in each block; some heights have no certificate of their own."""
+    fixture = FixtureChain()
+    nonce = 0
+    waiting = []
+    for height, count in enumerate(transaction_counts, 1):
+        batch = [fixture.sign(0, transfer(account(1), 1), nonce=nonce + index) for index in range(count)]
+        nonce += count
+        parent_hash = waiting[-1].block_hash if waiting else None
+        waiting.append(fixture.execute(*batch, parent_hash=parent_hash))
+        if height not in uncertified:
+            fixture.finalize(*waiting)
+            waiting = []
+    if waiting:
+        fixture.finalize(*waiting, with_certificate=False)
+    return fixture.chain
+
+
+def test_fresh_block_is_served_from_what_was_fetched():
+    answers = [BlockAnswer(header=FRESH, envelope_hashes=NAMES)]
+    assert ask(BlockRequest(block_hash=FRESH_HASH)) == answers
+
+
+def test_envelopes_of_a_fresh_block_are_served_from_what_was_fetched():
+    answers = [EnvelopesAnswer(block_hash=FRESH_HASH, envelopes=(TRANSACTIONS[1].encoded,))]
+    assert ask(EnvelopesRequest(block_hash=FRESH_HASH, envelope_hashes=NAMES[1:])) == answers
+
+
+def test_final_block_is_served_from_the_chain():
+    block = stored(1)
+    answers = [BlockAnswer(header=block.header, envelope_hashes=names_in(block))]
+    assert ask(BlockRequest(block_hash=block.block_hash)) == answers
+
+
+def test_envelopes_of_a_final_block_are_served_from_the_chain_in_its_order():
+    block = stored(1)
+    request = EnvelopesRequest(block_hash=block.block_hash, envelope_hashes=names_in(block)[::-1])
+    assert ask(request) == [EnvelopesAnswer(block_hash=block.block_hash, envelopes=block.envelopes)]
+
+
+def test_envelopes_that_are_not_of_the_block_are_not_served():
+    block = stored(1)
+    request = EnvelopesRequest(block_hash=block.block_hash, envelope_hashes=(names_in(block)[1], *names_in(stored(2))))
+    assert ask(request) == [EnvelopesAnswer(block_hash=block.block_hash, envelopes=block.envelopes[1:])]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        BlockRequest(block_hash=bytes(32)),
+        EnvelopesRequest(block_hash=bytes(32), envelope_hashes=NAMES),
+        EnvelopesRequest(block_hash=FRESH_HASH, envelope_hashes=(bytes(32),)),
+        EnvelopesRequest(block_hash=FRESH_HASH, envelope_hashes=()),
+        BodyRequest(height=0, first_index=0),
+        BodyRequest(height=5, first_index=0),
+        BodyRequest(height=1 << 62, first_index=0),
+        BodyRequest(height=1, first_index=2),
+        BodyRequest(height=4, first_index=0),
+        BlockAnswer(header=FRESH, envelope_hashes=NAMES),
+        EnvelopesAnswer(block_hash=FRESH_HASH, envelopes=(b"e",)),
+        HeadersAnswer(headers=(), certificates=()),
+        BodyAnswer(height=1, first_index=0, envelopes=(b"e",)),
+    ],
+    ids=[
+        "unknown block",
+        "envelopes of an unknown block",
+        "unknown envelope",
+        "no envelope",
+        "body of the genesis",
+        "body above the tip",
+        "body far above the tip",
+        "body after its end",
+        "empty body",
+        "block answer",
+        "envelopes answer",
+        "headers answer",
+        "body answer",
+    ],
+)
+def test_what_is_not_here_and_what_is_no_question_gets_no_answer(request_):
+    assert ask(request_) == []
+
+
+def test_answers_to_one_question_are_bounded(monkeypatch):
+    monkeypatch.setattr(block_messages, "ANSWER_BYTES_MAX", 1)
+    request = EnvelopesRequest(block_hash=FRESH_HASH, envelope_hashes=NAMES)
+    alone = [EnvelopesAnswer(block_hash=FRESH_HASH, envelopes=(one.encoded,)) for one in TRANSACTIONS]
+    assert ask(request) == alone
+    monkeypatch.setattr(block_server, "ANSWERS_MAX", 1)
+    assert ask(request) == alone[:1]
+
+
+def test_run_ends_with_its_epoch():
+    assert stored(1).header.epoch == 0
+    assert stored(2).header.epoch == 1
+    assert ask(HeadersRequest(first_height=1)) == run_between(1, 1)
+    assert ask(HeadersRequest(first_height=2)) == run_between(2, 4)
+    assert ask(HeadersRequest(first_height=4)) == run_between(4, 4)
+
+
+@pytest.mark.parametrize("height", [5, 6, 1 << 62])
+def test_no_headers_are_above_the_final_block(height):
+    assert ask(HeadersRequest(first_height=height)) == NO_HEADERS
+
+
+def test_genesis_has_no_header():
+    assert ask(HeadersRequest(first_height=0)) == NO_HEADERS
+
+
+def test_run_ends_with_the_last_certificate():
+    chain = plain_chain(0, 0, 0, 0, uncertified={1, 3, 4})
+    assert ask(HeadersRequest(first_height=1), chain) == run_between(1, 2, chain)
+    assert ask(HeadersRequest(first_height=3), chain) == NO_HEADERS
+
+
+def test_run_has_a_bounded_number_of_headers_and_ends_with_the_last_certificate_among_them(monkeypatch):
+    monkeypatch.setattr(block_server, "HEADERS_MAX", 3)
+    chain = plain_chain(0, 0, 0, 0, 0, uncertified={3})
+    assert ask(HeadersRequest(first_height=1), chain) == run_between(1, 2, chain)
+    assert ask(HeadersRequest(first_height=2), chain) == run_between(2, 4, chain)
+
+
+def test_run_ends_at_the_next_certificate_once_it_has_many_transactions(monkeypatch):
+    monkeypatch.setattr(block_server, "RUN_TRANSACTIONS_MAX", 2)
+    chain = plain_chain(1, 2, 1, 1, uncertified={2})
+    assert ask(HeadersRequest(first_height=1), chain) == run_between(1, 1, chain)
+    assert ask(HeadersRequest(first_height=2), chain) == run_between(2, 3, chain)
+
+
+def test_pruned_blocks_are_not_offered():
+    retention = Retention(history_heights=1, blocks_ms=2_500)
+    chain = Chain.create(MemoryStore(), GENESIS, begin_execution=ToyExecution, retention=retention)
+    extend(chain, *([{height: height}] for height in range(1, 7)))
+    first = chain.views.status().first_block
+    assert 1 < first < 6
+    assert ask(HeadersRequest(first_height=first - 1), chain) == NO_HEADERS
+    assert ask(BodyRequest(height=first - 1, first_index=0), chain) == []
+    assert ask(HeadersRequest(first_height=first), chain) == run_between(first, 6, chain)
+    envelopes = stored(first, chain).envelopes
+    assert ask(BodyRequest(height=first, first_index=0), chain) == [
+        BodyAnswer(height=first, first_index=0, envelopes=envelopes)
+    ]
+
+
+def test_body_is_served_from_the_index_asked_for_in_one_answer(monkeypatch):
+    envelopes = stored(1).envelopes
+    assert ask(BodyRequest(height=1, first_index=0)) == [BodyAnswer(height=1, first_index=0, envelopes=envelopes)]
+    assert ask(BodyRequest(height=1, first_index=1)) == [BodyAnswer(height=1, first_index=1, envelopes=envelopes[1:])]
+    monkeypatch.setattr(block_messages, "ANSWER_BYTES_MAX", 1)
+    assert ask(BodyRequest(height=1, first_index=0)) == [BodyAnswer(height=1, first_index=0, envelopes=envelopes[:1])]
