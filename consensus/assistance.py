@@ -1,7 +1,7 @@
 """Help between nodes: who was heard of lately, who may be answered again, what a peer that is behind needs (R11, R12).
 
-Answers are limited to one a peer and view in a second; without a limit, simulated networks drowned in their own messages. The
-limits only delay, so they are volatile and bounded by forgetting everything when they grow.
+Answers are limited to one a peer and view in a second, and to a few a peer in all; without a limit, simulated networks drowned in
+their own messages, and unsigned questions cost their sender less than us. The limits only delay, so they are volatile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from state.validators import ValidatorSet
 
 ANSWER_INTERVAL_MS: Final = 1_000
 """Between two answers to the same peer about the same view."""
-ANSWERS_REMEMBERED_MAX: Final = 10_000
+ANSWERS_PER_PEER_MAX: Final = 8
+"""Answers to one peer within that time, whatever it asks about."""
+PEERS_REMEMBERED_MAX: Final = 1_000
 INACTIVE_VIEWS_MIN: Final = 8
 """Views without any vote after which a leader counts as gone, or as many as there are validators."""
 BLOCKS_BEHIND_MAX: Final = 1
@@ -28,7 +30,8 @@ class Assistance:
 
     def __init__(self) -> None:
         """Start without memories."""
-        self._answered_ms: dict[tuple[str, int, int], int] = {}
+        self._answers: dict[str, dict[tuple[int, int], int]] = {}
+        """Monotonic time of the answers of the last second, by peer, epoch and view."""
         self._last_heard: dict[int, int] = {}
         self._first_view = 0
 
@@ -55,26 +58,25 @@ class Assistance:
         return validators.is_quorum(heard_power)
 
     def may_answer(self, peer: str, epoch: int, view: int, now: Now) -> bool:
-        """Tell whether a second has passed since the last answer to this peer about this view, and note this one."""
-        key = peer, epoch, view
-        last_ms = self._answered_ms.get(key)
-        if last_ms is not None and now.mono_ms - last_ms < ANSWER_INTERVAL_MS:
+        """Tell whether this peer may be answered about this view now, and note it: once a second each, a few in all."""
+        answers = self._answers.get(peer)
+        if answers is None:
+            if len(self._answers) >= PEERS_REMEMBERED_MAX:
+                del self._answers[next(iter(self._answers))]
+            answers = self._answers[peer] = {}
+        answered = {key: at_ms for key, at_ms in answers.items() if now.mono_ms - at_ms < ANSWER_INTERVAL_MS}
+        self._answers[peer] = answered
+        if (epoch, view) in answered or len(answered) >= ANSWERS_PER_PEER_MAX:
             return False
-        self._remember(key, now)
+        answered[epoch, view] = now.mono_ms
         return True
-
-    def _remember(self, key: tuple[str, int, int], now: Now) -> None:
-        if len(self._answered_ms) >= ANSWERS_REMEMBERED_MAX:
-            self._answered_ms.clear()
-        self._answered_ms[key] = now.mono_ms
 
     def help_with_view(self, peer: str, view: int, state: EpochState, own_view: int, now: Now) -> list[Effect]:
         """Answer a peer that tries to settle a view which is settled here: certificates from that view to ours."""
+        view = max(view, state.final_view)
         if not state.is_settled(view) or not self.may_answer(peer, state.number, view, now):
             return []
         certificates = state.certificates_from(view, own_view)
-        for certificate in certificates:
-            self._remember((peer, state.number, certificate.view), now)
         return [Send(peer, CertificatesMessage(certificates=tuple(certificates)))] if certificates else []
 
     def help_with_epoch(self, peer: str, epoch: int, now: Now) -> list[Effect]:

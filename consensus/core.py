@@ -44,7 +44,7 @@ from consensus.inputs import (
 from consensus.messages import CertificatesMessage, Status, VoteMessage
 from consensus.participant import Identity, Participant
 from consensus.proposing import propose, propose_built
-from consensus.receiving import receive
+from consensus.receiving import receive, take_certificate
 from consensus.records import (
     BlockRecord,
     FloorRecord,
@@ -68,6 +68,8 @@ from state.block import Tip, hash_header
 from state.certificates import Verify
 from state.votes import VoteKind
 
+OWN_LOG: Final = ""
+"""Stands for a peer where a certificate comes from the log: it is verified as any other."""
 RETRY_VIEWS_MAX: Final = 8
 """A retry sends own votes of this many views again: half of them the oldest that nothing settles, for without these a chain whose
 nullifications were lost in a power failure never finds a parent again; the others the newest, for speed."""
@@ -179,6 +181,7 @@ class Consensus:
         """R6, R7, R11: nullify, repair earlier views, and say everything again."""
         node = self._node
         if not node.has_work():
+            node.rest_if_idle()
             return
         nullify(node, node.view)
         nullify_gaps(node)
@@ -232,7 +235,7 @@ class Consensus:
                 state.block_state(record.proposal.vote.block_hash, record.proposal.header)
                 node.count([record.proposal.vote])
                 for certificate in record.proposal.justify:
-                    accept_certificate(node, certificate)
+                    take_certificate(node, OWN_LOG, certificate)
             case BlockRecord():
                 block_state = state.block_state(hash_header(record.block.header), record.block.header)
                 block_state.is_body_here = True

@@ -118,18 +118,22 @@ class EpochState:
         return tuple(certificates)
 
     def certificates_from(self, first_view: int, last_view: int) -> list[Certificate]:
-        """Return certificates that settle views in this range, the finalization of the final view first, bounded."""
+        """Return certificates that settle views in this range, the finalization of the final view first, bounded.
+
+        Of a view that is notarised and nullified both are sent: a proposal may need either.
+        """
         found: list[Certificate] = []
         for view in range(max(first_view, self.final_view), last_view + 1):
             known = self.views.get(view)
             if known is None:
                 continue
-            certificate = known.finalization or known.notarization or known.nullification
-            if certificate is not None:
-                found.append(certificate)
-            if len(found) == CERTIFICATES_IN_ANSWER_MAX:
+            candidates = (
+                (known.finalization,) if known.finalization is not None else (known.notarization, known.nullification)
+            )
+            found += [certificate for certificate in candidates if certificate is not None]
+            if len(found) >= CERTIFICATES_IN_ANSWER_MAX:
                 break
-        return found
+        return found[:CERTIFICATES_IN_ANSWER_MAX]
 
     def block_state(self, block_hash: bytes, header: Header | None) -> BlockState:
         """Return what is known of a block, and add its header if that was not."""

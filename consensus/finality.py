@@ -97,6 +97,7 @@ def _advance(node: Participant, certificate: Certificate) -> None:
         return
     node.signer.raise_floor(state.number, certificate.view)
     node.enter(certificate.view + 1)
+    node.rest_if_idle()
 
 
 def begin_at(node: Participant, tip: Tip) -> None:
@@ -112,6 +113,7 @@ def begin_at(node: Participant, tip: Tip) -> None:
         node.state.keep_views(left)
     node.is_tip_overdue = False
     node.enter(tip.view + 1)
+    node.rest_if_idle()
 
 
 def note_lag(node: Participant) -> None:

@@ -48,20 +48,52 @@ class Circumstances(Struct, frozen=True):
 _FIXED_VERDICTS: Final = {None: Verdict.NEEDS_CHECK, True: Verdict.VALID, False: Verdict.INVALID}
 
 
-def is_well_formed(proposal: Proposal, state: EpochState) -> bool:
-    """Tell whether a proposal is consistent in itself and comes from the leader of its view; signatures apart."""
-    vote = proposal.vote
+def is_well_formed(proposal: Proposal, state: EpochState, chain_id: bytes) -> bool:
+    """Tell whether a proposal is consistent in itself and comes from the leader of its view; signatures apart.
+
+    A leader that follows the rules makes no other, whatever it knows. The height lies within the views since the final one, so that
+    no block here outlives a few finalisations.
+    """
+    vote, header = proposal.vote, proposal.header
     leader = state.leader_index(proposal.view)
+    views_since_final = proposal.view - state.final_view
     return (
-        proposal.epoch == vote.epoch == state.number
+        proposal.epoch == vote.epoch == header.epoch == state.number
         and proposal.view == vote.view
         and proposal.parent_view < proposal.view
         and vote.validator == leader
         and vote.kind is VoteKind.NOTARIZE
-        and vote.block_hash == hash_header(proposal.header)
+        and vote.block_hash == hash_header(header)
         and vote.result == b""
-        and proposal.header.view <= proposal.view
+        and header.chain_id == chain_id
+        and header.validators_hash == state.validators.set_hash
+        and state.tip.height < header.height <= state.tip.height + views_since_final
+        and (_is_own_header(proposal, state) or header.view < proposal.view)
+        and is_justified(proposal)
     )
+
+
+def _is_own_header(proposal: Proposal, state: EpochState) -> bool:
+    """Tell whether the block was made for this view, by its leader, on the parent that the proposal names."""
+    header = proposal.header
+    proposer = state.validators.members[proposal.vote.validator].address
+    return (header.view, header.parent_view, header.proposer) == (proposal.view, proposal.parent_view, proposer)
+
+
+def is_justified(proposal: Proposal) -> bool:
+    """Tell whether the certificates are those that a justification has: the parent's, then nullifications after it, ascending."""
+    after_view = proposal.parent_view
+    for index, certificate in enumerate(proposal.justify):
+        if certificate.epoch != proposal.epoch or not certificate.view < proposal.view:
+            return False
+        is_parent = certificate.kind is not VoteKind.NULLIFY
+        if is_parent and (index > 0 or certificate.view != proposal.parent_view):
+            return False
+        if not is_parent:
+            if certificate.view <= after_view:
+                return False
+            after_view = certificate.view
+    return True
 
 
 def is_list_of(proposal: Proposal) -> bool:

@@ -41,7 +41,8 @@ def propose(node: Participant) -> None:
         return
     parent_view = state.find_parent_view(view)
     if parent_view is None:
-        fetch_certificates(node, state.final_view + 1, view - 1)
+        first_unsettled = next(one for one in range(state.final_view + 1, view) if not state.is_settled(one))
+        fetch_certificates(node, first_unsettled, view - 1)
         return
     parent_hash = state.block_hash_at(parent_view)
     parent = None if parent_hash is None else state.find_executed(parent_hash)

@@ -34,7 +34,8 @@ def receive(node: Participant, peer: str, message: ConsensusMessage) -> None:
             node.has_news = receive_vote(node, peer, message.vote)
         case CertificatesMessage():
             for certificate in message.certificates:
-                receive_certificate(node, peer, certificate)
+                if not take_certificate(node, peer, certificate):
+                    break
         case Status():
             node.emit(*node.assistance.answer_status(peer, message, node.state, node.view, node.now))
         case CertificatesRequest():
@@ -49,14 +50,14 @@ def receive_proposal(node: Participant, peer: str, proposal: Proposal) -> None:
     is_near = state.final_view < proposal.view <= node.view + VIEWS_AHEAD_MAX
     if proposal.epoch != state.number or not is_near:
         return
-    if not is_well_formed(proposal, state):
+    if not is_well_formed(proposal, state, node.identity.chain_id):
         node.emit(Punish(peer, "malformed_proposal"))
         return
     if proposal.vote.validator == state.own_index:
         hear_own_vote(node, proposal.vote)
         return
-    for certificate in proposal.justify:
-        receive_certificate(node, peer, certificate)
+    if not all(take_certificate(node, peer, certificate) for certificate in proposal.justify):
+        return
     view_state = state.view_state(proposal.view)
     if view_state.proposal is not None:
         receive_vote(node, peer, proposal.vote)
@@ -113,19 +114,20 @@ def hear_own_vote(node: Participant, vote: Vote) -> None:
         node.emit(OwnKeyElsewhere(vote))
 
 
-def receive_certificate(node: Participant, peer: str, certificate: Certificate) -> None:
-    """Verify a certificate that is lacking here, feed its votes to the tally for evidence, and act on it."""
+def take_certificate(node: Participant, peer: str, certificate: Certificate) -> bool:
+    """Verify a certificate that is lacking here, feed its votes to the tally for evidence, and act on it; False if it is forged."""
     state = node.state
     if certificate.epoch != state.number or certificate.view <= state.final_view:
-        return
+        return True
     known = state.find_view(certificate.view)
     same = None if known is None else known.certificates.get(certificate.kind)
-    if same is not None and same.block_hash == certificate.block_hash:
-        return
+    if same is not None and (same.block_hash, same.result) == (certificate.block_hash, certificate.result):
+        return True
     try:
         verify_certificate(node.identity.chain_id, certificate, state.validators, state.number, node.verify)
     except VoteRejected as rejected:
         node.emit(Punish(peer, rejected.reason))
-        return
+        return False
     node.count(certificate_votes(certificate, state.validators))
     accept_certificate(node, certificate)
+    return True

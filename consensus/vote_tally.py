@@ -157,7 +157,10 @@ class VoteTally:
         liars: list[str] = []
         for peer, vote in votes:
             choice = choice_of(vote)
-            del self._pending[choice][peer, vote.validator]
+            waiting = self._pending[choice]
+            del waiting[peer, vote.validator]
+            if not waiting:
+                del self._pending[choice]
             if vote.validator in self.votes_for(choice):
                 continue
             if self._verify(vote):

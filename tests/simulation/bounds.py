@@ -45,7 +45,7 @@ def usage(host: Host) -> dict[str, int]:
         "executions": len(driver.executor._jobs),
         "executed blocks": len(driver.chain._branches._candidates),
         "log records": len(host.log),
-        "answers remembered": len(node.assistance._answered_ms),
+        "answers remembered": sum(len(answers) for answers in node.assistance._answers.values()),
         "pending": len(driver.mempool),
         "wanted": driver.intake._gossip.wanted_count,
     }
