@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import click
 import msgspec
@@ -11,8 +10,6 @@ import msgspec
 from bocc.cli.context import run
 from bocc.cli.sending import AMOUNT, Sending, sending_options
 from state.address import parse_address
-from state.codec import encode
-from state.crypto import signing_bytes, tag
 from state.messages import (
     SCOPES_ALL,
     AuthKey,
@@ -23,10 +20,9 @@ from state.messages import (
     Scope,
     SetAuth,
     Transfer,
+    consensus_key_signing_bytes,
 )
 from state.votes import VOTE_CODEC
-
-_CONSENSUS_KEY_TAG: Final = tag("consensus-key")
 
 
 class _Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,7 +63,7 @@ def bond(sending: Sending, amount: int, consensus_key: str | None, is_provider: 
         return sending.send(_bond(BondAction.ADD, BondPurpose.VALIDATOR, amount))
     key = sending.context.load_key(consensus_key, sending.password_file).signing_key()
     chain_id = run(_ask_chain_id(sending))
-    proof = key.sign(signing_bytes(_CONSENSUS_KEY_TAG, chain_id, encode(parse_address(sending.sender))))
+    proof = key.sign(consensus_key_signing_bytes(chain_id, parse_address(sending.sender)))
     message = _bond(BondAction.ADD, BondPurpose.VALIDATOR, amount)
     return sending.send(msgspec.structs.replace(message, consensus_key=key.public_key, proof=proof))
 
