@@ -35,7 +35,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def repeat_command(seed: int, heights: int, profile: str | None) -> str:
+def repeat_command(seed: int, heights: int, profile: str | None = None) -> str:
     """Return the command that repeats a run."""
     named = f" ARGS='--profile {profile}'" if profile else ""
     return f"make sim SEED={seed} HEIGHTS={heights}{named}"
