@@ -15,9 +15,20 @@ from bocc.errors import InputReason, InputRejected, RpcRejected
 from bocc.wallet import Keyring, development_key, development_seed
 from state.address import AddressRejected, account_address, format_address
 from state.codec import encode
-from state.crypto import signing_bytes, tag, verify
+from state.crypto import verify
 from state.keyfile import KeyKind
-from state.messages import AuthKey, Bond, BondAction, BondPurpose, Message, Report, Scope, SetAuth, Transfer
+from state.messages import (
+    AuthKey,
+    Bond,
+    BondAction,
+    BondPurpose,
+    Message,
+    Report,
+    Scope,
+    SetAuth,
+    Transfer,
+    consensus_key_signing_bytes,
+)
 from state.votes import Vote, VoteKind
 from tests.support.fake_chain import CHAIN_ID, FakeChain
 from tests.support.fake_node import FakeNode, Refusal, fake_node_in_thread
@@ -157,7 +168,7 @@ def test_first_bond_proves_the_consensus_key_for_its_sender(run, chain):
     message = sent_message(chain)
     key = development_key(KeyKind.VALIDATOR, 0).public_key
     assert (message.action, message.purpose, message.consensus_key) == (BondAction.ADD, BondPurpose.VALIDATOR, key)
-    assert verify(key, message.proof, signing_bytes(tag("consensus-key"), CHAIN_ID, encode(ALICE)))
+    assert verify(key, message.proof, consensus_key_signing_bytes(CHAIN_ID, ALICE))
 
 
 @pytest.mark.parametrize(
