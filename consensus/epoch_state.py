@@ -203,12 +203,21 @@ class EpochState:
         self.final_view = view
         self.views = {known: state for known, state in self.views.items() if known >= view}
         named = {certificate.block_hash for state in self.views.values() for certificate in state.certificates.values()}
-        self.blocks = {
-            known: state
-            for known, state in self.blocks.items()
-            if known == block_hash or (state.header is None and known in named) or _is_above(state, reference)
-        }
+        kept = {block_hash: self.blocks[block_hash]}
+        for known, state in sorted(self.blocks.items(), key=_height_in_order):
+            header = state.header
+            if header is None:
+                is_wanted = known in named
+            else:
+                # What was executed on another branch is gone from the chain with its parent.
+                is_alive = state.reference is None or header.parent_hash in kept
+                is_wanted = header.height > reference.height and is_alive
+            if is_wanted:
+                kept[known] = state
+        self.blocks = kept
 
 
-def _is_above(block_state: BlockState, reference: BlockReference) -> bool:
-    return block_state.header is not None and block_state.header.height > reference.height
+def _height_in_order(item: tuple[bytes, BlockState]) -> tuple[int, bytes]:
+    """Sort blocks after their parents; those of unknown height first."""
+    block_hash, block_state = item
+    return (-1 if block_state.header is None else block_state.header.height), block_hash

@@ -1,4 +1,4 @@
-"""Checking a whole block: the signatures that nobody verified here yet, then its transactions against the parent's state."""
+"""Checking a whole block: its transactions against the parent's state, then the signatures that nobody verified here yet."""
 
 from __future__ import annotations
 
@@ -33,32 +33,30 @@ class BlockChecks:
         self._answer = answer
 
     def check(self, block_hash: bytes) -> None:
-        """Begin to check a whole block whose parent is executed."""
+        """Begin to check a whole block whose parent is executed: the cheap rules first, which also bound the signatures."""
         block = self._fetcher.whole_block(block_hash)
+        if not self._is_valid_on_parent(block):
+            self._answer(BlockChecked(block_hash, is_valid=False))
+            return
         unverified = [one for one in block.ordered() if one.envelope_hash in block.unverified]
         if unverified:
             self._shell.verify(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
         else:
-            self._check_against_state(block_hash, block)
+            self._answer(BlockChecked(block_hash, is_valid=True))
 
     def _take_verdict(self, block_hash: bytes, verified: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
         block = self._fetcher.find_block(block_hash)
-        if block is None:
-            return
-        block.unverified -= {one.envelope_hash for one in verified} - wrong
-        if wrong:
-            self._answer(BlockChecked(block_hash, is_valid=False))
-        else:
-            self._check_against_state(block_hash, block)
+        if block is not None:
+            block.unverified -= {one.envelope_hash for one in verified} - wrong
+        self._answer(BlockChecked(block_hash, is_valid=not wrong))
 
-    def _check_against_state(self, block_hash: bytes, block: PendingBlock) -> None:
+    def _is_valid_on_parent(self, block: PendingBlock) -> bool:
         header = block.header
-        parent = None if header is None else self._consensus.node.state.find_executed(header.parent_hash)
-        if header is None or parent is None:
-            return  # its parent was passed over meanwhile
+        assert header is not None, "a whole block has its header"
+        parent = self._consensus.node.state.find_executed(header.parent_hash)
+        assert parent is not None, "consensus has blocks checked whose parent is executed"
         try:
             check_block(self._chain.ledger_at(header.parent_hash), header, parent.time_ms, block.ordered())
         except BlockRejected:
-            self._answer(BlockChecked(block_hash, is_valid=False))
-        else:
-            self._answer(BlockChecked(block_hash, is_valid=True))
+            return False
+        return True

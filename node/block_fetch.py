@@ -15,7 +15,7 @@ from typing import Final
 
 from node.block_messages import BlockAnswer, BlockMessage, BlockRequest, EnvelopesAnswer, EnvelopesRequest
 from state import merkle
-from state.block import Block, Header, hash_header
+from state.block import BLOCK_BYTES_MAX, Block, Header, hash_header
 from state.errors import Malformed
 from state.transactions import Transaction, hash_envelope, parse_transaction
 
@@ -31,7 +31,16 @@ Outgoing = tuple[str, BlockMessage]
 class PendingBlock:
     """A block above the final one: what is known of it, and what of it is here."""
 
-    __slots__ = ("asked_ms", "envelope_hashes", "header", "peer", "transactions", "unverified", "wanted")
+    __slots__ = (
+        "asked_ms",
+        "envelope_hashes",
+        "header",
+        "peer",
+        "received_bytes",
+        "transactions",
+        "unverified",
+        "wanted",
+    )
 
     def __init__(self, peer: str) -> None:
         """Start with nothing but the peer that named it."""
@@ -46,6 +55,8 @@ class PendingBlock:
         self.peer = peer
         """Who named it, or was asked last."""
         self.asked_ms: int | None = None
+        self.received_bytes = 0
+        """Of the envelopes that came from peers; a block that needs more than a block may have is never whole."""
 
     @property
     def is_whole(self) -> bool:
@@ -123,7 +134,9 @@ class BlockFetcher:
 
     def requests(self, block_hash: bytes, peers: list[str], now_ms: int) -> list[Outgoing]:
         """Return what to ask now for a block that is not whole: at once, then another peer every half second."""
-        block = self._blocks[block_hash]
+        block = self._blocks.get(block_hash)
+        if block is None:
+            return []  # it was passed over meanwhile
         is_early = block.asked_ms is not None and now_ms - block.asked_ms < RETRY_MS
         if block.is_whole or is_early or not peers:
             return []
@@ -162,12 +175,14 @@ class BlockFetcher:
             return True
         for encoded in answer.envelopes:
             envelope_hash = hash_envelope(encoded)
-            if envelope_hash not in block.wanted:
+            is_too_much = block.received_bytes + len(encoded) > BLOCK_BYTES_MAX
+            if envelope_hash not in block.wanted or is_too_much:
                 continue
             try:
                 transaction = parse_transaction(encoded, self._chain_id)
             except Malformed:
                 return False
+            block.received_bytes += len(encoded)
             block.wanted.discard(envelope_hash)
             block.transactions[envelope_hash] = transaction
             block.unverified.add(envelope_hash)

@@ -332,7 +332,9 @@ class Driver:
 
     def _go_on_fetching(self, block_hash: bytes) -> None:
         block = self.fetcher.find_block(block_hash)
-        if block is not None and block.is_whole and block.header is not None:
+        if block is None:
+            return  # it was passed over while another was handled
+        if block.is_whole and block.header is not None:
             self.handle(BlockAvailable(block_hash, block.header))
         else:
             self._ask_for(block_hash)

@@ -58,8 +58,10 @@ class Syncing:
 
     @property
     def best_claim(self) -> int:
-        """Return the greatest height that a connected peer claims, or the own one."""
-        return max([self._chain.tip.block.height, *self._claims.values()])
+        """Return the height that half of the connected peers claim at least, or the own one: no single peer moves it far."""
+        claims = sorted(self._claims.values(), reverse=True)
+        claimed = claims[len(claims) // 2] if claims else 0
+        return max(self._chain.tip.block.height, claimed)
 
     def note_status(self, peer: str, status: Status) -> None:
         """Remember what a peer claims."""
@@ -116,6 +118,8 @@ class Syncing:
         if run is None:
             return
         index = block.header.height - run.headers[0].height
+        if not 0 <= index < len(run.headers) or run.headers[index] != block.header:
+            return  # of a run that consensus overtook
         is_last = index == len(run.headers) - 1
         certified = run.certificate.result if is_last else run.headers[index + 1].parent_result
         if block.result_hash != certified:
