@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from state.codec import PublicKey
 from state.crypto import SigningKey
-from state.development_genesis import BOCC, OPERATOR_STAKE
+from state.development_genesis import BOCC
 from state.ledger import Ledger
 from state.messages import Bond, BondAction, BondPurpose, consensus_key_signing_bytes
-from state.records import VALIDATORS, ValidatorStatus
+from state.records import ACCOUNTS, VALIDATORS, ValidatorStatus
 from state.runtime.roster import own_stake
 from tests.simulation.violation import Violation
+from tests.simulation.world import STAKE_UNIT
 from tests.support.chain_builders import account_key, operator_key
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class StakeScript:
         ledger, waiting = self._ledger, []
         for address, (host, key) in self._operators.items():
             record = ledger.find(VALIDATORS, address)
-            if host.is_honest and (record is None or record.status is ValidatorStatus.UNBONDING):
+            is_outside = record is None or record.status is ValidatorStatus.UNBONDING
+            if host.is_honest and is_outside and ledger.get(ACCOUNTS, address).balance > 3 * STAKE_UNIT:
                 waiting.append((address, host, key, record is None))
         if not waiting:
             return False
@@ -109,7 +111,7 @@ class StakeScript:
             Bond(
                 action=BondAction.ADD,
                 purpose=BondPurpose.VALIDATOR,
-                amount=OPERATOR_STAKE * self._chance.randint(1, 2),
+                amount=STAKE_UNIT * self._chance.randint(1, 2),
                 validator=b"",
                 consensus_key=host.keys.validator.public_key if is_new else b"",
                 proof=host.keys.validator.sign(message) if is_new else b"",

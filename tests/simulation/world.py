@@ -8,8 +8,8 @@ from random import Random
 from msgspec.structs import replace
 
 from p2p.channels import Channel
-from state.development_genesis import BOCC, DEVELOPMENT_PARAMS, OPERATOR_STAKE, development_genesis
-from state.genesis import Genesis, GenesisAccount
+from state.development_genesis import BOCC, DEVELOPMENT_PARAMS, development_genesis
+from state.genesis import Genesis, GenesisAccount, GenesisValidator
 from state.keyfile import KeyKind
 from tests.simulation.adversary import make_adversary
 from tests.simulation.events import Action, EventQueue
@@ -22,7 +22,8 @@ from tests.simulation.workload import Workload
 from tests.support.chain_builders import GENESIS_TIME_MS, key, operator, validator_key
 
 FAR_MS = 10_000
-CANDIDATE_BALANCE = 50_000_000 * BOCC
+STAKE_UNIT = 1_000_000 * BOCC
+OPERATOR_BALANCE = 5 * STAKE_UNIT
 SHORT_STAKING = replace(DEVELOPMENT_PARAMS.staking, unbonding_ms=20_000, evidence_age_ms=15_000, jail_ms=5_000)
 UPDATE_INTERVALS_MS = (0, 1_000)
 """With the first, the set can change in two consecutive blocks."""
@@ -31,12 +32,16 @@ UPDATE_INTERVALS_MS = (0, 1_000)
 def make_genesis(seed: int, profile: Profile) -> Genesis:
     """Return a genesis with short delays, in which the first validators have the stakes of the profile."""
     count = len(profile.powers)
-    genesis = development_genesis("simulation", count, sha256(b"%d" % seed).digest(), GENESIS_TIME_MS)
-    stakes = {operator(index): power * OPERATOR_STAKE for index, power in enumerate(profile.powers)}
-    validators = tuple(replace(one, stake=stakes[one.operator]) for one in genesis.validators)
+    genesis = development_genesis("simulation", 1, sha256(b"%d" % seed).digest(), GENESIS_TIME_MS)
+    validators = [
+        GenesisValidator(
+            operator=operator(index), consensus_key=validator_key(index).public_key, stake=power * STAKE_UNIT
+        )
+        for index, power in enumerate(profile.powers)
+    ]
     balances = {account.address: account.balance for account in genesis.accounts}
     for index in range(count + profile.candidates):
-        balances[operator(index)] = CANDIDATE_BALANCE
+        balances[operator(index)] = OPERATOR_BALANCE
     params = replace(
         DEVELOPMENT_PARAMS,
         consensus=replace(
@@ -46,8 +51,13 @@ def make_genesis(seed: int, profile: Profile) -> Genesis:
         ),
         staking=replace(SHORT_STAKING, downtime_window=profile.downtime_window),
     )
-    accounts = tuple(GenesisAccount(address=address, balance=balances[address]) for address in sorted(balances))
-    return replace(genesis, params=params, accounts=accounts, validators=validators, treasury=0)
+    return replace(
+        genesis,
+        params=params,
+        accounts=tuple(GenesisAccount(address=address, balance=balances[address]) for address in sorted(balances)),
+        validators=tuple(sorted(validators, key=lambda one: one.operator)),
+        treasury=0,
+    )
 
 
 class World:
@@ -93,7 +103,7 @@ class World:
         number = len(self.hosts) % 16
         keys = HostKeys(
             key(KeyKind.NODE, number),
-            validator_key(15 if index is None else index),
+            validator_key(number if index is None else index),
             None if index is None else operator(index),
         )
         host = self.hosts[name] = Host(self, name, keys, is_honest=is_honest)
