@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,18 @@ def has_definition(path: Path, name: str) -> bool:
         and re.search(rf"^ *(?:async )?(?:def|class) {name}\b", path.read_text(encoding="utf-8"), re.MULTILINE)
         is not None
     )
+
+
+def test_every_module_is_on_the_map() -> None:
+    map_text = (TOP / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    patterns = [pattern for pattern in re.findall(r"`([\w*/]+)`", map_text) if not pattern.endswith("/")]
+    modules = [path for package in (*CORE_PACKAGES, "bocc") for path in (TOP / package).glob("*.py")]
+    lost = [
+        path.relative_to(TOP).as_posix()
+        for path in modules
+        if not path.stem.startswith("__") and not any(fnmatch(path.stem, pattern) for pattern in patterns)
+    ]
+    assert lost == []
 
 
 def test_every_named_mutant_and_rule_of_the_proof_exists() -> None:
