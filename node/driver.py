@@ -12,7 +12,7 @@ Invariants:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -65,8 +65,9 @@ from node.block_messages import (
     HeadersAnswer,
     HeadersRequest,
 )
-from node.block_server import answer
+from node.block_server import BlockServer
 from node.catch_up import ProvenRun
+from node.convictions import Convictions, Report
 from node.executor import Executor
 from node.intake import TransactionIntake
 from node.mempool import Mempool
@@ -84,7 +85,6 @@ from state.chain_branches import ExecutedBlock
 from state.errors import Malformed
 from state.ledger import Ledger
 from state.transactions import Transaction, parse_transaction
-from state.votes import Vote
 
 INLINE_TRANSACTIONS_MAX: Final = 64
 """A block up to this size is executed at once; a larger one in slices, so that votes do not wait for it."""
@@ -99,8 +99,7 @@ class DriverParts(Struct, frozen=True):
     mempool: Mempool[Ledger]
     shell: Shell
     verify: Verify
-    report: Callable[[bytes, Vote, Vote], None]
-    """Takes a convicted validator and its votes, and gets a report into a block."""
+    report: Report
 
 
 class Driver:
@@ -113,17 +112,17 @@ class Driver:
         self.mempool = parts.mempool
         self._log = VoteLog(parts.log, records)
         self._shell = parts.shell
-        self._report = parts.report
         self._inputs: deque[Input] = deque()
         self._is_handling = False
         self._has_work = False
         self._is_work_stale = True
         self._peers: list[str] = []
         self._next_peer = 0
-        self._reported: set[bytes] = set()
+        self._convictions = Convictions(parts.report)
         self.halted: str | None = None
         self.executor = Executor(self.chain)
         self.fetcher = BlockFetcher(self.chain.chain_id, self.mempool.find)
+        self._server = BlockServer(self.fetcher, self.chain, self._shell.send)
         self.intake = TransactionIntake(
             self.chain.chain_id,
             self.mempool,
@@ -161,6 +160,7 @@ class Driver:
         if peer in self._peers:
             self._peers.remove(peer)
         self.syncing.forget_peer(peer)
+        self._server.forget_peer(peer)
         self.intake.remove_peer(peer)
 
     def receive(self, peer: str, channel: Channel, payload: bytes) -> None:
@@ -199,8 +199,7 @@ class Driver:
             case HeadersAnswer() | BodyAnswer():
                 self.syncing.receive(peer, message)
             case BlockRequest() | EnvelopesRequest() | HeadersRequest() | BodyRequest():
-                for reply in answer(message, self.fetcher, self.chain):
-                    self._shell.send(peer, channel, BLOCK_MESSAGE_CODEC.encode(reply))
+                self._server.ask(peer, channel, message, self._shell.now().mono_ms)
 
     def tick(self) -> None:
         """Ask again for what did not come, drop what nobody wants any more; called about ten times a second."""
@@ -208,6 +207,8 @@ class Driver:
             self.mempool.bodies.unpin(block_hash)
         for block_hash in self.fetcher.incomplete():
             self._ask_for(block_hash)
+        self._server.serve(self._shell.now().mono_ms)
+        self._convictions.tick()
         self.intake.tick()
         self.syncing.settle()
         self.syncing.tick()
@@ -278,7 +279,7 @@ class Driver:
             case Finalize():
                 self._finalize(effect.block_hashes, effect.certificate)
             case ReportEquivocation():
-                self._report_once(effect)
+                self._convictions.add(effect)
             case StartSync():
                 self.syncing.start(effect.peer, effect.height)
             case Punish():
@@ -389,11 +390,6 @@ class Driver:
         self._is_work_stale = True
         self._shell.on_final(finalized)
         self._log.compact(self.chain.epoch_start.epoch, self.chain.tip.view)
-
-    def _report_once(self, effect: ReportEquivocation) -> None:
-        if effect.validator not in self._reported:
-            self._reported.add(effect.validator)
-            self._report(effect.validator, effect.first, effect.second)
 
     def _halt(self, reason: str) -> None:
         self.halted = reason

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from node.config import CONFIG_NAME, GENESIS_NAME, NodeConfig, render_config
 from node.errors import ConfigError
-from node.wal import FileLog
+from node.wal import FileLog, RepairReport, repair_log
 from state.chain import Chain
 from state.chain_commit import ARCHIVE, PRUNED
 from state.crypto import SigningKey
@@ -62,6 +62,11 @@ class Home(Struct, frozen=True):
     def votes(self) -> Path:
         """Log of the own votes."""
         return self.data / "votes.log"
+
+    @property
+    def repaired(self) -> Path:
+        """Mark that votes may have been lost in a repair; it goes when a floor is in the log."""
+        return self.data / "votes.repaired"
 
     def load_genesis(self) -> Genesis:
         """Read and check the genesis.
@@ -152,14 +157,33 @@ def open_log(home: Home, header: bytes, *, is_resumed: bool) -> FileLog:
     Raises:
         StorageFault: it is missing, damaged, of another key, or in use.
     """
-    if home.votes.exists():
+    if home.votes.exists() and (is_resumed or not home.repaired.exists()):
         return FileLog.open(home.votes, header)
     if not is_resumed:
+        if home.repaired.exists():
+            raise StorageFault(
+                f"{home.votes} was repaired, and votes may be lost. Set resume_after to observe, or to an epoch and view that "
+                "this validator surely never passed"
+            )
         raise StorageFault(
             f"{home.votes} is gone: this validator may have signed what it no longer knows. Set resume_after to an epoch "
-            "and view that it surely never passed, for example the newest that any other node shows"
+            "and view that it surely never passed, well above the newest that any other node shows"
         )
     return FileLog.create(home.votes, header)
+
+
+def repair_votes(home: Home, header: bytes) -> RepairReport:
+    """Make a damaged log readable again; until a floor is set the node does not start with it.
+
+    Raises:
+        StorageFault: the log is missing, of another key, or in use, or the disk fails.
+    """
+    was_marked = home.repaired.exists()
+    replace_file(home.repaired, [b"votes may be lost\n"])
+    report = repair_log(home.votes, header)
+    if report.damaged_copy is None and not was_marked:
+        home.repaired.unlink()
+    return report
 
 
 def reset_home(home: Home, *, is_archive: bool) -> None:

@@ -15,11 +15,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from consensus.core import Consensus
+from consensus.epoch_state import VIEWS_AHEAD_MAX
 from consensus.inputs import TimerFired
 from consensus.participant import Identity
 from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, VoteRecord, signing_floor
@@ -135,6 +136,14 @@ class Node:
         if not self.ended.done():
             self.ended.set_exception(error)
 
+    def handle_stray_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Stop the node when a callback failed: what it should have done is lost, so a restart decides by replay."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            self.fail(error)
+        else:
+            loop.default_exception_handler(context)
+
     def interrupt(self) -> None:
         """Stop the node because a signal came."""
         self.is_interrupted = True
@@ -145,8 +154,8 @@ class Node:
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def report(self, validator: bytes, first: Vote, second: Vote) -> None:
-        """Pay for a report of equivocation from the node's own account."""
+    def report(self, validator: bytes, first: Vote, second: Vote) -> bool:
+        """Pay for a report of equivocation from the node's own account; False if that is not possible now."""
         message = report_message(validator, first, second)
         transaction = self.account.build(self.driver.chain.ledger, message, now().wall_ms)
         self.log.error("equivocation", validator=validator.hex(), epoch=first.epoch, view=first.view)
@@ -154,8 +163,9 @@ class Node:
             self.driver.intake.admit(transaction, Source.LOCAL)
         except TransactionRejected as rejected:
             self.log.warning("report_refused", why=str(rejected), advice="send money to the account of the node key")
-        else:
-            self.driver.intake.publish([transaction])
+            return False
+        self.driver.intake.publish([transaction])
+        return True
 
     async def run(self) -> None:
         """Take part until `stop` is called or something fails.
@@ -329,6 +339,7 @@ async def _main(opened: OpenedHome) -> None:
             records.append(FloorRecord(epoch=floor[0], view=floor[1]))
             opened.log.append(RECORD_CODEC.encode(records[-1]))
             opened.log.sync()
+            opened.home.repaired.unlink(missing_ok=True)
         node = Node(opened, records, floor, opened.sign)
         gc.freeze()
         await _run(node)
@@ -339,6 +350,7 @@ async def _main(opened: OpenedHome) -> None:
 async def _run(node: Node) -> None:
     """Run a node until a signal ends it."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(node.handle_stray_error)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, node.interrupt)
     try:
@@ -348,20 +360,35 @@ async def _run(node: Node) -> None:
 
 
 async def observe(opened: OpenedHome, records: Sequence[LogRecord]) -> tuple[int, int] | None:
-    """W6: follow the network for a while without signing; return the position that it has reached, None if a signal came.
+    """W6: follow the network without signing until this node is in step; return a position that it surely never passed.
+
+    None if a signal came. The margin covers views that others have entered and this node has not heard of.
 
     Raises:
         SignerFault: somebody else votes with this node's key.
     """
     node = Node(opened, records, (0, 0), None)
-    timeout_max_ms = opened.chain.params().consensus.timer_max_ms
-    node.log.warning("observing", seconds=2 * timeout_max_ms // 1_000, why="resume_after is observe; nothing is signed")
-    asyncio.get_running_loop().call_later(2 * timeout_max_ms / 1_000, node.stop)
-    await _run(node)
+    seconds = 2 * opened.chain.params().consensus.timer_max_ms // 1_000
+    node.log.warning("observing", seconds=seconds, why="resume_after is observe; nothing is signed until then")
+    async with asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(_stop_when_in_step(node, seconds))
+        await _run(node)
+        watch.cancel()
     if node.is_interrupted:
         return None
     if node.driver.halted is not None:
         raise SignerFault(f"{node.driver.halted}; stop the other process before this node may sign")
     core = node.driver.consensus.node
-    node.log.warning("observed", epoch=core.state.number, view=core.view)
-    return core.state.number, core.view
+    node.log.warning("observed", epoch=core.state.number, view=core.view, margin=VIEWS_AHEAD_MAX)
+    return core.state.number, core.view + VIEWS_AHEAD_MAX
+
+
+async def _stop_when_in_step(node: Node, seconds: int) -> None:
+    """Stop a node once it was connected and in step with its peers' claims for some seconds on end."""
+    calm_s = 0
+    while calm_s < seconds and node.driver.halted is None:
+        await asyncio.sleep(1)
+        syncing, tip = node.driver.syncing, node.driver.chain.tip.block
+        is_in_step = bool(syncing.claims) and not syncing.is_active and max(syncing.claims.values()) <= tip.height + 1
+        calm_s = calm_s + 1 if is_in_step else 0
+    node.stop()

@@ -20,8 +20,7 @@ from bocc.home import HOME_VARIABLE, default_home
 from bocc.wallet import derivation_path, derive, mnemonic_seed, new_mnemonic
 from node.__main__ import main as run_node_process
 from node.config import NodeConfig, load_config, parse_setting
-from node.home import NODE_KEY, VALIDATOR_KEY, Home, init_home, log_header, reset_home
-from node.wal import repair_log
+from node.home import NODE_KEY, VALIDATOR_KEY, Home, init_home, log_header, repair_votes, reset_home
 from p2p.handshake import build_node_id
 from state.crypto import SigningKey
 from state.genesis_file import parse_genesis
@@ -148,7 +147,7 @@ def repair(context: Context) -> int:
     home = node_home(context)
     key_path = home.keys / VALIDATOR_KEY
     public_key = describe_key(key_path).public_key if key_path.exists() else None
-    repaired = repair_log(home.votes, log_header(home.load_genesis().chain_id, public_key))
+    repaired = repair_votes(home, log_header(home.load_genesis().chain_id, public_key))
     summary: dict[str, object] = {
         "kept_records": repaired.kept_records,
         "dropped_bytes": repaired.dropped_bytes,
@@ -157,8 +156,8 @@ def repair(context: Context) -> int:
     if repaired.damaged_copy is None:
         return _done(context, summary, "The log is whole; nothing was changed.")
     advice = (
-        'Votes may be lost. Before the next start set resume_after = "EPOCH,VIEW" in config.toml to a view that this validator '
-        "surely never passed: the newest that `bocc query status` shows on any other node."
+        'Votes may be lost. Before the next start set resume_after = "observe" in config.toml, or "EPOCH,VIEW" for a view that '
+        "this validator surely never passed: well above the newest that `bocc query status` shows on any other node."
     )
     return _done(context, summary | {"advice": advice}, advice)
 

@@ -240,17 +240,18 @@ class Host:
         self.enter(admit)
         return refusals[0] if refusals else None
 
-    def report(self, validator: bytes, first: Vote, second: Vote) -> None:
+    def report(self, validator: bytes, first: Vote, second: Vote) -> bool:
         """Get evidence into a block."""
         world = self.world
         world.checks.on_report(self, validator, first, second)
         if Report not in HANDLERS or not world.signatures.is_real:
-            return
+            return True
         message = report_message(validator, first, second)
         now = world.wall_ms(self)
         transaction = self.reporter.build(self.running.chain.ledger, message, now)
         world.workload.expect(transaction)
         world.schedule(0, self.submit, transaction)
+        return True
 
 
 class HostKeys:
