@@ -164,7 +164,9 @@ class Driver:
         self.intake.remove_peer(peer)
 
     def receive(self, peer: str, channel: Channel, payload: bytes) -> None:
-        """Take a message of a peer; whatever it is, it costs at most the peer."""
+        """Take a message of a peer; whatever it is, it costs at most the peer. Of a peer that is gone already it is nothing."""
+        if peer not in self._peers:
+            return
         try:
             match channel:
                 case Channel.CONSENSUS | Channel.STATUS:

@@ -22,7 +22,7 @@ from node.metrics import Metrics
 from node.shell import SignaturesVerified
 from node.verification import SignaturePool
 from p2p.channels import Channel
-from p2p.events import NetworkEvent
+from p2p.events import MessageReceived, NetworkEvent
 from p2p.network import Network
 from state.chain import Finalized
 from state.chain_branches import ExecutedBlock
@@ -30,6 +30,9 @@ from state.transactions import Transaction
 
 QUEUE_MAX: Final = 20_000
 """Entries above which transactions of peers are read no further; votes are bounded by the network's own queues."""
+BULK_PER_PEER_MAX: Final = 2_048
+"""Block and transaction messages of one peer that wait; its rates keep an honest one far below."""
+URGENT_CHANNELS: Final = frozenset({Channel.CONSENSUS, Channel.STATUS})
 PUNISHMENTS: Final = {"bad_signature": 20, "malformed_transaction": 20, "malformed_proposal": 20}
 PUNISHMENT_DEFAULT: Final = 10
 """Points of 100 at which a peer is banned."""
@@ -48,29 +51,48 @@ def now() -> Now:
 
 
 class Happenings:
-    """The one queue of what happens to the node."""
+    """The one queue of what happens to the node, in two lanes: what peers send in bulk waits behind everything else."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self._entries: deque[Happening] = deque()
+        self._urgent: deque[Happening] = deque()
+        self._bulk: deque[MessageReceived] = deque()
+        self._bulk_by_peer: Counter[str] = Counter()
         self._is_filled = asyncio.Event()
+        self.dropped_count = 0
+        """Bulk messages of peers that had too many waiting."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._urgent) + len(self._bulk)
 
     @property
     def is_long(self) -> bool:
         """Tell whether peers' transactions should be read no further for now."""
-        return len(self._entries) > QUEUE_MAX
+        return len(self) > QUEUE_MAX
 
     def put(self, happening: Happening) -> None:
-        """Add an entry and wake the consumer."""
-        self._entries.append(happening)
+        """Add an entry and wake the consumer; a bulk message of a peer with too many waiting is dropped."""
+        if isinstance(happening, MessageReceived) and happening.channel not in URGENT_CHANNELS:
+            if self._bulk_by_peer[happening.peer_id] >= BULK_PER_PEER_MAX:
+                self.dropped_count += 1
+                return
+            self._bulk_by_peer[happening.peer_id] += 1
+            self._bulk.append(happening)
+        else:
+            self._urgent.append(happening)
         self._is_filled.set()
 
     def take(self) -> Happening | None:
-        """Remove and return the oldest entry, or None."""
-        return self._entries.popleft() if self._entries else None
+        """Remove and return the oldest urgent entry, else the oldest bulk message, or None."""
+        if self._urgent:
+            return self._urgent.popleft()
+        if not self._bulk:
+            return None
+        message = self._bulk.popleft()
+        self._bulk_by_peer[message.peer_id] -= 1
+        if not self._bulk_by_peer[message.peer_id]:
+            del self._bulk_by_peer[message.peer_id]
+        return message
 
     def wake(self) -> None:
         """Let the consumer look around though nothing happened."""
