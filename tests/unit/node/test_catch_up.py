@@ -18,13 +18,13 @@ from node.catch_up import (
 )
 from state import merkle
 from state.block import Tip, hash_header
-from state.certificates import build_certificate
 from state.crypto import SigningKey, verify
 from state.transactions import hash_envelope, parse_transaction
 from state.validators import Validator, ValidatorSet
-from state.votes import Vote, VoteKind, vote_signing_bytes
+from state.votes import VoteKind
+from tests.support.certified import certify
 from tests.support.consensus_toys import toy_address
-from tests.support.fixture_chain import FixtureChain, account, build_fixture, consensus_key, transfer
+from tests.support.fixture_chain import FixtureChain, account, build_fixture, transfer
 
 FIXTURE = build_fixture()
 SOURCE = FIXTURE.chain
@@ -94,42 +94,22 @@ def names_in(run: ProvenRun):
     return [tuple(one.envelope_hash for one in transactions) for transactions in run.transactions]
 
 
-def certificate_of(header, *, kind=VoteKind.FINALIZE, epoch=None, result=b"r" * 32, signers=None, keys=None):
-    """Return a certificate of a header by its validators, all of them unless told otherwise."""
-    validators = keys or ValidatorSet(tip_at(header.height - 1).epoch_start.validators)
-    chosen_epoch = header.epoch if epoch is None else epoch
-    chosen_result = result if kind is VoteKind.FINALIZE else b""
-    block_hash = b"" if kind is VoteKind.NULLIFY else hash_header(header)
-    message = vote_signing_bytes(CHAIN_ID, kind, chosen_epoch, header.view, block_hash, chosen_result)
-    votes = [
-        Vote(
-            kind=kind,
-            epoch=chosen_epoch,
-            view=header.view,
-            block_hash=block_hash,
-            result=chosen_result,
-            validator=index,
-            signature=key_of(validators.members[index]).sign(message),
-        )
-        for index in (range(len(validators)) if signers is None else signers)
-    ]
-    return build_certificate(votes, validators)
+def certificate_of(header, *, kind=VoteKind.FINALIZE, **wrong):
+    """Return a certificate of a header by its validators, or one that is wrong in a way."""
+    return certify(header, ValidatorSet(tip_at(header.height - 1).epoch_start.validators), kind, **wrong)
 
 
-FOREIGN_KEYS = {bytes([number]) * 32: SigningKey(bytes([number]) * 32) for number in range(1, 5)}
+FOREIGN_KEYS = tuple(SigningKey(bytes([number]) * 32) for number in range(1, 5))
 FOREIGN_SET = ValidatorSet(
     tuple(
         Validator(address=toy_address(index), public_key=key.public_key, power=1_000)
-        for index, key in enumerate(FOREIGN_KEYS.values())
+        for index, key in enumerate(FOREIGN_KEYS)
     )
 )
 
 
-def key_of(member):
-    for key in FOREIGN_KEYS.values():
-        if key.public_key == member.public_key:
-            return key
-    return consensus_key(member.public_key)
+def foreign_key(member):
+    return next(key for key in FOREIGN_KEYS if key.public_key == member.public_key)
 
 
 def relink(*changed):
@@ -180,7 +160,7 @@ CERTIFICATES = {
     "of another block": (certificate_of(THIRD), "wrong_certificate"),
     "of another epoch": (certificate_of(FOURTH, epoch=0), "wrong_epoch"),
     "of no quorum": (certificate_of(FOURTH, signers=(0, 1)), "no_quorum"),
-    "of nobody that is known": (certificate_of(FOURTH, keys=FOREIGN_SET), "bad_signature"),
+    "of nobody that is known": (certify(FOURTH, FOREIGN_SET, VoteKind.FINALIZE, key_of=foreign_key), "bad_signature"),
     "of a larger set": (
         replace(certificate_of(FOURTH), signers=b"\x0f\x00"),
         "bad_bitmap",
@@ -220,7 +200,7 @@ def test_run_whose_last_header_is_not_the_certified_one_is_refused():
 def test_certificate_of_the_epoch_before_does_not_finalize_a_block_of_this_one():
     """Given that block 1 ended epoch 0, when its old validators certify block 2, then nobody believes them."""
     old = ValidatorSet(GENESIS_TIP.epoch_start.validators)
-    answer = HeadersAnswer(headers=(SECOND,), certificates=(certificate_of(SECOND, epoch=0, keys=old),))
+    answer = HeadersAnswer(headers=(SECOND,), certificates=(certify(SECOND, old, VoteKind.FINALIZE, epoch=0),))
     with pytest.raises(SyncFailure) as caught:
         started(1).take_headers("a", answer, 0)
     assert caught.value.reason == "wrong_epoch"

@@ -17,6 +17,8 @@ from p2p.channels import Channel
 from state.block import hash_header
 from state.crypto import verify
 from state.transactions import parse_transaction
+from state.votes import VoteKind
+from tests.support.certified import certify
 from tests.support.fixture_chain import FixtureChain, build_fixture
 from tests.support.recording_shell import RecordingShell
 
@@ -24,7 +26,6 @@ FIXTURE = build_fixture()
 SOURCE = FIXTURE.chain
 BLOCKS = {height: SOURCE.views.block_by_height(height) for height in range(1, 5)}
 WRONG_RESULT = b"w" * 32
-UNFINAL = FIXTURE.execute(view=99)
 
 
 class SyncingNode:
@@ -249,11 +250,6 @@ def test_transactions_above_a_height_are_those_of_later_blocks_in_order():
     assert above == [[*first, *second, *third], [*second, *third], [*third], [], []]
 
 
-def certified(header, result):
-    """Return the finalization of a header, by the validators of epoch 1, with a result."""
-    return FIXTURE.certificate(replace(UNFINAL, header=header, block_hash=hash_header(header), result_hash=result))
-
-
 DIVERGENT = {
     "last result": ((BLOCKS[2].header,), 2, WRONG_RESULT),
     "result inside the run": (
@@ -269,7 +265,7 @@ def test_result_that_differs_from_the_certified_one_halts_the_node_and_nothing_i
     node = SyncingNode()
     node.advance_by_consensus(1)
     node.syncing.start("a", 4)
-    certificate = certified(headers[-1], WRONG_RESULT)
+    certificate = certify(headers[-1], node.chain.validators, VoteKind.FINALIZE, result=WRONG_RESULT)
     node.syncing.receive("a", HeadersAnswer(headers=headers, certificates=(certificate,)))
     node.exchange()
     node.execute()
