@@ -43,6 +43,7 @@ class VoteLog:
         """Drop the records below the final view (W4), once enough were appended, and remember the floor."""
         if self._appended_count <= APPENDED_MAX:
             return
+        self.sync()
         position = epoch, view
         kept = [record for record in self._records if record_position(record) >= position]
         floor_epoch, floor_view = max(signing_floor(self._records), position)
@@ -50,4 +51,3 @@ class VoteLog:
         self._records = [FloorRecord(epoch=floor_epoch, view=floor_view), *kept]
         self._log.rewrite([RECORD_CODEC.encode(record) for record in self._records])
         self._appended_count = len(self._records)
-        self._has_unsynced = False

@@ -117,7 +117,7 @@ def test_block_whose_parent_was_passed_over_is_dropped():
 
 @pytest.mark.parametrize("slices", [0, 1, 2])
 def test_block_under_execution_is_dropped_when_another_branch_becomes_final(monkeypatch, slices):
-    """Given a block half executed on a branch, when a rival of its parent becomes final, then it is dropped and the next goes on."""
+    """Given a block half executed on a branch, when a rival of its parent becomes final, then the next goes on without it."""
     monkeypatch.setattr(executor_module, "SLICE_TRANSACTIONS", 1)
     (parent, child), _ = blocks_of([0], [1, 2, 3])
     (rival, after), expected = blocks_of([5], [6], view=7)
