@@ -79,14 +79,68 @@ def _sign(chain: Chain, key: SigningKey, to: SigningKey, nonce: int) -> Transact
     )
 
 
+class Clock:
+    """CPU time per transfer of each stage, from the end of the one before."""
+
+    def __init__(self, figures: dict[str, list[float]]) -> None:
+        self._figures = figures
+        self._started = time.process_time()
+
+    def stage(self, name: str) -> None:
+        self._figures[name].append((time.process_time() - self._started) / BLOCK * 1e6)
+        self._started = time.process_time()
+
+
 def _run_block(
     chain: Chain, mempool: Mempool, encoded: list[bytes], time_ms: int, figures: dict[str, list[float]]
 ) -> None:
-    def stage(name: str, started: float) -> float:
-        now = time.process_time()
-        figures[name].append((now - started) / BLOCK * 1e6)
-        return time.process_time()
+    sender, receiver = _gossips(mempool)
+    clock = Clock(figures)
+    transactions = [parse_transaction(one, chain.chain_id) for one in encoded]
+    clock.stage("parse")
+    assert all(one.has_valid_signatures() for one in transactions)
+    clock.stage("verify signature")
+    for one in transactions:
+        mempool.admit(one, chain.ledger, time_ms, Source.PEER)
+    clock.stage("admit")
+    sender.publish([one.envelope_hash for one in transactions])
+    outgoing = sender.flush()
+    clock.stage("gossip send")
+    for message in outgoing:
+        receiver.handle("s", message.payload, 0)
+    clock.stage("gossip receive (known)")
+    limits = chain.params().blocks
+    chosen = mempool.select(
+        chain.ledger, time_ms, max_bytes=limits.bytes_max, max_transactions=BLOCK, max_work=limits.work_max
+    )
+    assert len(chosen) == BLOCK
+    clock.stage("select (leader only)")
+    header = _header(chain, chosen, time_ms)
+    clock.stage("transaction root")
+    check_block(chain.ledger, header, chain.tip.block.time_ms, chosen)
+    clock.stage("check block")
+    pending = chain.begin(hash_header(header), header, chosen)
+    pending.run(BLOCK)
+    clock.stage("execute")
+    executed = chain.finish(pending)
+    clock.stage("finish (tree, receipts)")
+    certificate = Certificate(
+        kind=VoteKind.FINALIZE,
+        epoch=0,
+        view=header.view,
+        block_hash=executed.block_hash,
+        result=executed.result_hash,
+        signers=b"\x0f",
+        signatures=(bytes(64),) * 4,
+    )
+    chain.finalize([executed.block_hash], certificate)
+    clock.stage("commit")
+    mempool.remove_final(chosen, chain.ledger, time_ms)
+    clock.stage("mempool after commit")
+    assert not len(mempool)
 
+
+def _gossips(mempool: Mempool) -> tuple[Gossip, Gossip]:
     store = GossipStore(
         identify=hash_envelope,
         is_known=lambda one: mempool.find(one) is not None,
@@ -95,29 +149,12 @@ def _run_block(
     sender, receiver = Gossip(store, is_push_mode=True), Gossip(store, is_push_mode=True)
     sender.add_peer("r")
     receiver.add_peer("s")
-    clock = time.process_time()
-    transactions = [parse_transaction(one, chain.chain_id) for one in encoded]
-    clock = stage("parse", clock)
-    assert all(one.has_valid_signatures() for one in transactions)
-    clock = stage("verify signature", clock)
-    for one in transactions:
-        mempool.admit(one, chain.ledger, time_ms, Source.PEER)
-    clock = stage("admit", clock)
-    sender.publish([one.envelope_hash for one in transactions])
-    outgoing = sender.flush()
-    clock = stage("gossip send", clock)
-    for message in outgoing:
-        receiver.handle("s", message.payload, 0)
-    clock = stage("gossip receive (known)", clock)
-    limits = chain.params().blocks
-    chosen = mempool.select(
-        chain.ledger, time_ms, max_bytes=limits.bytes_max, max_transactions=BLOCK, max_work=limits.work_max
-    )
-    assert len(chosen) == BLOCK
-    clock = stage("select (leader only)", clock)
+    return sender, receiver
+
+
+def _header(chain: Chain, transactions: list[Transaction], time_ms: int) -> Header:
     tip = chain.tip.block
-    hashes = [one.envelope_hash for one in chosen]
-    header = Header(
+    return Header(
         version=HEADER_VERSION,
         chain_id=chain.chain_id,
         epoch=0,
@@ -129,31 +166,9 @@ def _run_block(
         parent_result=tip.result,
         proposer=chain.validators.members[0].address,
         validators_hash=chain.validators.set_hash,
-        tx_root=merkle.root(hashes),
+        tx_root=merkle.root([one.envelope_hash for one in transactions]),
         tx_count=BLOCK,
     )
-    clock = stage("transaction root", clock)
-    check_block(chain.ledger, header, tip.time_ms, chosen)
-    clock = stage("check block", clock)
-    pending = chain.begin(hash_header(header), header, chosen)
-    pending.run(BLOCK)
-    clock = stage("execute", clock)
-    executed = chain.finish(pending)
-    clock = stage("finish (tree, receipts)", clock)
-    certificate = Certificate(
-        kind=VoteKind.FINALIZE,
-        epoch=0,
-        view=header.view,
-        block_hash=executed.block_hash,
-        result=executed.result_hash,
-        signers=b"\x0f",
-        signatures=(bytes(64),) * 4,
-    )
-    chain.finalize([executed.block_hash], certificate)
-    clock = stage("commit", clock)
-    mempool.remove_final(chosen, chain.ledger, time_ms)
-    stage("mempool after commit", clock)
-    assert not len(mempool)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from consensus.core import Consensus
 from consensus.epoch_state import VIEWS_AHEAD_MAX
 from consensus.inputs import TimerFired
-from consensus.participant import Identity
-from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, VoteRecord, signing_floor
-from consensus.signing import Sign, VoteSigner
+from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, signing_floor
+from consensus.signing import Sign
 from node.admin import serve_admin
 from node.admission import RuntimeRules, Source
 from node.api.app import API, create_app, create_metrics_app
@@ -41,7 +39,7 @@ from node.home import Home
 from node.logs import EventLog
 from node.mempool import Mempool
 from node.metrics import CONTENT_TYPE, Metrics
-from node.opened import OpenedHome, open_home, timing_of
+from node.opened import OpenedHome, build_consensus, open_home
 from node.outside import AsyncShell, Happening, Happenings, Tick, now
 from node.own_account import OwnAccount, report_message
 from node.verification import SignaturePool
@@ -90,20 +88,7 @@ class Node:
         self.metrics = Metrics(lambda: read_figures(self.facade, self.shell, self.signatures, self.app[API]))
         self.shell = AsyncShell(self.network, self.happenings, self.signatures, tracker, feed, self.log, self.metrics)
         verify = VoteVerifier()
-        signer = VoteSigner(
-            chain.chain_id,
-            sign,
-            [record.vote for record in records if isinstance(record, VoteRecord)],
-            max(floor, signing_floor(records)),
-        )
-        consensus = Consensus(
-            Identity(chain.chain_id, opened.public_key),
-            timing_of(chain.params().consensus),
-            signer,
-            verify,
-            chain.tip,
-            records,
-        )
+        consensus = build_consensus(opened, records, floor, sign, verify)
         self.account = OwnAccount(chain.chain_id, SigningKey(opened.node_seed))
         parts = DriverParts(
             chain=chain,

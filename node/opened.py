@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
-from consensus.signing import Sign
+from consensus.core import Consensus
+from consensus.participant import Identity
+from consensus.records import LogRecord, VoteRecord, signing_floor
+from consensus.signing import Sign, VoteSigner
 from consensus.timeouts import TimingParameters
 from node.config import NodeConfig
 from node.errors import ConfigError
 from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, Home, log_header, open_chain, open_log
 from node.signer import FileSigner
 from node.wal import FileLog
+from state.certificates import Verify
 from state.chain import Chain
 from state.genesis import Genesis
 from state.params import ConsensusParams
@@ -81,6 +87,17 @@ def open_home(home: Home, config: NodeConfig, password: bytes | None) -> OpenedH
             f"{home.database} is of chain {chain.chain_id.hex()}, the genesis of {genesis.chain_id.hex()}"
         )
     return OpenedHome(home, config, genesis, chain, log, signer, node_seed, faucet_seed)
+
+
+def build_consensus(
+    opened: OpenedHome, records: Sequence[LogRecord], floor: tuple[int, int], sign: Sign | None, verify: Verify
+) -> Consensus:
+    """Return consensus as tip and log left it; nothing is signed at or below the floor or without sign."""
+    chain = opened.chain
+    votes = [record.vote for record in records if isinstance(record, VoteRecord)]
+    signer = VoteSigner(chain.chain_id, sign, votes, max(floor, signing_floor(records)))
+    identity = Identity(chain.chain_id, opened.public_key)
+    return Consensus(identity, timing_of(chain.params().consensus), signer, verify, chain.tip, records)
 
 
 def timing_of(params: ConsensusParams) -> TimingParameters:

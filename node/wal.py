@@ -209,7 +209,7 @@ class RepairReport(Struct, frozen=True):
 def repair_log(path: Path, header: bytes) -> RepairReport:
     """Keep the valid frames before the first bad one, and the damaged file beside the log.
 
-    Votes may be lost: after a repair with a damaged copy the validator must start with `--resume-after EPOCH,VIEW`, so that it
+    Votes may be lost: after a repair with a damaged copy the validator must start with resume_after set, so that it
     never signs where it may have signed before.
 
     Raises:
