@@ -12,13 +12,14 @@ from consensus.records import LogRecord, VoteRecord, signing_floor
 from consensus.signing import Sign, VoteSigner
 from consensus.timeouts import TimingParameters
 from node.config import NodeConfig
-from node.errors import ConfigError
+from node.errors import ConfigError, SignerFault
 from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, Home, log_header, open_chain, open_log
 from node.signer import FileSigner
 from node.wal import FileLog
 from state.certificates import Verify
 from state.chain import Chain
 from state.genesis import Genesis
+from state.keyfile import describe_key
 from state.params import ConsensusParams
 
 
@@ -73,6 +74,10 @@ def open_home(home: Home, config: NodeConfig, password: bytes | None) -> OpenedH
     genesis = home.load_genesis()
     key_path = home.keys / VALIDATOR_KEY
     signer = FileSigner.open(key_path, password) if key_path.exists() or key_path.is_symlink() else None
+    if signer is not None and not genesis.development and not describe_key(key_path).is_encrypted:
+        raise SignerFault(
+            f"{key_path} holds the key in clear, which only a development chain allows; make an encrypted one"
+        )
     node_seed = home.load_seed(NODE_KEY, None)
     if node_seed is None:
         raise ConfigError(f"{home.keys / NODE_KEY} is missing; `bocc node init` makes a node key")
