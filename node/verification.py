@@ -29,6 +29,7 @@ class SignaturePool:
         """Start the thread with the first batch."""
         self._loop = loop
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="signatures")
+        self._is_closed = False
         self.waiting_count = 0
         self.verified_count = 0
 
@@ -52,14 +53,16 @@ class SignaturePool:
 
     def _hand_over(self, count: int, gathering: _Gathering, future: Future[frozenset[bytes]]) -> None:
         if not self._loop.is_closed() and not future.cancelled():
-            self._loop.call_soon_threadsafe(self._finish, count, gathering, future.result())
+            self._loop.call_soon_threadsafe(self._finish, count, gathering, future)
 
-    def _finish(self, count: int, gathering: _Gathering, wrong: frozenset[bytes]) -> None:
-        self.waiting_count -= count
-        gathering.add(wrong)
+    def _finish(self, count: int, gathering: _Gathering, future: Future[frozenset[bytes]]) -> None:
+        if not self._is_closed:
+            self.waiting_count -= count
+            gathering.add(future.result())
 
     def close(self) -> None:
-        """Drop what waits and end the thread."""
+        """Drop what waits and end the thread; nobody is told anything any more."""
+        self._is_closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
