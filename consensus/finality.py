@@ -63,6 +63,10 @@ def finalize_newest(node: Participant) -> bool:
             continue
         executed = state.find_executed(certificate.block_hash)
         if executed is None:
+            header = state.block_state(certificate.block_hash, None).header
+            if header is not None and header.height <= state.tip.height:
+                _halt_on_fork(node, header.height, certificate)
+                return False
             continue
         if executed.result != certificate.result:
             node.halt(
@@ -72,15 +76,20 @@ def finalize_newest(node: Participant) -> bool:
             return False
         path = state.path_from_tip(certificate.block_hash)
         if path is None:
-            node.halt(
-                f"fork at height {executed.height}: {certificate.block_hash.hex()} is certified, but does not descend "
-                f"from the final block {state.tip.block_hash.hex()}"
-            )
+            _halt_on_fork(node, executed.height, certificate)
             return False
         node.emit(Finalize(path, certificate))
         _advance(node, certificate)
         return True
     return False
+
+
+def _halt_on_fork(node: Participant, height: int, certificate: Certificate) -> None:
+    """Stop: two blocks are final that exclude each other, so a third of the power or more is faulty."""
+    node.halt(
+        f"fork at height {height}: {certificate.block_hash.hex()} is certified, but does not descend from the final block "
+        f"{node.state.tip.block_hash.hex()}"
+    )
 
 
 def _advance(node: Participant, certificate: Certificate) -> None:
