@@ -335,7 +335,7 @@ MUTANTS = (
         (
             Change(
                 "consensus.assistance:Assistance.may_answer",
-                "if last_ms is not None and now.mono_ms - last_ms < ANSWER_INTERVAL_MS:",
+                "if (epoch, view) in answered or len(answered) >= ANSWERS_PER_PEER_MAX:",
                 "if False:",
             ),
         ),
