@@ -38,7 +38,7 @@ def test_a_leader_that_shows_two_halves_gets_at_most_one_notarised_and_is_convic
 def test_with_two_twins_of_four_both_halves_are_final_and_evidence_names_more_than_a_third():
     """Given a third or more of faulty power, a fork happens; then the pairs of votes convict its makers and nobody else."""
     world = World(twins=[2, 3])
-    tolerate(world, "G1 agreement", "G3 exclusion", "G5 result", "G2 chain", "halt", "L4 monotone")
+    tolerate(world, "G1 agreement", "G3 exclusion", "G5 result", "G2 chain", "halt", "L4 monotone", "peers")
     side = {"v0", "v2", "v3"}
     lose(world, lambda source, target, _message: (source.name in side) != (target.name in side))
     world.start().run_for(500)
