@@ -337,3 +337,13 @@ def test_whole_blocks_above_the_bound_are_all_kept(monkeypatch):
     for header in headers:
         fetcher.want(hash_header(header), header, names(FIRST), "b")
     assert [fetcher.whole_block(hash_header(header)).header for header in headers] == headers
+
+
+def test_forgetting_a_block_leaves_what_another_shares_with_it_to_be_verified():
+    fetcher = wanting(FIRST, SECOND)
+    other = header_of(names(THIRD), height=2, view=2)
+    fetcher.want(hash_header(other), other, names(THIRD), "b")
+    for block_hash in (BLOCK_HASH, hash_header(other)):
+        assert fetcher.take_envelopes(envelopes(THIRD, block_hash=block_hash))
+    assert fetcher.forget_below(1, frozenset()) == [BLOCK_HASH]
+    assert fetcher.whole_block(hash_header(other)).unverified == {THIRD.envelope_hash}
