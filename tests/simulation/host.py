@@ -20,9 +20,11 @@ from node.wal import Log
 from p2p.channels import Channel
 from state.chain import Chain, Finalized
 from state.chain_branches import ExecutedBlock
+from state.chain_execution import BeginExecution
 from state.errors import TransactionRejected
 from state.messages import Report
 from state.runtime.dispatch import HANDLERS
+from state.runtime.execute import BlockExecution
 from state.store import Store
 from state.transactions import Transaction
 from state.votes import Vote
@@ -55,6 +57,8 @@ class Host:
         self.keys = keys
         self.is_honest = is_honest
         self.adversary: Adversary | None = None
+        self.driver_type: type[Driver] = Driver
+        self.begin_execution: BeginExecution = BlockExecution
         self.clock_offset_ms = 0
         self.floor = (0, 0)
         self.incarnation = 0
@@ -104,7 +108,12 @@ class Host:
     def build(self, store: Store, log: Log, shell: Shell, *, is_new: bool) -> Driver:
         """Make the process from what is on the disks."""
         world = self.world
-        chain = Chain.create(store, world.genesis) if is_new else Chain.open(store)
+        begin = self.begin_execution
+        chain = (
+            Chain.create(store, world.genesis, begin_execution=begin)
+            if is_new
+            else Chain.open(store, begin_execution=begin)
+        )
         records = tuple(RECORD_CODEC.decode(record) for record in log.records())
         signer = self._signer(chain, records)
         parameters = chain.params().consensus
@@ -120,9 +129,7 @@ class Host:
         public_key = None if self.address is None else self.keys.validator.public_key
         consensus = Consensus(Identity(chain.chain_id, public_key), timing, signer, verify, chain.tip, records)
         parts = DriverParts(chain, consensus, log, Mempool(RuntimeRules()), shell, verify, self.report)
-        is_twin = not self.is_honest and self.adversary is None
-        driver_type = UnscrupulousDriver if is_twin else Driver
-        return driver_type(parts, records, is_push_mode=world.is_push_mode)
+        return self.driver_type(parts, records, is_push_mode=world.is_push_mode)
 
     def _signer(self, chain: Chain, records: Sequence[LogRecord]) -> VoteSigner:
         votes = [record.vote for record in records if isinstance(record, VoteRecord)]

@@ -55,6 +55,7 @@ class Checks:
         """Height of each transaction."""
         self.punished: dict[str, int] = {}
         self.may_halt = False
+        self.is_bounded = True
         self.restarts = 0
         self._heights: dict[str, int] = {}
         self._positions: dict[str, tuple[int, Position]] = {}
@@ -205,7 +206,7 @@ class Checks:
             raise Violation("L4 monotone", f"{host.name} goes back from {before} to {position}")
         self._positions[host.name] = host.incarnation, position
         self._steps += 1
-        if self._steps % STEPS_BETWEEN_BOUND_CHECKS == 0 and host.is_honest:
+        if self._steps % STEPS_BETWEEN_BOUND_CHECKS == 0 and host.is_honest and self.is_bounded:
             check_bounds(host)
 
     def on_notarized(self, host: Host, block: ExecutedBlock) -> None:

@@ -13,7 +13,7 @@ from state.genesis import Genesis, GenesisAccount, GenesisValidator
 from state.keyfile import KeyKind
 from tests.simulation.adversary import make_adversary
 from tests.simulation.events import Action, EventQueue
-from tests.simulation.host import Host, HostKeys
+from tests.simulation.host import Host, HostKeys, UnscrupulousDriver
 from tests.simulation.invariants import Checks
 from tests.simulation.links import Links
 from tests.simulation.profiles import Clocks, Misconduct, Profile
@@ -91,7 +91,8 @@ class World:
             misconduct = profile.byzantine[index] if index < len(profile.byzantine) else None
             host = self._add_host(f"v{index}", index, is_honest=misconduct is None)
             if misconduct is Misconduct.TWIN:
-                self._add_host(f"v{index}'", index, is_honest=False)
+                host.driver_type = UnscrupulousDriver
+                self._add_host(f"v{index}'", index, is_honest=False).driver_type = UnscrupulousDriver
             elif misconduct is not None:
                 host.adversary = make_adversary(misconduct, self, host)
         for index in range(profile.followers):
