@@ -1,0 +1,92 @@
+"""How long a view may take, and which block times are timely."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consensus.timeouts import (
+    GROWTH_EXPONENT_MAX,
+    MARGIN_MS,
+    SAMPLES_MAX,
+    SAMPLES_MIN,
+    TimingParameters,
+    ViewTimeout,
+    grow,
+    is_timely,
+)
+
+PARAMETERS = TimingParameters()
+PARENT_MS = 1_000_000
+RECEIVED_MS = 2_000_000
+
+
+def timeout_after(samples: list[int], parameters: TimingParameters = PARAMETERS) -> ViewTimeout:
+    timeout = ViewTimeout(parameters)
+    for sample in samples:
+        timeout.observe(sample)
+    return timeout
+
+
+@pytest.mark.parametrize(
+    ("failed_views", "expected"), [(0, 1_000), (1, 1_500), (2, 2_250), (3, 3_375), (5, 7_593), (6, 8_000), (99, 8_000)]
+)
+def test_first_value_grows_by_a_half_for_each_failed_view_up_to_the_maximum(failed_views: int, expected: int):
+    assert ViewTimeout(PARAMETERS).timeout_ms(failed_views) == expected
+
+
+def test_the_first_value_holds_until_enough_views_were_notarised():
+    assert timeout_after([20] * (SAMPLES_MIN - 1)).timeout_ms(0) == 1_000
+    assert timeout_after([100] * SAMPLES_MIN).timeout_ms(0) == 4 * 100 + MARGIN_MS
+
+
+@pytest.mark.parametrize(("sample", "expected"), [(0, 200), (37, 200), (38, 202), (500, 2_050), (5_000, 8_000)])
+def test_timeout_is_four_medians_and_a_margin_within_bounds(sample: int, expected: int):
+    assert timeout_after([sample] * 10).timeout_ms(0) == expected
+
+
+def test_fewer_than_half_of_the_views_cannot_move_the_timeout_far():
+    honest = [20] * 17
+    slow = [8_000] * 15
+
+    assert timeout_after(honest + slow).timeout_ms(0) == timeout_after(honest).timeout_ms(0)
+
+
+def test_old_views_are_forgotten():
+    assert timeout_after([5_000] * 50 + [100] * SAMPLES_MAX).timeout_ms(0) == 450
+
+
+def test_a_clock_that_runs_backwards_counts_as_no_time():
+    assert timeout_after([-5] * 10).timeout_ms(0) == PARAMETERS.timeout_min_ms
+
+
+def test_growth_is_exact_and_its_exponent_bounded():
+    assert grow(1_000, 20) == 1_000 * 3**20 // 2**20
+    assert grow(1_000, 10**9) == grow(1_000, GROWTH_EXPONENT_MAX)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 40))
+def test_growth_never_shrinks(duration_ms: int, failed_views: int):
+    assert grow(duration_ms, failed_views) <= grow(duration_ms, failed_views + 1)
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "failed_views", "expected"),
+    [
+        (RECEIVED_MS + 500, 0, True),
+        (RECEIVED_MS + 501, 0, False),
+        (RECEIVED_MS + 501, 9, False),
+        (RECEIVED_MS - 2_500, 0, True),
+        (RECEIVED_MS - 2_501, 0, False),
+        (RECEIVED_MS - 3_500, 1, True),
+        (RECEIVED_MS - 3_501, 1, False),
+    ],
+)
+def test_timely_at_the_millisecond_on_both_ends(time_ms: int, failed_views: int, expected: bool):
+    assert is_timely(time_ms, RECEIVED_MS, PARENT_MS, failed_views, PARAMETERS) is expected
+
+
+def test_a_block_is_strictly_later_than_its_parent():
+    assert not is_timely(PARENT_MS, PARENT_MS, PARENT_MS, 0, PARAMETERS)
+    assert is_timely(PARENT_MS + 1, PARENT_MS, PARENT_MS, 0, PARAMETERS)
