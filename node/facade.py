@@ -141,14 +141,27 @@ class NodeFacade:
             halted=self.driver.halted or "",
         )
 
+    async def _find_wrong(self, transactions: Sequence[Transaction]) -> frozenset[bytes]:
+        """Return the envelope hashes of transactions with a wrong signature."""
+        verified: asyncio.Future[frozenset[bytes]] = asyncio.get_running_loop().create_future()
+
+        def settle(wrong: frozenset[bytes]) -> None:
+            if not verified.cancelled():
+                verified.set_result(wrong)
+
+        self._parts.shell.verify(transactions, settle)
+        return await verified
+
     async def submit(self, transactions: Sequence[Transaction]) -> Sequence[Rejected | None]:
         """Verify signatures outside of the loop, admit, and spread what was admitted; an outcome for each, in order."""
-        verified: asyncio.Future[frozenset[bytes]] = asyncio.get_running_loop().create_future()
-        self._parts.shell.verify(transactions, verified.set_result)
-        wrong = await verified
+        refused = self._refuse_cheaply(transactions)
+        wrong = await self._find_wrong([one for one in transactions if one.envelope_hash not in refused])
         admitted: list[Transaction] = []
         outcomes: list[Rejected | None] = []
         for transaction in transactions:
+            if transaction.envelope_hash in refused:
+                outcomes.append(refused[transaction.envelope_hash])
+                continue
             if transaction.envelope_hash in wrong:
                 outcomes.append(TransactionRejected(TransactionReason.BAD_SIGNATURE, transaction.tx_id.hex()))
                 continue
@@ -161,6 +174,17 @@ class NodeFacade:
                 outcomes.append(None)
         self.driver.intake.publish(admitted)
         return outcomes
+
+    def _refuse_cheaply(self, transactions: Sequence[Transaction]) -> dict[bytes, Rejected]:
+        """Return the refusals that need no look at a signature, by envelope hash."""
+        refused: dict[bytes, Rejected] = {}
+        ledger, wall_ms = self.chain.ledger, now().wall_ms
+        for transaction in transactions:
+            try:
+                self.mempool.check(transaction, ledger, wall_ms)
+            except TransactionRejected as rejected:
+                refused[transaction.envelope_hash] = rejected
+        return refused
 
     def build_faucet_transfer(self, address: bytes, amount: int) -> Transaction | None:
         """Return a signed transfer from the development faucet, or None where there is none."""
