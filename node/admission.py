@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from state.errors import TransactionRejected
 from state.ledger import Ledger
+from state.messages import Bond, BondAction, Report, SetAuth, Transfer
 from state.records import ACCOUNTS, NEW_ACCOUNT, Account
 from state.runtime.execute import check_admission
 from state.runtime.nonces import find_nonce_problem
-from state.runtime.rules import VALIDITY_RULES, situation_at
+from state.runtime.rules import VALIDITY_RULES, are_signers_authorised, situation_at
 from state.transactions import Transaction
 
 
@@ -82,6 +83,12 @@ class AdmissionRules(Protocol[LedgerType_contra]):
     def sender_state(self, ledger: LedgerType_contra, sender: bytes) -> SenderState:
         """Return what a sender has and used."""
 
+    def outgoing(self, transaction: Transaction) -> int:
+        """Return the most that a transaction takes from its sender's balance: fee and amounts."""
+
+    def is_authorised(self, ledger: LedgerType_contra, transaction: Transaction) -> bool:
+        """Tell whether the signers may act for the sender."""
+
 
 class AccountState(Struct, frozen=True):
     """A sender as its account record says."""
@@ -118,16 +125,41 @@ class RuntimeRules:
         """Return what tells the work of a transaction in a block on this state, or None if it is not valid there."""
         situation = situation_at(ledger, block_time_ms)
         checks = [rule.check for rule in VALIDITY_RULES]
+        spent: dict[bytes, int] = {}
 
         def work(transaction: Transaction) -> int | None:
+            sender, fee = transaction.body.sender, transaction.body.fee
+            before = spent.get(sender, 0)
             try:
                 for check in checks:
                     check(situation, transaction)
             except TransactionRejected:
                 return None
+            account = ledger.find(ACCOUNTS, sender)
+            if account is None or account.balance < before + fee or not are_signers_authorised(ledger, transaction):
+                return None  # the block may contain it, but nobody would pay for it
+            spent[sender] = before + self.outgoing(transaction)
             return situation.prices.work(transaction)
 
         return work
+
+    def outgoing(self, transaction: Transaction) -> int:
+        """Return fee, transfers to others and bonds."""
+        body = transaction.body
+        total = body.fee
+        for message in body.messages:
+            match message:
+                case Transfer(to=to, amount=amount) if to != body.sender:
+                    total += amount
+                case Bond(action=BondAction.ADD, amount=amount):
+                    total += amount
+                case Transfer() | Bond() | SetAuth() | Report():
+                    pass
+        return total
+
+    def is_authorised(self, ledger: Ledger, transaction: Transaction) -> bool:
+        """Tell whether the signers may act for the sender."""
+        return are_signers_authorised(ledger, transaction)
 
     def sender_state(self, ledger: Ledger, sender: bytes) -> AccountState:
         """Return what a sender has and used."""

@@ -40,7 +40,7 @@ class BlockChecks:
             return
         unverified = [one for one in block.ordered() if one.envelope_hash in block.unverified]
         if unverified:
-            self._shell.verify(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
+            self._shell.verify_block(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
         else:
             self._answer(BlockChecked(block_hash, is_valid=True))
 

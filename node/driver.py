@@ -385,8 +385,7 @@ class Driver:
         """W4: one batch for all newly final blocks; then drop what only unfinal blocks needed."""
         finalized = self.chain.finalize(path, certificate)
         tip = self.chain.tip.block
-        self.mempool.remove_final(transactions, self.chain.ledger, tip.time_ms)
-        self.intake.remember_final(transactions)
+        self.intake.settle(finalized, transactions)
         for block_hash in self.fetcher.forget_below(tip.height, frozenset(path[-1:])):
             self.mempool.bodies.unpin(block_hash)
         self._is_work_stale = True

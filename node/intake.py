@@ -1,7 +1,7 @@
 """Where transactions come in: from users and from gossip, through signature verification into the mempool, and on to peers.
 
-Signatures are verified in batches outside of the loop; a transaction that a peer sent with a wrong signature costs that peer. A
-transaction that the pool refuses is remembered for a while, so that nobody makes us verify it again and again.
+Cheap rules come first; the signatures of what passes them are verified in batches outside of the loop, and a wrong one costs the
+peer. What is refused for good is remembered for a while, so that nobody makes us look at it again and again.
 """
 
 from __future__ import annotations
@@ -9,16 +9,44 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from node.admission import Source
+from msgspec import Struct
+
+from node.admission import MempoolReason, Source
 from node.mempool import Mempool
 from node.shell import Shell
 from p2p.gossip import Gossip, GossipStore, Outgoing, RecentIds
+from state.chain import Finalized
 from state.errors import Malformed, TransactionRejected
 from state.ledger import Ledger
+from state.receipts import EventKind
+from state.runtime.reasons import TransactionReason
 from state.transactions import Transaction, hash_envelope, parse_transaction
 
 RECENT_MAX: Final = 50_000
 """Envelope hashes remembered as refused or final."""
+
+DEFERRED_MAX: Final = 256
+DEFERRED_MS: Final = 10_000
+"""How long such a transaction is kept; a node that is further behind than that syncs."""
+DEFERRED_REASONS: Final = frozenset(
+    {TransactionReason.CANNOT_PAY, TransactionReason.NONCE_TOO_HIGH, TransactionReason.UNAUTHORISED}
+)
+"""What the next final block may cure."""
+PASSING_REASONS: Final = DEFERRED_REASONS | {
+    TransactionReason.EXPIRES_TOO_LATE,
+    MempoolReason.MEMPOOL_FULL,
+    MempoolReason.SENDER_LIMIT,
+    MempoolReason.REPLACEMENT_FEE_TOO_LOW,
+}
+"""Refusals of this moment; all others hold for good."""
+
+
+class Deferred(Struct, frozen=True):
+    """A transaction of a peer that is tried again after the next final block."""
+
+    peer: str
+    transaction: Transaction
+    deadline_ms: int
 
 
 class TransactionIntake:
@@ -41,11 +69,15 @@ class TransactionIntake:
         self._shell = shell
         self._on_admitted = on_admitted
         self._recent = RecentIds(RECENT_MAX)
+        self._deferred: dict[bytes, Deferred] = {}
+        """Transactions that came a moment before the block that makes them good, by envelope hash."""
         store = GossipStore(identify=hash_envelope, is_known=self._is_known, find_blob=self._find_blob)
         self._gossip = Gossip(store, is_push_mode=is_push_mode)
 
     def _is_known(self, envelope_hash: bytes) -> bool:
-        return envelope_hash in self._recent or self.mempool.find(envelope_hash) is not None
+        if envelope_hash in self._recent or envelope_hash in self._deferred:
+            return True
+        return self.mempool.find(envelope_hash) is not None
 
     def _find_blob(self, envelope_hash: bytes) -> bytes | None:
         transaction = self.mempool.find(envelope_hash)
@@ -74,8 +106,21 @@ class TransactionIntake:
                 transactions.append(parse_transaction(blob, self._chain_id))
             except Malformed:
                 self._shell.punish(peer, "malformed_transaction")
-        if transactions:
-            self._shell.verify(transactions, lambda wrong: self._take_verified(peer, transactions, wrong))
+        self._offer(peer, transactions)
+
+    def _offer(self, peer: str, transactions: Sequence[Transaction]) -> None:
+        """Check the cheap rules, then have the signatures of the rest verified: junk must not cost more than it."""
+        ledger, wall_ms = self._ledger(), self._shell.now().wall_ms
+        hopeful: list[Transaction] = []
+        for transaction in transactions:
+            try:
+                self.mempool.check(transaction, ledger, wall_ms)
+            except TransactionRejected as rejection:
+                self._refuse(peer, transaction, rejection)
+            else:
+                hopeful.append(transaction)
+        if hopeful:
+            self._shell.verify(hopeful, lambda wrong: self._take_verified(peer, hopeful, wrong))
 
     def _take_verified(self, peer: str, transactions: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
         if wrong:
@@ -87,12 +132,26 @@ class TransactionIntake:
                 continue
             try:
                 self.admit(transaction, Source.PEER)
-            except TransactionRejected:
-                self._recent.add(transaction.envelope_hash)
+            except TransactionRejected as rejection:
+                self._refuse(peer, transaction, rejection)
             else:
+                self._deferred.pop(transaction.envelope_hash, None)
                 admitted.append(transaction.envelope_hash)
         self._gossip.publish(admitted, peer)
         self.flush()
+
+    def _refuse(self, peer: str, transaction: Transaction, rejection: TransactionRejected) -> None:
+        """Remember what is refused for good; keep for a while what the next final block may make good; take the rest again."""
+        envelope_hash = transaction.envelope_hash
+        if rejection.reason not in PASSING_REASONS:
+            self._deferred.pop(envelope_hash, None)
+            self._recent.add(envelope_hash)
+        elif envelope_hash not in self._deferred:
+            if rejection.reason in DEFERRED_REASONS and len(self._deferred) < DEFERRED_MAX:
+                deadline_ms = self._shell.now().mono_ms + DEFERRED_MS
+                self._deferred[envelope_hash] = Deferred(peer, transaction, deadline_ms)
+            else:
+                self._gossip.forget(envelope_hash)
 
     def admit(self, transaction: Transaction, source: Source) -> None:
         """Put a transaction whose signatures verify into the mempool.
@@ -108,13 +167,35 @@ class TransactionIntake:
         self._gossip.publish([transaction.envelope_hash for transaction in transactions])
         self.flush()
 
-    def remember_final(self, transactions: Iterable[Transaction]) -> None:
-        """Have no more interest in transactions that are final."""
-        for transaction in transactions:
+    def settle(self, finalized: Finalized, transactions: Sequence[Transaction]) -> None:
+        """Drop what newly final blocks settled, and try again what waited for them; transactions are theirs, in order.
+
+        An unauthorised envelope settles nothing, for its body is somebody else's, whose own envelope may still come.
+        """
+        ledger = self._ledger()
+        receipts = [receipt for block in finalized.blocks for receipt in block.receipts]
+        settled: list[Transaction] = []
+        for transaction, receipt in zip(transactions, receipts, strict=True):
             self._recent.add(transaction.envelope_hash)
+            if receipt.reason == TransactionReason.UNAUTHORISED:
+                self.mempool.discard(transaction.envelope_hash)
+            else:
+                settled.append(transaction)
+        self.mempool.remove_final(settled, ledger, finalized.tip.block.time_ms)
+        for _, stored in finalized.events:
+            if stored.event.kind is EventKind.AUTH_SET:
+                account = dict(stored.event.attributes)["account"]
+                assert isinstance(account, bytes), "an account is named by its address"
+                self.mempool.drop_unauthorised(account, ledger)
+        for deferred in list(self._deferred.values()):
+            self._offer(deferred.peer, [deferred.transaction])
 
     def tick(self) -> None:
-        """Ask again for what was announced and did not come."""
+        """Ask again for what was announced and did not come, and give up what waited too long for its money."""
+        now_ms = self._shell.now().mono_ms
+        for envelope_hash in [one for one, deferred in self._deferred.items() if deferred.deadline_ms <= now_ms]:
+            del self._deferred[envelope_hash]
+            self._gossip.forget(envelope_hash)
         self._send(self._gossip.tick(self._shell.now().mono_ms))
         self.flush()
 

@@ -2,7 +2,8 @@
 
 Invariants (checked after each step of the stateful test):
 - Every index names the same transactions; one owner object changes them all.
-- One transaction per (sender, nonce) and per tx_id; a sender's fees are reserved in full against its balance.
+- One transaction per (sender, nonce) and per tx_id; what a sender's transactions take from it is reserved
+  against its balance, fees and amounts.
 - Count, bytes and transactions per sender never exceed the limits. A full pool drops the lowest fee per byte, and of equal ones the
   newest, so a newcomer only enters by paying more than somebody.
 - A transaction is offered for a block only after all lower pending nonces of its sender that may stand in that block.
@@ -22,6 +23,7 @@ from msgspec import Struct
 
 from node.admission import AdmissionRules, LedgerType, MempoolReason, Source
 from node.body_pool import BodyPool
+from node.pool_entries import Entry, Sender, fee_rate, nonce_of
 from state.errors import TransactionRejected
 from state.transactions import Transaction
 
@@ -31,9 +33,6 @@ STALE_ENTRIES_MIN: Final = 1_024
 """Dead index entries below which compacting is not worth it."""
 SELECT_MISSES_MAX: Final = 64
 """Senders in a row whose transaction does not fit, after which a block counts as full."""
-RATE_SCALE: Final = 1_000
-"""Fee rates are integers in thousandths of a ubocc per byte."""
-_ARRIVAL_BITS: Final = 48
 
 
 class MempoolLimits(Struct, frozen=True):
@@ -56,41 +55,6 @@ class MempoolSnapshot(Struct, frozen=True):
     is_full: bool
 
 
-class _Entry:
-    """A pending transaction in its places."""
-
-    __slots__ = ("byte_count", "fee", "nonce", "order", "sender", "transaction")
-
-    def __init__(self, transaction: Transaction, arrival: int) -> None:
-        body = transaction.body
-        self.transaction = transaction
-        self.sender = body.sender
-        self.nonce = body.nonce
-        self.fee = body.fee
-        self.byte_count = len(transaction.encoded)
-        self.order = arrival - (fee_rate(transaction) << _ARRIVAL_BITS)
-        """Unique; the lower, the earlier in a block and the later to be dropped."""
-
-
-class _Sender:
-    """Pending transactions of one account, by nonce, and the sum of their fees."""
-
-    __slots__ = ("entries", "fees")
-
-    def __init__(self) -> None:
-        self.entries: list[_Entry] = []
-        self.fees = 0
-
-
-def fee_rate(transaction: Transaction) -> int:
-    """Return the fee per byte in thousandths of a ubocc, rounded down."""
-    return transaction.body.fee * RATE_SCALE // len(transaction.encoded)
-
-
-def _nonce(entry: _Entry) -> int:
-    return entry.nonce
-
-
 class Mempool(Generic[LedgerType]):
     """The pending transactions of a node and the pinned bodies of its unfinal blocks."""
 
@@ -104,10 +68,10 @@ class Mempool(Generic[LedgerType]):
         self.dropped: Counter[str] = Counter()
         """Pending transactions that left without being included: replaced, evicted, expired, invalid."""
         self._rules = rules
-        self._by_hash: dict[bytes, _Entry] = {}
-        self._by_id: dict[bytes, _Entry] = {}
-        self._by_order: dict[int, _Entry] = {}
-        self._senders: dict[bytes, _Sender] = {}
+        self._by_hash: dict[bytes, Entry] = {}
+        self._by_id: dict[bytes, Entry] = {}
+        self._by_order: dict[int, Entry] = {}
+        self._senders: dict[bytes, Sender] = {}
         self._order: list[int] = []
         """Order keys ascending; a key without an entry in _by_order is dead and skipped."""
         self._expiries: list[tuple[int, int]] = []
@@ -135,22 +99,31 @@ class Mempool(Generic[LedgerType]):
         Raises:
             TransactionRejected: a `MempoolReason`, or the reason of the admission rule it breaks.
         """
-        try:
-            replaced = self._check_place(transaction)
-            sender = self._senders.get(transaction.body.sender)
-            reserved = (sender.fees if sender else 0) - (replaced.fee if replaced else 0)
-            self._rules.check_admission(ledger, transaction, wall_ms, reserved)
-        except TransactionRejected as rejection:
-            self.rejected[rejection.reason.value] += 1
-            raise
+        replaced = self.check(transaction, ledger, wall_ms)
         if replaced:
             self._remove(replaced)
             self.dropped["replaced"] += 1
-        entry = _Entry(transaction, self._arrivals)
+        entry = Entry(transaction, self._arrivals, self._rules.outgoing(transaction))
         self._arrivals += 1
         self._evict_for(entry)
         self._insert(entry)
         self.admitted[source] += 1
+
+    def check(self, transaction: Transaction, ledger: LedgerType, wall_ms: int) -> Entry | None:
+        """Check whether a transaction would be admitted, before its signatures are verified; return the entry it would replace.
+
+        Raises:
+            TransactionRejected: as for `admit`.
+        """
+        try:
+            replaced = self._check_place(transaction)
+            sender = self._senders.get(transaction.body.sender)
+            reserved = (sender.reserved if sender else 0) - (replaced.outgoing if replaced else 0)
+            self._rules.check_admission(ledger, transaction, wall_ms, reserved)
+        except TransactionRejected as rejection:
+            self.rejected[rejection.reason.value] += 1
+            raise
+        return replaced
 
     def find(self, envelope_hash: bytes) -> Transaction | None:
         """Return a pending or pinned transaction by the name that proposals use."""
@@ -254,6 +227,20 @@ class Mempool(Generic[LedgerType]):
                 self._recheck(sender, ledger)
         self.drop_expired(block_time_ms)
 
+    def discard(self, envelope_hash: bytes) -> None:
+        """Drop one envelope that a final block shows to be void; another one with the same body stays."""
+        if (entry := self._by_hash.get(envelope_hash)) is not None:
+            self._remove(entry)
+            self.dropped["invalid"] += 1
+
+    def drop_unauthorised(self, address: bytes, ledger: LedgerType) -> None:
+        """Drop what the signers may no longer do for an account, after its keys changed."""
+        sender = self._senders.get(address)
+        for entry in list(sender.entries) if sender else ():
+            if not self._rules.is_authorised(ledger, entry.transaction):
+                self._remove(entry)
+                self.dropped["unauthorised"] += 1
+
     def drop_expired(self, block_time_ms: int) -> int:
         """Drop pending transactions that no later block may include, and return how many."""
         count = 0
@@ -278,7 +265,7 @@ class Mempool(Generic[LedgerType]):
             is_full=len(self._by_hash) >= self.limits.transactions_max or self._bytes >= self.limits.bytes_max,
         )
 
-    def _check_place(self, transaction: Transaction) -> _Entry | None:
+    def _check_place(self, transaction: Transaction) -> Entry | None:
         """Check the pool's own rules and return the entry that this transaction would replace."""
         body = transaction.body
         if transaction.tx_id in self._by_id:
@@ -286,7 +273,7 @@ class Mempool(Generic[LedgerType]):
         if (reason := self._seen.get(transaction.tx_id)) is not None:
             raise TransactionRejected(reason, transaction.tx_id.hex())
         sender = self._senders.get(body.sender)
-        replaced = _find_nonce(sender.entries, body.nonce) if sender else None
+        replaced = sender.find(body.nonce) if sender else None
         if replaced is not None:
             fee_min = (replaced.fee * 11 + 9) // 10
             if body.fee < fee_min:
@@ -296,7 +283,7 @@ class Mempool(Generic[LedgerType]):
         self._check_room(transaction, replaced)
         return replaced
 
-    def _check_room(self, transaction: Transaction, replaced: _Entry | None) -> None:
+    def _check_room(self, transaction: Transaction, replaced: Entry | None) -> None:
         """Check that the transaction fits, after dropping only such that pay less per byte."""
         count, byte_count = len(self._by_hash) + 1, self._bytes + len(transaction.encoded)
         if replaced is not None:
@@ -316,7 +303,7 @@ class Mempool(Generic[LedgerType]):
                 return
         raise TransactionRejected(MempoolReason.MEMPOOL_FULL, len(transaction.encoded), self.limits.bytes_max)
 
-    def _evict_for(self, newcomer: _Entry) -> None:
+    def _evict_for(self, newcomer: Entry) -> None:
         """Drop the lowest until the newcomer fits; `_check_room` has found that this ends above its own rate."""
         while (
             len(self._by_hash) >= self.limits.transactions_max
@@ -335,25 +322,25 @@ class Mempool(Generic[LedgerType]):
         state = self._rules.sender_state(ledger, address)
         invalid = [
             entry
-            for entry in sender.entries[: bisect_right(sender.entries, state.highest_nonce, key=_nonce)]
+            for entry in sender.entries[: bisect_right(sender.entries, state.highest_nonce, key=nonce_of)]
             if state.is_nonce_used(entry.nonce)
         ]
         for entry in invalid:
             self._remove(entry)
             self.dropped["invalid"] += 1
-        while sender.fees > state.balance:
+        while sender.entries and _least_needed(sender) > state.balance:
             self._remove(sender.entries[-1])
             self.dropped["unfunded"] += 1
 
-    def _insert(self, entry: _Entry) -> None:
+    def _insert(self, entry: Entry) -> None:
         sender = self._senders.get(entry.sender)
         if sender is None:
-            sender = self._senders[entry.sender] = _Sender()
+            sender = self._senders[entry.sender] = Sender()
         if not sender.entries or sender.entries[-1].nonce < entry.nonce:
             sender.entries.append(entry)
         else:
-            insort(sender.entries, entry, key=_nonce)
-        sender.fees += entry.fee
+            insort(sender.entries, entry, key=nonce_of)
+        sender.reserved += entry.outgoing
         self._by_hash[entry.transaction.envelope_hash] = entry
         self._by_id[entry.transaction.tx_id] = entry
         self._by_order[entry.order] = entry
@@ -361,11 +348,11 @@ class Mempool(Generic[LedgerType]):
         heappush(self._expiries, (entry.transaction.body.expires_at_ms, entry.order))
         self._bytes += entry.byte_count
 
-    def _remove(self, entry: _Entry) -> None:
+    def _remove(self, entry: Entry) -> None:
         """Take an entry out of every index; its keys in the two ordered ones stay behind, dead, until they are compacted."""
         sender = self._senders[entry.sender]
-        del sender.entries[bisect_left(sender.entries, entry.nonce, key=_nonce)]
-        sender.fees -= entry.fee
+        del sender.entries[bisect_left(sender.entries, entry.nonce, key=nonce_of)]
+        sender.reserved -= entry.outgoing
         if not sender.entries:
             del self._senders[entry.sender]
         del self._by_hash[entry.transaction.envelope_hash]
@@ -385,6 +372,7 @@ class Mempool(Generic[LedgerType]):
             self._seen.popitem(last=False)
 
 
-def _find_nonce(entries: list[_Entry], nonce: int) -> _Entry | None:
-    position = bisect_left(entries, nonce, key=_nonce)
-    return entries[position] if position < len(entries) and entries[position].nonce == nonce else None
+def _least_needed(sender: Sender) -> int:
+    """Return what a sender needs so that each of its transactions finds its fee after those before it."""
+    last = sender.entries[-1]
+    return sender.reserved - last.outgoing + last.fee

@@ -168,6 +168,10 @@ class AsyncShell:
         """Verify signatures in the pool's thread."""
         self._signatures.verify(transactions, done)
 
+    def verify_block(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
+        """Verify signatures in the thread for blocks."""
+        self._signatures.verify(transactions, done, is_block=True)
+
     def want_execution(self) -> None:
         """Have the consumer execute slices."""
         self.wants_execution = True

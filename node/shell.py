@@ -36,6 +36,9 @@ class Shell(Protocol):
     def verify(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
         """Verify signatures, maybe in other threads, and call done from the driver's own."""
 
+    def verify_block(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
+        """As `verify`, for a block that waits for a vote: ahead of everything else."""
+
     def want_execution(self) -> None:
         """Call the driver's `execute_slice` soon, until it says that nothing is left."""
 

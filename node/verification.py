@@ -19,16 +19,17 @@ INLINE_MAX: Final = 2
 BATCH_MAX: Final = 64
 """Verified by the thread in one go, so that others get their turn."""
 WAITING_MAX: Final = 16_384
-"""Transactions in the queue above which peers are read no further."""
+"""Signatures in the queue above which peers are read no further."""
 
 
 class SignaturePool:
-    """One thread that verifies signatures for the loop."""
+    """Two threads that verify signatures for the loop: one for blocks, which wait for nothing else, one for all others."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the thread with the first batch."""
         self._loop = loop
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="signatures")
+        self._block_threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="block-signatures")
         self._is_closed = False
         self.waiting_count = 0
         self.verified_count = 0
@@ -38,18 +39,19 @@ class SignaturePool:
         """Tell whether the queue is so long that nothing more should be read."""
         return self.waiting_count > WAITING_MAX
 
-    def verify(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
+    def verify(self, transactions: Sequence[Transaction], done: SignaturesVerified, *, is_block: bool = False) -> None:
         """Verify all signatures of the transactions, then call done on the loop with the envelope hashes of the wrong ones."""
-        self.verified_count += len(transactions)
-        if len(transactions) <= INLINE_MAX:
+        self.verified_count += _count(transactions)
+        if _count(transactions) <= INLINE_MAX:
             done(find_wrong(transactions))
             return
-        self.waiting_count += len(transactions)
+        threads = self._block_threads if is_block else self._threads
+        self.waiting_count += _count(transactions)
         parts = [transactions[start : start + BATCH_MAX] for start in range(0, len(transactions), BATCH_MAX)]
         gathering = _Gathering(len(parts), done)
         for part in parts:
-            future = self._threads.submit(find_wrong, part)
-            future.add_done_callback(partial(self._hand_over, len(part), gathering))
+            future = threads.submit(find_wrong, part)
+            future.add_done_callback(partial(self._hand_over, _count(part), gathering))
 
     def _hand_over(self, count: int, gathering: _Gathering, future: Future[frozenset[bytes]]) -> None:
         if not self._loop.is_closed() and not future.cancelled():
@@ -64,6 +66,7 @@ class SignaturePool:
         """Drop what waits and end the thread; nobody is told anything any more."""
         self._is_closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._block_threads.shutdown(wait=True, cancel_futures=True)
 
 
 class _Gathering:
@@ -79,6 +82,10 @@ class _Gathering:
         self._missing -= 1
         if self._missing == 0:
             self._done(self._wrong)
+
+
+def _count(transactions: Sequence[Transaction]) -> int:
+    return sum(len(one.signatures) for one in transactions)
 
 
 def find_wrong(transactions: Sequence[Transaction]) -> frozenset[bytes]:

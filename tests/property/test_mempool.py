@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from node.admission import Source
-from node.mempool import Mempool, MempoolLimits, fee_rate
+from node.mempool import Mempool, MempoolLimits
+from node.pool_entries import fee_rate
 from state.errors import TransactionRejected
 from tests.support.pool import ADDRESSES, ToyRules, check_pool, toy_ledger, transfer
 

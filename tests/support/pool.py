@@ -6,7 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
-from node.mempool import Mempool, fee_rate
+from node.mempool import Mempool
+from node.pool_entries import fee_rate
 from state.address import account_address
 from state.crypto import SigningKey
 from state.errors import TransactionRejected
@@ -65,6 +66,12 @@ class ToyRules:
     def sender_state(self, ledger: ToyLedger, sender: bytes) -> ToyAccount:
         return ledger.get(sender) or ToyAccount(balance=0)
 
+    def outgoing(self, transaction: Transaction) -> int:
+        return transaction.body.fee
+
+    def is_authorised(self, ledger: ToyLedger, transaction: Transaction) -> bool:
+        return transaction.body.memo != b"foreign"
+
 
 def toy_ledger() -> ToyLedger:
     return {address: ToyAccount() for address in ADDRESSES}
@@ -104,7 +111,7 @@ def check_pool(pool: Mempool[ToyLedger]) -> None:
         nonces = [entry.nonce for entry in sender.entries]
         assert nonces == sorted(set(nonces))
         assert all(entry.sender == address for entry in sender.entries)
-        assert sender.fees == sum(entry.fee for entry in sender.entries)
+        assert sender.reserved == sum(entry.outgoing for entry in sender.entries)
     assert len(entries) <= pool.limits.transactions_max
     assert pool.byte_count <= pool.limits.bytes_max
     ordered = pool.first(len(entries))

@@ -46,6 +46,10 @@ class RecordingShell:
     def set_timer(self, kind: TimerKind, epoch: int, view: int, delay_ms: int) -> None:
         self.timers.append((kind, epoch, view, delay_ms))
 
+    def verify_block(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
+        """Verify as all others."""
+        self.verify(transactions, done)
+
     def verify(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
         self.verifications.append((list(transactions), done))
 

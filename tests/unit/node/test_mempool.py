@@ -6,7 +6,8 @@ import pytest
 
 from node import mempool as mempool_module
 from node.admission import MempoolReason, Source
-from node.mempool import Mempool, MempoolLimits, fee_rate
+from node.mempool import Mempool, MempoolLimits
+from node.pool_entries import fee_rate
 from state.errors import TransactionRejected
 from tests.support.pool import ADDRESSES, ToyLedger, ToyReason, ToyRules, check_pool, toy_ledger, transfer
 
