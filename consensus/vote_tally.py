@@ -56,7 +56,7 @@ def choice_of(vote: Vote) -> Choice:
 class VoteTally:
     """The votes of one (epoch, view)."""
 
-    __slots__ = ("_by_validator", "_leader", "_pending", "_power", "_validators", "_verified", "_verify")
+    __slots__ = ("_by_validator", "_leader", "_pending", "_power", "_validators", "_verified", "_verify", "_waiting")
 
     def __init__(self, validators: ValidatorSet, leader: int, verify: VerifyVote) -> None:
         """Start without votes; leader is the index whose nullify vote is acted on at once."""
@@ -67,6 +67,8 @@ class VoteTally:
         self._power: dict[Choice, int] = {}
         self._by_validator: dict[int, list[Vote]] = {}
         self._pending: dict[Choice, dict[Sender, Vote]] = {}
+        self._waiting: dict[int, dict[tuple[str, Choice], Vote]] = {}
+        """The same votes, by the validator whose they claim to be."""
 
     def votes_for(self, choice: Choice) -> dict[int, Vote]:
         """Return the verified votes for a choice, by validator."""
@@ -87,11 +89,13 @@ class VoteTally:
     def add_verified(self, votes: Iterable[Vote]) -> Outcome:
         """Count votes whose signatures were verified elsewhere: own ones, and those inside certificates.
 
-        With them, votes that wait may have become enough for a quorum: nothing else may come to have them verified.
+        With them, votes that wait may have become enough for a quorum, or contradictions: nothing else may come to have them
+        verified.
         """
         outcome = Outcome((), (), has_counted=True)
         for vote in votes:
             outcome = _join(outcome, Outcome(tuple(self._count(vote)), (), has_counted=True))
+            outcome = _join(outcome, self._settle(self._waiting_rivals(vote)))
             outcome = _join(outcome, self._settle_urgent(vote))
         return outcome
 
@@ -102,11 +106,11 @@ class VoteTally:
         if is_known or len(self._by_validator.get(vote.validator, ())) >= VOTES_PER_VALIDATOR_MAX:
             return NOTHING
         sender = peer, vote.validator
-        pending = self._pending.setdefault(choice, {})
-        if sender in pending:
+        if sender in self._pending.get(choice, {}):
             return NOTHING
         rivals = self._rivals(vote)
-        pending[sender] = vote
+        self._pending.setdefault(choice, {})[sender] = vote
+        self._waiting.setdefault(vote.validator, {})[peer, choice] = vote
         outcome = NOTHING if rivals is None else self._settle([*rivals, (peer, vote)])
         return _join(outcome, self._settle_urgent(vote))
 
@@ -120,21 +124,15 @@ class VoteTally:
 
     def _rivals(self, vote: Vote) -> list[tuple[str, Vote]] | None:
         """Return the unverified votes that conflict with this one; None if nothing does, verified or not."""
-        waiting = (
-            [
-                (sender[0], other)
-                for choice, votes in self._pending.items()
-                if choice != choice_of(vote)
-                for sender, other in votes.items()
-                if sender[1] == vote.validator and are_conflicting(vote, other)
-            ]
-            if len(self._pending) > 1
-            else []
-        )
+        waiting = self._waiting_rivals(vote)
         verified = self._by_validator.get(vote.validator, ())
         if waiting or any(are_conflicting(vote, other) for other in verified):
             return waiting
         return None
+
+    def _waiting_rivals(self, vote: Vote) -> list[tuple[str, Vote]]:
+        waiting = self._waiting.get(vote.validator, {})
+        return [(peer, other) for (peer, _), other in waiting.items() if are_conflicting(vote, other)]
 
     def _is_urgent(self, vote: Vote, choice: Choice) -> bool:
         """Tell whether the votes for this choice, verified and not, reach a threshold that the verified ones do not."""
@@ -161,6 +159,7 @@ class VoteTally:
             del waiting[peer, vote.validator]
             if not waiting:
                 del self._pending[choice]
+            del self._waiting[vote.validator][peer, choice]
             if vote.validator in self.votes_for(choice):
                 continue
             if self._verify(vote):
