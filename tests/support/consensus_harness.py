@@ -201,6 +201,9 @@ class World:
                 self.schedule_input(node, event, there + back)
                 return
 
+    def _is_heard(self, source: Node | None, target: Node) -> bool:
+        return source is not None and self.route(source, target, source.running.status) is not None
+
     def schedule_input(self, node: Node, event: Input, delay_ms: int) -> None:
         """Give a node an input later, unless it crashes before."""
         self.schedule(delay_ms, Arrival(node.name, node.incarnation, event))
@@ -279,10 +282,10 @@ class World:
                 if node.is_up and node.incarnation == incarnation:
                     node.feed(arrived)
             case SyncDone(target, incarnation, source):
-                node, other = self.nodes[target], self.nodes[source]
+                node, other = self.nodes[target], self.nodes.get(source)
                 if node.is_up and node.incarnation == incarnation:
-                    is_reachable = other.is_up and self.route(other, node, other.running.status) is not None
-                    node.finish_sync(other if is_reachable else None)
+                    is_up = other is not None and other.is_up
+                    node.finish_sync(other if is_up and self._is_heard(other, node) else None)
             case Happening(action):
                 action()
 
