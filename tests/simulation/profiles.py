@@ -73,7 +73,9 @@ class Profile(Struct, frozen=True, kw_only=True):
     isolations: int = 0
     """Long partitions of one node, so that it has to catch up by blocks."""
     wipes: int = 0
-    """A follower, or a few validators in a run, lose their disks or database, or get an old copy back."""
+    """A follower, or a few validators in a run where none lies, lose disks or database, or get an old copy back."""
+    clock_jumps: int = 0
+    """Times in each stormy phase that a wall clock is set, within what is allowed between correct nodes."""
     clocks: Clocks = Clocks.NEAR
     work: Work = Work.BUSY
     storm_ms: tuple[int, int] = (800, 4_000)
@@ -86,6 +88,8 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 
 CALM_DELAY_MS_MAX: Final = 10
+NEAR_MS: Final = 150
+"""Clocks of correct hosts differ by at most twice this, well within the precision of the chain."""
 
 PROFILES: Final = (
     Profile(name="calm"),
@@ -106,7 +110,25 @@ PROFILES: Final = (
     ),
     Profile(name="silent", byzantine=(Misconduct.SILENT,), crashes=3, loss_permille=50, delay_ms_max=100),
     Profile(name="half", byzantine=(Misconduct.HALF,), partitions=1, loss_permille=50, delay_ms_max=100),
-    Profile(name="mutator", byzantine=(Misconduct.MUTATOR,), loss_permille=30, delay_ms_max=80, crashes=1),
+    Profile(
+        name="mutator",
+        byzantine=(Misconduct.MUTATOR,),
+        followers=1,
+        wipes=1,
+        isolations=1,
+        crashes=1,
+        loss_permille=30,
+        delay_ms_max=80,
+    ),
+    Profile(
+        name="many",
+        powers=(1,) * 10,
+        byzantine=(Misconduct.TWIN, Misconduct.MUTATOR, Misconduct.SILENT),
+        partitions=1,
+        crashes=1,
+        loss_permille=30,
+        delay_ms_max=60,
+    ),
     Profile(
         name="unequal",
         powers=(5, 7, 9, 11, 13, 2, 1),
@@ -116,8 +138,8 @@ PROFILES: Final = (
         loss_permille=80,
         delay_ms_max=120,
     ),
-    Profile(name="clocks-far", powers=(1,) * 7, clocks=Clocks.FEW_FAR, crashes=1, loss_permille=20),
-    Profile(name="clock-ahead", clocks=Clocks.ONE_AHEAD, loss_permille=20),
+    Profile(name="clocks-far", powers=(1,) * 7, clocks=Clocks.FEW_FAR, clock_jumps=3, crashes=1, loss_permille=20),
+    Profile(name="clock-ahead", clocks=Clocks.ONE_AHEAD, clock_jumps=3, loss_permille=20),
     Profile(name="idle", work=Work.IDLE, storm_ms=(0, 0), followers=1),
     Profile(name="lag", isolations=1, wipes=1, followers=2, crashes=1, storm_ms=(2_000, 8_000)),
     Profile(name="disks", powers=(1,) * 7, wipes=2, followers=1, crashes=2, loss_permille=30, delay_ms_max=50),

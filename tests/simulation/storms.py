@@ -6,6 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from tests.simulation.host import Host
+from tests.simulation.profiles import NEAR_MS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -61,6 +62,8 @@ class Storms:
             self._plan(duration_ms, self._lose_power)
         for _ in range(chance.randint(0, profile.isolations)):
             self._plan(duration_ms // 3, self._isolate)
+        for _ in range(chance.randint(0, profile.clock_jumps)):
+            self._plan(duration_ms, self._set_clock)
         if profile.wipes and chance.random() < 0.4:
             self._plan(duration_ms, self._wipe)
         return duration_ms
@@ -131,12 +134,17 @@ class Storms:
         hosts = self._world.honest
         self._world.links.isolated = hosts[self._chance.randrange(len(hosts))].name
 
+    def _set_clock(self) -> None:
+        """Set a clock that is near the others to another time near them, also backwards."""
+        hosts = [host for host in self._world.hosts.values() if abs(host.clock_offset_ms) <= NEAR_MS]
+        hosts[self._chance.randrange(len(hosts))].clock_offset_ms = self._chance.randint(-NEAR_MS, NEAR_MS)
+
     def _wipe(self) -> None:
         """Take a host's disks or its database, or put an old copy of it back: of a follower as often as one likes."""
         world, chance = self._world, self._chance
         followers = [host for host in world.honest if host.address is None]
         validators = [host for host in world.honest if host.address is not None]
-        if followers and chance.random() < 0.4:
+        if followers and (world.profile.byzantine or chance.random() < 0.4):
             followers[chance.randrange(len(followers))].wipe()
             return
         self._wiped += 1

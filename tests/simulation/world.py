@@ -16,7 +16,7 @@ from tests.simulation.events import Action, EventQueue
 from tests.simulation.host import Host, HostKeys, UnscrupulousDriver
 from tests.simulation.invariants import Checks
 from tests.simulation.links import Links
-from tests.simulation.profiles import Clocks, Misconduct, Profile
+from tests.simulation.profiles import NEAR_MS, Clocks, Misconduct, Profile
 from tests.simulation.signatures import Signatures
 from tests.simulation.workload import Workload
 from tests.support.chain_builders import GENESIS_TIME_MS, key, operator, validator_key
@@ -112,7 +112,7 @@ class World:
 
     def _clock_offsets(self) -> dict[str, int]:
         """Choose offsets within a third of the precision, and some far outside."""
-        offsets = {name: self.chance.randint(-150, 150) for name in self.hosts}
+        offsets = {name: self.chance.randint(-NEAR_MS, NEAR_MS) for name in self.hosts}
         far = {Clocks.NEAR: 0, Clocks.ONE_AHEAD: 1, Clocks.FEW_FAR: (len(self.profile.powers) - 1) // 3}
         for index in range(far[self.profile.clocks]):
             is_behind = self.profile.clocks is Clocks.FEW_FAR and index % 2
