@@ -82,6 +82,8 @@ class Node:
         self.is_up = False
         self.incarnation = 0
         self.effects_until_power_loss: int | None = None
+        self.keeps_group = False
+        """What was appended before a power loss between effects had reached the disk."""
         self.floor = (0, 0)
         self.punished: list[Punish] = []
         self.halts: list[Halt] = []
@@ -169,7 +171,7 @@ class Node:
                 self.inbox.popleft()
                 self.update_work()
         except PowerLoss:
-            self.crash()
+            self.crash(self.keeps_group)
             return
         self.world.checks.after_input(self)
 

@@ -13,7 +13,7 @@ from functools import partial
 from hashlib import sha256
 from typing import NamedTuple
 
-from consensus.records import BlockRecord, LogRecord, record_position
+from consensus.records import BlockRecord, LogRecord, VoteRecord, record_position
 from state.block import Block, BlockReference, EpochStart, Header, Tip, genesis_block_hash, hash_header
 from state.certificates import Certificate, Verify
 from state.crypto import SigningKey
@@ -218,8 +218,8 @@ class ToyLog:
         self.durable = [record for record in self.durable if record_position(record) >= position]
 
     def crash(self, is_group_kept: bool = False) -> None:
-        """Lose the current group, or keep it whole: the crash came just after its last byte was written."""
-        if is_group_kept:
+        """Lose the current group, or keep it whole: the crash came just after its last byte, a vote's, was written."""
+        if is_group_kept and self.group and isinstance(self.group[-1], VoteRecord):
             self.sync()
         self.group = []
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 45.0
 """What takes longer than this has failed; usual is a second or two."""
 POLL_S = 0.05
+LOG_LINE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
 HASTY = RetryPolicy(attempts=1)
 """For tests that look themselves after a node that does not answer."""
 
@@ -127,9 +129,9 @@ class LiveNetwork:
             os.kill(self.node(name).pid, signal.SIGKILL)
         until(lambda: not any(map(self.is_running, names)), lambda: f"{names} do not end", 5.0)
 
-    def tip(self, name: str) -> Tip:
-        """Return where a node is."""
-        block = self.call(name, "block")
+    def tip(self, name: str, height: int | None = None) -> Tip:
+        """Return where a node is, or was at a height."""
+        block = self.call(name, "block", **({} if height is None else {"height": height}))
         return Tip(block["height"], block["hash"], block["result"]["state_root"])
 
     def height(self, name: str) -> int:
@@ -180,14 +182,13 @@ class LiveNetwork:
             return log.read().decode()
 
     def errors(self) -> str:
-        """Return the lines of all logs since the mark that speak of errors; a traceback with what follows it."""
+        """Return the lines of all logs since the mark that speak of errors, and tracebacks whole."""
         lines = []
         for name in self.names:
-            is_traceback = False
+            is_inside = False
             for line in self.log(name).splitlines():
-                is_traceback |= line.startswith("Traceback") or "ERROR" in line
-                lines += [f"{name}: {line}"] if is_traceback else []
-                is_traceback &= " INFO " not in line
+                is_inside = line.startswith("Traceback") or (is_inside and LOG_LINE.match(line) is None)
+                lines += [f"{name}: {line}"] if is_inside or " ERROR " in line else []
         return "\n".join(lines)
 
     def peers(self, name: str) -> set[str]:
@@ -263,6 +264,26 @@ def node_process(
         yield running
     finally:
         running.close()
+
+
+@contextmanager
+def further_node(net: LiveNetwork, home: Path, *arguments: str) -> Iterator[tuple[NodeProcess, NodeRecord]]:
+    """Make the home of one more node by the command line, and run it beside the others, connected to all of them."""
+    port = 10 * len(net.names) + int(net.node("node0").p2p.rpartition(":")[2])
+    settings = (f"p2p_listen=127.0.0.1:{port}", f"rpc_listen=127.0.0.1:{port + 1}", "metrics_listen=")
+    options = [*arguments, *(word for setting in settings for word in ("--set", setting))]
+    for node in net.network.record.nodes:
+        options += ["--peer", f"{node.node_id}@{node.p2p}"]
+    genesis = str(net.home / "node0" / "genesis.json")
+    code, made = run_cli("node", "init", "--home", str(home), "--genesis", genesis, *options, "--json")
+    assert code == 0, made
+    rpc = f"http://127.0.0.1:{port + 1}"
+    node = NodeRecord(
+        name=home.name, rpc=rpc, ws="", metrics="", p2p=f"127.0.0.1:{port}", node_id=made["node_id"], home=str(home)
+    )
+    with node_process(home) as process:
+        process.until_logged("started")
+        yield process, node
 
 
 @contextmanager

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from consensus.timeouts import TimingParameters
 from tests.support.consensus_harness import DELAY_MS, World
+from tests.support.consensus_random import PROFILES, Profile, random_run
+
+TOP = Path(__file__).resolve().parents[3]
 
 
 def test_four_validators_finalize_a_hundred_blocks_at_two_delays_each_and_three_to_the_first():
@@ -49,6 +57,38 @@ def test_the_same_calls_give_the_same_trace():
         hashes.add(world.trace_hash)
 
     assert len(hashes) == 1
+
+
+RUN = """
+from tests.support.consensus_random import PROFILES, RandomRun
+run = RandomRun(3, PROFILES[-1])
+run.world.keep_trace()
+print(run.run().trace_hash)
+"""
+
+
+def test_the_order_of_sets_and_dicts_does_not_matter():
+    """The same seed gives the same trace whatever PYTHONHASHSEED is."""
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", RUN],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(TOP)},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1", "random")
+    }
+
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=[profile.name for profile in PROFILES])
+@pytest.mark.parametrize("seed", range(5))
+def test_random_runs_of_each_profile_are_safe_and_live(seed: int, profile: Profile):
+    world = random_run(seed, profile)
+
+    assert bool(world.checks.convicted) <= profile.has_twin
 
 
 def test_an_idle_chain_says_only_where_it_is():
