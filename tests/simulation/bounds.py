@@ -29,6 +29,27 @@ BOUNDS = {
 """Most of each that a small network with its little traffic may need."""
 EVENTS_MAX = 60_000
 """Planned at a time in a world: messages on their way, timers, users."""
+MESSAGES_PER_PEER_MAX = 250
+"""That a host sends to each peer in a second; a busy network needs about 100."""
+
+
+class Rate:
+    """Messages that one host sent in the present second."""
+
+    def __init__(self, host: Host) -> None:
+        """Start with none."""
+        self._host = host
+        self._second = 0
+        self._count = 0
+
+    def add(self, time_ms: int) -> None:
+        """Count a message, and compare with the bound."""
+        second = time_ms // 1_000
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count > MESSAGES_PER_PEER_MAX * len(self._host.world.hosts):
+            raise Violation("G10 no message debt", f"{self._host.name} sent {self._count} messages in a second")
 
 
 def usage(host: Host) -> dict[str, int]:

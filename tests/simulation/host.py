@@ -28,6 +28,7 @@ from state.runtime.execute import BlockExecution
 from state.store import Store
 from state.transactions import Transaction
 from state.votes import Vote
+from tests.simulation.bounds import Rate
 from tests.simulation.crashing import CrashPoint, SimulatedLog, SimulatedStore
 from tests.support.chain_builders import GENESIS_TIME_MS
 
@@ -66,6 +67,7 @@ class Host:
         self.operations_left: int | None = None
         self.driver: Driver | None = None
         self.peers: dict[str, None] = {}
+        self.rate = Rate(self)
         self._backup: tuple[list[tuple[bytes, bytes]], int] | None = None
         self.reporter = OwnAccount(world.genesis.chain_id, keys.node)
         self.make_disks()

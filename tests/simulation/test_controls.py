@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from consensus.assistance import Assistance
 from consensus.core import Consensus
+from consensus.inputs import TimerKind
+from consensus.participant import Participant
 from consensus.signing import VoteSigner
 from node import driver
 from node.driver import Driver
@@ -65,8 +68,18 @@ def find_work_always(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(driver, "has_due_work", lambda *_: True)
 
 
-def never_say_again(patch: pytest.MonkeyPatch) -> None:
+def never_help(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Consensus, "_retry", lambda _self: None)
+    patch.setattr(Assistance, "may_answer", lambda *_: False)
+
+
+def talk_all_the_time(patch: pytest.MonkeyPatch) -> None:
+    set_timer = Participant.set_timer
+
+    def set_short_timer(self: Participant, kind: TimerKind, delay_ms: int) -> None:
+        set_timer(self, kind, 1 if kind is TimerKind.STATUS else delay_ms)
+
+    patch.setattr(Participant, "set_timer", set_short_timer)
 
 
 FAULTS = (
@@ -77,7 +90,8 @@ FAULTS = (
     (log_no_bodies, "power", "W2"),
     (store_no_certificates, "calm", "L5|L7"),
     (find_work_always, "idle", "idle"),
-    (never_say_again, "network", "G9"),
+    (never_help, "network", "G9"),
+    (talk_all_the_time, "calm", "G10"),
 )
 
 

@@ -215,6 +215,7 @@ class World:
 
     def _transmit(self, source: Host, target: str, channel: Channel, payload: bytes) -> None:
         self.messages += 1
+        source.rate.add(self.time_ms)
         session = self.links.session(source.name, target)
         for delay_ms in self.links.delays(source.name, target, channel):
             self.schedule(delay_ms, self.hosts[target].receive, source.name, session, channel, payload)
