@@ -154,6 +154,7 @@ class NodeFacade:
 
     async def submit(self, transactions: Sequence[Transaction]) -> Sequence[Rejected | None]:
         """Verify signatures outside of the loop, admit, and spread what was admitted; an outcome for each, in order."""
+        state = self.driver.intake.state
         refused = self._refuse_cheaply(transactions)
         wrong = await self._find_wrong([one for one in transactions if one.envelope_hash not in refused])
         admitted: list[Transaction] = []
@@ -166,7 +167,7 @@ class NodeFacade:
                 outcomes.append(TransactionRejected(TransactionReason.BAD_SIGNATURE, transaction.tx_id.hex()))
                 continue
             try:
-                self.driver.intake.admit(transaction, Source.LOCAL)
+                self.driver.intake.admit(transaction, Source.LOCAL, state)
             except TransactionRejected as rejected:
                 outcomes.append(rejected)
             else:

@@ -69,6 +69,7 @@ class TransactionIntake:
         self._shell = shell
         self._on_admitted = on_admitted
         self._recent = RecentIds(RECENT_MAX)
+        self._settled_count = 0
         self._deferred: dict[bytes, Deferred] = {}
         """Transactions that came a moment before the block that makes them good, by envelope hash."""
         store = GossipStore(identify=hash_envelope, is_known=self._is_known, find_blob=self._find_blob)
@@ -120,9 +121,12 @@ class TransactionIntake:
             else:
                 hopeful.append(transaction)
         if hopeful:
-            self._shell.verify(hopeful, lambda wrong: self._take_verified(peer, hopeful, wrong))
+            state = self._settled_count
+            self._shell.verify(hopeful, lambda wrong: self._take_verified(peer, hopeful, wrong, state))
 
-    def _take_verified(self, peer: str, transactions: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
+    def _take_verified(
+        self, peer: str, transactions: Sequence[Transaction], wrong: frozenset[bytes], state: int
+    ) -> None:
         if wrong:
             self._shell.punish(peer, "bad_signature")
         admitted: list[bytes] = []
@@ -131,7 +135,7 @@ class TransactionIntake:
                 self._recent.add(transaction.envelope_hash)
                 continue
             try:
-                self.admit(transaction, Source.PEER)
+                self.admit(transaction, Source.PEER, state)
             except TransactionRejected as rejection:
                 self._refuse(peer, transaction, rejection)
             else:
@@ -153,13 +157,19 @@ class TransactionIntake:
             else:
                 self._gossip.forget(envelope_hash)
 
-    def admit(self, transaction: Transaction, source: Source) -> None:
-        """Put a transaction whose signatures verify into the mempool.
+    @property
+    def state(self) -> int:
+        """Number of the final state that checks are made on now."""
+        return self._settled_count
+
+    def admit(self, transaction: Transaction, source: Source, checked_state: int | None = None) -> None:
+        """Put a transaction whose signatures verify into the mempool; its cheap rules were checked on a state, if one is given.
 
         Raises:
             TransactionRejected: with the reason of the rule that it breaks.
         """
-        self.mempool.admit(transaction, self._ledger(), self._shell.now().wall_ms, source)
+        is_checked = checked_state == self._settled_count
+        self.mempool.admit(transaction, self._ledger(), self._shell.now().wall_ms, source, is_checked=is_checked)
         self._on_admitted(transaction)
 
     def publish(self, transactions: Iterable[Transaction]) -> None:
@@ -172,6 +182,7 @@ class TransactionIntake:
 
         An unauthorised envelope settles nothing, for its body is somebody else's, whose own envelope may still come.
         """
+        self._settled_count += 1
         ledger = self._ledger()
         receipts = [receipt for block in finalized.blocks for receipt in block.receipts]
         settled: list[Transaction] = []

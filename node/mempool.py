@@ -93,13 +93,19 @@ class Mempool(Generic[LedgerType]):
         """Sum of the envelopes' bytes."""
         return self._bytes
 
-    def admit(self, transaction: Transaction, ledger: LedgerType, wall_ms: int, source: Source) -> None:
-        """Take a transaction whose signatures verify into the pool.
+    def admit(
+        self, transaction: Transaction, ledger: LedgerType, wall_ms: int, source: Source, *, is_checked: bool = False
+    ) -> None:
+        """Take a transaction whose signatures verify into the pool; is_checked if `check` passed on the same state.
 
         Raises:
             TransactionRejected: a `MempoolReason`, or the reason of the admission rule it breaks.
         """
-        replaced = self.check(transaction, ledger, wall_ms)
+        replaced = (
+            self._recheck_place(transaction, ledger, wall_ms)
+            if is_checked
+            else self.check(transaction, ledger, wall_ms)
+        )
         if replaced:
             self._remove(replaced)
             self.dropped["replaced"] += 1
@@ -124,6 +130,15 @@ class Mempool(Generic[LedgerType]):
             self.rejected[rejection.reason.value] += 1
             raise
         return replaced
+
+    def _recheck_place(self, transaction: Transaction, ledger: LedgerType, wall_ms: int) -> Entry | None:
+        """Check again what others may have taken since `check`: the place, and the sender's money."""
+        body = transaction.body
+        sender = self._senders.get(body.sender)
+        needed = body.fee + (sender.reserved if sender else 0)
+        if self._rules.sender_state(ledger, body.sender).balance < needed or transaction.tx_id in self._by_id:
+            return self.check(transaction, ledger, wall_ms)
+        return self._check_place(transaction)
 
     def find(self, envelope_hash: bytes) -> Transaction | None:
         """Return a pending or pinned transaction by the name that proposals use."""

@@ -55,8 +55,9 @@ TICK_S: Final = 0.1
 SLICE_HAPPENINGS: Final = 32
 """Entries handled before others get their turn on the loop."""
 DISK_CHECK_TICKS: Final = 50
-SWITCH_INTERVAL_S: Final = 0.001
-"""How long a verifying thread may keep the interpreter from the loop; the default of 5 ms would cost every vote as much."""
+SWITCH_INTERVAL_S: Final = 0.0002
+"""How long a thread may keep the interpreter while another waits for it. The default of 5 ms would cost every vote as much, and
+would let a busy loop starve the threads that verify signatures, which wait for the interpreter after each one."""
 GC_THRESHOLD: Final = 50_000
 """Allocations between collections of the youngest objects; the records of a block are no cycles."""
 

@@ -51,19 +51,21 @@ def now() -> Now:
 
 
 class Happenings:
-    """The one queue of what happens to the node, in two lanes: what peers send in bulk waits behind everything else."""
+    """The one queue of what happens to the node, in lanes: votes and timers, then bodies of blocks, then all else of peers."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._urgent: deque[Happening] = deque()
+        self._bodies: deque[MessageReceived] = deque()
         self._bulk: deque[MessageReceived] = deque()
         self._bulk_by_peer: Counter[str] = Counter()
+        """Messages of the two lower lanes."""
         self._is_filled = asyncio.Event()
         self.dropped_count = 0
         """Bulk messages of peers that had too many waiting."""
 
     def __len__(self) -> int:
-        return len(self._urgent) + len(self._bulk)
+        return len(self._urgent) + len(self._bodies) + len(self._bulk)
 
     @property
     def is_long(self) -> bool:
@@ -77,18 +79,20 @@ class Happenings:
                 self.dropped_count += 1
                 return
             self._bulk_by_peer[happening.peer_id] += 1
-            self._bulk.append(happening)
+            lane = self._bodies if happening.channel is Channel.BODIES else self._bulk
+            lane.append(happening)
         else:
             self._urgent.append(happening)
         self._is_filled.set()
 
     def take(self) -> Happening | None:
-        """Remove and return the oldest urgent entry, else the oldest bulk message, or None."""
+        """Remove and return the oldest entry of the highest lane that has one, or None."""
         if self._urgent:
             return self._urgent.popleft()
-        if not self._bulk:
+        lane = self._bodies or self._bulk
+        if not lane:
             return None
-        message = self._bulk.popleft()
+        message = lane.popleft()
         self._bulk_by_peer[message.peer_id] -= 1
         if not self._bulk_by_peer[message.peer_id]:
             del self._bulk_by_peer[message.peer_id]
