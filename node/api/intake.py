@@ -14,6 +14,8 @@ from typing import Final
 from node.api.context import NodeContext
 from node.api.errors import ApiReason, ErrorCode, RpcError
 from state.errors import Rejected
+from state.runtime.reasons import TransactionReason
+from state.runtime.rules import are_signers_authorised
 from state.transactions import Transaction
 
 BATCH_MAX: Final = 256
@@ -78,7 +80,16 @@ class SubmissionQueue:
         for (transaction, future), rejection in settled:
             if rejection is None:
                 tracker.on_admitted(transaction.tx_id)
-            elif future is None and not self._node.mempool.is_known(transaction.tx_id):
+            elif future is None and self._is_of_its_signers(transaction, rejection):
                 tracker.on_refused(transaction.tx_id, rejection)
             if future is not None and not future.done():
                 future.set_result(rejection)
+
+    def _is_of_its_signers(self, transaction: Transaction, rejection: Rejected) -> bool:
+        """Tell whether a refusal speaks of the transaction that the owner knows by this id, if anything does.
+
+        Anybody can wrap a foreign body in an envelope of his own; what becomes of that is no news of the owner's transaction.
+        """
+        if rejection.reason is TransactionReason.BAD_SIGNATURE or self._node.mempool.is_known(transaction.tx_id):
+            return False
+        return are_signers_authorised(self._node.chain.ledger, transaction)

@@ -16,9 +16,10 @@ from node.api.errors import ApiReason, ErrorCode, RpcError, from_rejection
 from node.api.lookups import parse_account, parse_hex
 from node.api.registry import AddressText, AmountText, HexHash, Params
 from node.api.views import TxOutcome, TxView
-from node.api.waiters import Inclusion, Level
+from node.api.waiters import Inclusion, Level, is_settling
 from state.block import ENVELOPE_BYTES_MAX
 from state.errors import Rejected
+from state.receipts import Receipt
 from state.transactions import Transaction, parse_transaction
 
 FAUCET_WAIT_MS: Final = 10_000
@@ -86,7 +87,8 @@ def submit_tx(call: Call, params: TxSubmitParams) -> TxOutcome | Awaitable[TxOut
     """Take a signed transaction and answer when it has come far enough, or when time is up.
 
     With wait `none` the answer comes before signatures are verified: `received`. A transaction that is known is no error: the
-    answer says how far it has come.
+    answer says how far it has come. A refusal of an envelope whose signers had no right to it is told to nobody else, so its sender
+    hears of it only with another wait.
     """
     transaction = parse_transaction(parse_hex(params.tx), call.node.chain.chain_id)
     if params.wait is not SubmitWait.NONE:
@@ -127,7 +129,7 @@ async def wait_for(call: Call, tx_id: bytes, level: Level, timeout_ms: int) -> T
     news = await call.node.tracker.wait(tx_id, level, min(timeout_ms, call.config.wait_ms_max))
     match news:
         case Inclusion():
-            return _included(tx_id, news)
+            return _included(tx_id, news.level, news.height, news.index, news.receipt)
         case Rejected():
             raise from_rejection(news)
         case None:
@@ -155,14 +157,13 @@ def _find_known(call: Call, tx_id: bytes) -> TxOutcome | None:
     """Return the outcome of a transaction that is final, notarised or pending."""
     node = call.node
     inclusion = node.tracker.find(tx_id)
-    if inclusion is not None and inclusion.level is Level.FINAL:
-        return _included(tx_id, inclusion)
-    stored = node.chain.views.find_receipt(tx_id)
-    if stored is not None:
-        place, receipt = stored
-        return _included(tx_id, Inclusion(Level.FINAL, place.height, place.index, receipt))
+    if inclusion is None or inclusion.level is not Level.FINAL:
+        stored = node.chain.views.find_receipt(tx_id)
+        if stored is not None and is_settling(stored[1]):
+            place, receipt = stored
+            return _included(tx_id, Level.FINAL, place.height, place.index, receipt)
     if inclusion is not None:
-        return _included(tx_id, inclusion)
+        return _included(tx_id, inclusion.level, inclusion.height, inclusion.index, inclusion.receipt)
     return None if node.mempool.find_by_id(tx_id) is None else _outcome(tx_id, "pending")
 
 
@@ -170,33 +171,34 @@ def _outcome(tx_id: bytes, status: str) -> TxOutcome:
     return TxOutcome(tx_id=tx_id.hex(), status=status, height=None, index=None, receipt=None, provisional=False)
 
 
-def _included(tx_id: bytes, inclusion: Inclusion) -> TxOutcome:
+def _included(tx_id: bytes, level: Level, height: int, index: int, receipt: Receipt) -> TxOutcome:
     return TxOutcome(
         tx_id=tx_id.hex(),
-        status=_STATUS[inclusion.level],
-        height=inclusion.height,
-        index=inclusion.index,
-        receipt=describe_receipt(inclusion.receipt),
-        provisional=inclusion.level is Level.NOTARIZED,
+        status=_STATUS[level],
+        height=height,
+        index=index,
+        receipt=describe_receipt(receipt),
+        provisional=level is Level.NOTARIZED,
     )
 
 
 def read_tx(call: Call, params: TxParams) -> TxView:
     """Return a transaction with its receipt, final, notarized or pending; a proof only of a final one."""
     node, tx_id = call.node, parse_hex(params.tx_id)
-    place = node.chain.views.find_transaction(tx_id)
-    if place is not None:
+    stored = node.chain.views.find_receipt(tx_id)
+    if stored is not None and is_settling(stored[1]):
+        place, receipt = stored
         block = node.chain.views.block_by_height(place.height)
         proof = call.proofs.prove_transaction(block, place.index) if params.prove else None
         transaction = parse_transaction(block.envelopes[place.index], node.chain.chain_id)
-        receipt = block.receipts[place.index]
-        outcome = _included(tx_id, Inclusion(Level.FINAL, place.height, place.index, receipt))
+        outcome = _included(tx_id, Level.FINAL, place.height, place.index, receipt)
         view = _describe(transaction, outcome, block.block_hash, block.header.time_ms)
         return view if proof is None else msgspec.structs.replace(view, proof=msgspec.to_builtins(proof))
     inclusion, unfinal = node.tracker.find(tx_id), node.tracker.find_unfinal_block(tx_id)
     if inclusion is not None and unfinal is not None:
         transaction = parse_transaction(unfinal.envelopes[inclusion.index], node.chain.chain_id)
-        return _describe(transaction, _included(tx_id, inclusion), unfinal.block_hash, unfinal.header.time_ms)
+        outcome = _included(tx_id, inclusion.level, inclusion.height, inclusion.index, inclusion.receipt)
+        return _describe(transaction, outcome, unfinal.block_hash, unfinal.header.time_ms)
     pending = node.mempool.find_by_id(tx_id)
     if pending is None:
         raise RpcError(ErrorCode.NOT_FOUND, ApiReason.UNKNOWN_TRANSACTION, params.tx_id)

@@ -4,6 +4,8 @@ The driver tells of blocks, waiting calls get a plain fact. Nothing here reads t
 
 Invariants:
 - A fact at level final is told only after the block is durable; one at level notarized may be undone by another branch.
+- A receipt of an envelope whose signers had no right to it settles nothing: anybody can wrap a foreign body, and the envelope
+  of its owner may still come.
 - What is kept of unfinal blocks ends with their height; refusals and waiters are bounded.
 """
 
@@ -21,6 +23,7 @@ from node.api.errors import ApiReason, ErrorCode, RpcError
 from state.chain_branches import ExecutedBlock
 from state.errors import Rejected
 from state.receipts import Receipt
+from state.runtime.reasons import TransactionReason
 
 REFUSALS_MAX: Final = 4_096
 """Refusals of transactions submitted without waiting that are remembered for those who ask later."""
@@ -43,6 +46,7 @@ class Inclusion(Struct, frozen=True):
     height: int
     index: int
     receipt: Receipt
+    block_hash: bytes
 
 
 class TransactionTracker:
@@ -78,7 +82,7 @@ class TransactionTracker:
             for inclusion, tx_id in _inclusions(block, Level.FINAL):
                 self._final[tx_id] = inclusion
                 self._wake(tx_id, inclusion)
-            self._recent[height] = tuple(receipt.tx_id for receipt in block.receipts)
+            self._recent[height] = tuple(receipt.tx_id for receipt in block.receipts if is_settling(receipt))
         self._unfinal = {
             block_hash: block for block_hash, block in self._unfinal.items() if block.header.height > height
         }
@@ -116,11 +120,7 @@ class TransactionTracker:
         inclusion = self._notarized.get(tx_id)
         if inclusion is None:
             return None
-        return next(
-            block
-            for block in self._unfinal.values()
-            if block.header.height == inclusion.height and block.receipts[inclusion.index].tx_id == tx_id
-        )
+        return self._unfinal[inclusion.block_hash]
 
     def find_refusal(self, tx_id: bytes) -> Rejected | None:
         """Return why a transaction was not admitted lately."""
@@ -156,6 +156,15 @@ class TransactionTracker:
                 future.set_result(inclusion)
 
 
+def is_settling(receipt: Receipt) -> bool:
+    """Tell whether a receipt is the end of its transaction, and not that of a foreign envelope around the same body."""
+    return receipt.reason != TransactionReason.UNAUTHORISED
+
+
 def _inclusions(block: ExecutedBlock, level: Level) -> Iterable[tuple[Inclusion, bytes]]:
-    height = block.header.height
-    return ((Inclusion(level, height, index, receipt), receipt.tx_id) for index, receipt in enumerate(block.receipts))
+    height, block_hash = block.header.height, block.block_hash
+    return (
+        (Inclusion(level, height, index, receipt, block_hash), receipt.tx_id)
+        for index, receipt in enumerate(block.receipts)
+        if is_settling(receipt)
+    )

@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
+from node.admission import Source
 from node.api.config import ApiConfig
 from node.api.errors import ErrorCode
 from state.address import format_address
 from state.codec import encode
-from state.transactions import Envelope, KeySignature, Transaction
-from tests.support.fixture_chain import BOCC, FixtureNode, account, transfer
+from state.transactions import Envelope, KeySignature, Transaction, sign_transaction
+from tests.support.fixture_chain import BOCC, FixtureNode, account, account_key, transfer
 from tests.support.rpc import Refused, running
 
 
@@ -145,6 +146,41 @@ async def test_forged_copy_of_a_pending_transaction_is_no_refusal_of_it():
         assert not call.done()
         node.produce()
         assert (await call)["status"] == "final"
+
+
+async def test_foreign_envelope_around_a_body_is_no_news_of_its_transaction():
+    """A forged and an unauthorised copy that nobody waits for, while the owner waits for what comes by another way."""
+    node = FixtureNode()
+    transaction = sign(node)
+    foreign = sign_transaction(node.chain.chain_id, transaction.body, (account_key(5),))
+    async with running(node) as rpc:
+        call = await started(rpc.call("tx_wait", tx_id=transaction.tx_id.hex(), timeout_ms=60_000))
+        for copy in (forge(transaction), foreign):
+            await rpc.call("tx_submit", tx=copy.encoded.hex(), wait="none")
+            await asyncio.sleep(0)
+        assert node.submitted == 2
+        assert not call.done()
+        assert (await rpc.call("tx_wait", tx_id=transaction.tx_id.hex(), timeout_ms=0))["status"] == "unknown"
+        node.mempool.admit(transaction, node.chain.ledger, node.wall_ms, Source.PEER)
+        node.produce()
+        assert (await call)["status"] == "final"
+
+
+async def test_foreign_envelope_in_a_block_is_not_the_end_of_the_transaction():
+    node = FixtureNode()
+    transaction = sign(node)
+    foreign = sign_transaction(node.chain.chain_id, transaction.body, (account_key(5),))
+    name = transaction.tx_id.hex()
+    async with running(node) as rpc:
+        node.tracker.on_final(node.fixture.add(foreign).blocks)
+        assert (await refused(rpc, "tx", tx_id=name)).reason == "unknown_transaction"
+        assert (await rpc.call("tx_wait", tx_id=name, timeout_ms=0))["status"] == "unknown"
+        assert (await rpc.call("tx_submit", tx=transaction.encoded.hex()))["status"] == "pending"
+        assert (await rpc.call("tx", tx_id=name))["envelope"] == transaction.encoded.hex()
+        call = await started(rpc.call("tx_wait", tx_id=name, timeout_ms=60_000))
+        node.produce()
+        assert (await call)["receipt"]["status"] == "ok"
+        assert (await rpc.call("tx", tx_id=name))["height"] == 6
 
 
 async def test_forged_signature_is_refused():

@@ -11,7 +11,8 @@ from node.api.errors import ApiReason, RpcError
 from node.api.waiters import Level, TransactionTracker
 from state.errors import TransactionRejected
 from state.runtime.reasons import TransactionReason
-from tests.support.fixture_chain import FixtureChain, account, transfer
+from state.transactions import sign_transaction
+from tests.support.fixture_chain import FixtureChain, account, account_key, transfer
 
 LONG_MS = 60_000
 
@@ -76,6 +77,41 @@ async def test_block_that_was_never_seen_notarised_wakes_both_levels():
     tasks = [await scene.waiting(transaction, level) for level in Level]
     scene.finalize(scene.fixture.execute(transaction))
     assert [(await task).level for task in tasks] == [Level.FINAL, Level.FINAL]
+
+
+async def test_foreign_envelope_around_the_same_body_settles_nothing():
+    scene = Scene()
+    transaction = scene.sign()
+    foreign = sign_transaction(scene.fixture.chain.chain_id, transaction.body, (account_key(5),))
+    assert foreign.tx_id == transaction.tx_id
+    tasks = [await scene.waiting(transaction, level) for level in Level]
+    block = scene.notarize(foreign)
+    assert block.receipts[0].reason == TransactionReason.UNAUTHORISED
+    assert scene.tracker.find(transaction.tx_id) is None
+    scene.finalize(block)
+    await asyncio.sleep(0)
+    assert scene.tracker.find(transaction.tx_id) is None
+    assert not any(task.done() for task in tasks)
+    scene.finalize(scene.notarize(transaction))
+    assert [(await task).receipt.reason for task in tasks] == ["", ""]
+
+
+async def test_memory_of_final_blocks_outlives_foreign_envelopes(monkeypatch):
+    monkeypatch.setattr(waiters_module, "RECENT_BLOCKS_MAX", 1)
+    scene = Scene()
+    transaction = scene.sign()
+    foreign = sign_transaction(scene.fixture.chain.chain_id, transaction.body, (account_key(5),))
+    scene.finalize(scene.fixture.execute(foreign))
+    scene.finalize(scene.fixture.execute(transaction))
+    assert scene.tracker.find(transaction.tx_id).height == 2
+
+
+async def test_block_of_a_transaction_is_told_from_its_rival_of_the_same_height():
+    scene = Scene()
+    transaction = scene.sign()
+    scene.notarize(view=1)
+    block = scene.notarize(transaction, view=2)
+    assert scene.tracker.find_unfinal_block(transaction.tx_id) is block
 
 
 async def test_branch_that_is_passed_over_is_forgotten_with_its_transactions():
