@@ -3,7 +3,7 @@
 Each mutant of mutant_table.py has a directed scenario that passes with the guard and breaks an invariant without it.
 
     python -m tests.simulation.mutants              every mutant against its scenario
-    python -m tests.simulation.mutants --random 50  every mutant against up to 50 random runs, which find most sooner or later
+    python -m tests.simulation.mutants --seeds 50  every mutant against up to 50 random runs, which find most sooner or later
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--random", type=int, default=0, metavar="SEEDS", help="search with random runs instead")
-    runs = parser.parse_args(arguments).random
+    parser.add_argument("--seeds", type=int, default=0, help="search with random runs of so many seeds instead")
+    runs = parser.parse_args(arguments).seeds
     survivors = 0
     for mutant in MUTANTS:
         start = time.perf_counter()
