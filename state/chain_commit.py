@@ -86,7 +86,10 @@ def next_tip(tip: Tip, last: ExecutedBlock, certificate: Certificate | None) -> 
 
 
 def block_records(block: ExecutedBlock, certificate: Certificate | None, first_sequence: int) -> Iterator[Change]:
-    """Yield the records of one final block: header, body, receipts, events and indexes."""
+    """Yield the records of one final block: header, body, receipts, events and indexes.
+
+    A transaction is found by the receipt that settles it; a refused copy with its tx_id is in no index.
+    """
     height = block.header.height
     yield (
         number_key(BLOCK, height),
@@ -97,7 +100,8 @@ def block_records(block: ExecutedBlock, certificate: Certificate | None, first_s
     yield number_key(RECEIPTS, height), encode(receipts)
     yield BLOCK_HEIGHT + block.block_hash, height.to_bytes(8, "big")
     for index, receipt in enumerate(block.receipts):
-        yield TRANSACTION + receipt.tx_id, encode(StoredPlace(height=height, index=index))
+        if receipt.is_settling:
+            yield TRANSACTION + receipt.tx_id, encode(StoredPlace(height=height, index=index))
     for sequence, event in stored_events(block, first_sequence):
         yield number_key(EVENT, sequence), encode(event)
 
@@ -159,7 +163,8 @@ def prune(store: Reader, status: StoreStatus, tip: Tip, retention: Retention) ->
 def _old_block(store: Reader, height: int, oldest_ms: int) -> list[Change] | None:
     """Return the deletions of a block with its receipts and indexes, or None if it is not too old.
 
-    A transaction whose envelope was unauthorised at first may stand again in a later block, to which its index then points.
+    A transaction that could not even pay its fee, for want of an account, may stand again in a later block, to which its index
+    then points.
     """
     header = get_record(store, number_key(BLOCK, height), HEADER_RECORD).header
     if header.time_ms >= oldest_ms:
@@ -170,7 +175,7 @@ def _old_block(store: Reader, height: int, oldest_ms: int) -> list[Change] | Non
     keys += [
         TRANSACTION + receipt.tx_id
         for receipt in receipts
-        if get_record(store, TRANSACTION + receipt.tx_id, PLACE_RECORD).height == height
+        if receipt.is_settling and get_record(store, TRANSACTION + receipt.tx_id, PLACE_RECORD).height == height
     ]
     return [(key, None) for key in keys]
 

@@ -6,8 +6,8 @@ signed. It proves, link by link:
 1. Epochs: the validators of epoch 0 are the genesis'. Each step shows the block that ended an epoch, its result, and the
    finalization of that result by the validators known so far; the result names the next validators.
 2. Finality: headers from the block in question to one that the validators finalised; each names its parent and the parent's result.
-3. The fact: a record, or its absence, under the result's state root; or a transaction and its receipt under the header's and the
-   result's roots.
+3. The fact: a record, or its absence, under the result's state root; or a transaction and the receipt that settled it under the
+   header's and the result's roots.
 
 Proofs from genesis assume that no past validator set lost two thirds of its keys. The format never changes; another one gets
 another name.
@@ -67,6 +67,8 @@ class BundleReason(StrEnum):
     """Transaction or receipt do not stand under the roots at this index."""
     WRONG_RECEIPT = "bundle_wrong_receipt"
     """The receipt is another transaction's."""
+    SETTLES_NOTHING = "bundle_settles_nothing"
+    """The receipt says that the envelope's keys did not authorise it, which says nothing about the transaction of this tx_id."""
 
 
 class BundleRejected(Rejected):
@@ -138,7 +140,7 @@ class VerifiedState(Struct, frozen=True):
 
 
 class VerifiedTransaction(Struct, frozen=True):
-    """A transaction in a final block."""
+    """A transaction in a final block that settled it: its receipt is its fate."""
 
     block_hash: bytes
     height: int
@@ -259,6 +261,8 @@ def _verify_transaction(
     receipt = _decode(RECEIPT_CODEC, bundle.receipt)
     if receipt.tx_id != transaction.tx_id:
         raise BundleRejected(BundleReason.WRONG_RECEIPT, receipt.tx_id.hex(), transaction.tx_id.hex())
+    if not receipt.is_settling:
+        raise BundleRejected(BundleReason.SETTLES_NOTHING, receipt.reason)
     for root, leaf, siblings in (
         (header.tx_root, transaction.envelope_hash, bundle.siblings),
         (block_result.receipts_root, encode(receipt), bundle.receipt_siblings),

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from state.block import BLOCK_TRANSACTIONS_MAX
 from state.codec import Amount, Codec, Hash, UInt, Wire
+from state.runtime.reasons import TransactionReason
 
 REASON_CHARS_MAX: Final = 64
 
@@ -40,6 +41,14 @@ class Receipt(Wire, frozen=True):
     work: UInt
     """Units of work counted towards the block's limit."""
     event_count: UInt
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether this is the fate of its tx_id.
+
+        An envelope whose keys do not authorise its body settles nothing: anybody can make one with the tx_id of somebody else's.
+        """
+        return self.reason != TransactionReason.UNAUTHORISED
 
 
 RECEIPT_CODEC: Final = Codec(Receipt, 256)

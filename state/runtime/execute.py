@@ -3,8 +3,8 @@
 Execution is total: a transaction of a valid block never raises, whatever it asks for. Its outcome is a receipt:
 
 - Keys that do not authorise the sender: failed, nothing is charged, no nonce is consumed. Nobody can make an account pay or
-  lose a nonce but its own keys. Such an envelope shares its tx_id with the properly signed one, so the last receipt of a tx_id
-  counts.
+  lose a nonce but its own keys. Anybody can make such an envelope with the tx_id of a properly signed one, so this receipt
+  settles nothing: no index by tx_id and no proof of a transaction knows it (`Receipt.is_settling`).
 - The sender cannot pay the fee: failed, the nonce is consumed, nothing is charged and nothing runs. An account that does not
   exist is not created by this.
 - A message fails: failed, the fee is paid, the nonce is consumed, and all messages are undone.

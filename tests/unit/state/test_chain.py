@@ -14,6 +14,9 @@ from state.errors import StorageFault
 from state.records import ACCOUNTS, ONLY, PARAMS
 from state.store import BLOCK, BODY, EVENT, RECEIPTS, TRANSACTION, UNDO, MemoryStore, number_key
 from state.tree_proof import verify_proof
+from state.transactions import sign_transaction
+from tests.support.chain_builders import account, account_key, transfer
+from tests.support.fixture_chain import FixtureChain
 from tests.support.toy_chain import (
     CHAIN_ID,
     GENESIS,
@@ -230,6 +233,29 @@ def test_final_block_is_found_by_height_hash_and_transaction(chain):
         with pytest.raises(HistoryRejected) as rejected:
             chain.views.block_by_height(height)
         assert rejected.value.reason is reason
+
+
+def test_refused_copy_of_a_transaction_is_in_no_index_before_and_after_the_genuine_one():
+    """Given blocks of refused copy, genuine envelope, refused copy; then the tx_id leads to the genuine one until it is old."""
+    fixture = FixtureChain(store=(store := MemoryStore()))
+    chain = fixture.chain
+    genuine = fixture.sign(0, transfer(account(1), 1), nonce=0)
+    copy = sign_transaction(chain.chain_id, genuine.body, (account_key(5),))
+    assert copy.tx_id == genuine.tx_id
+    fixture.add(copy)
+    assert chain.views.block_by_height(1).receipts[0].reason == "unauthorised"
+    assert chain.views.find_transaction(genuine.tx_id) is None
+    fixture.add(genuine)
+    assert chain.views.find_receipt(genuine.tx_id)[0].height == 2
+    later = fixture.sign(1, transfer(account(0), 1), nonce=0)
+    fixture.add(sign_transaction(chain.chain_id, later.body, (account_key(5),)))
+    assert chain.views.find_transaction(later.tx_id) is None
+    chain = Chain.open(store, retention=Retention(history_heights=1, blocks_ms=0))
+    for _ in range(3):
+        fixture.chain = chain
+        fixture.add()
+    assert chain.views.status().first_block > 3
+    assert list(store.iterate(TRANSACTION, b"Y")) == []
 
 
 def test_later_place_of_a_transaction_counts_and_survives_pruning_of_the_earlier(chain):

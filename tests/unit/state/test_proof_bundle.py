@@ -22,10 +22,11 @@ from state.proof_bundle import (
     parse_bundle,
     verify_bundle,
 )
+from state.transactions import sign_transaction
 from state.validators import Validator
 from state.votes import VoteKind
-from tests.support.chain_builders import account, make_genesis
-from tests.support.fixture_chain import build_fixture
+from tests.support.chain_builders import account, account_key, make_genesis, transfer
+from tests.support.fixture_chain import FixtureChain, build_fixture
 
 FIXTURE = build_fixture()
 BUILDER = ProofBuilder(FIXTURE.chain)
@@ -182,6 +183,15 @@ def test_receipt_and_index_belong_to_the_transaction():
     assert reason_of(replace(TRANSACTION, index=2)) is BundleReason.NOT_INCLUDED
     assert reason_of(replace(TRANSACTION, siblings=[])) is BundleReason.NOT_INCLUDED
     assert reason_of(replace(TRANSACTION, receipt_siblings=TRANSACTION.siblings)) is BundleReason.NOT_INCLUDED
+
+
+def test_refused_envelope_is_not_the_fate_of_its_transaction():
+    """Given an honest proof that a copy with foreign keys was refused; then it proves nothing about the tx_id."""
+    fixture = FixtureChain()
+    genuine = fixture.sign(0, transfer(account(1), 1), nonce=0)
+    fixture.add(sign_transaction(fixture.chain.chain_id, genuine.body, (account_key(5),)))
+    bundle = ProofBuilder(fixture.chain).prove_transaction(fixture.chain.views.block_by_height(1), 0)
+    assert reason_of(bundle, fixture.genesis) is BundleReason.SETTLES_NOTHING
 
 
 def test_value_and_absence_cannot_be_exchanged():
