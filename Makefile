@@ -25,7 +25,7 @@ SIMULATION = $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $
 # Tests that start processes, listen on ports or drive a browser: one after the other, after all others.
 ALONE := tests/integration tests/e2e
 
-.PHONY: help testnet test check format sim sim-mutants explore prove bench cover size fuzz soak lock clean
+.PHONY: help testnet test check format sim sim-mutants explore prove bench cover size fuzz soak soak-network lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,7 +54,7 @@ sim: $(READY) ## Simulate whole networks from seeds: SEED=17, or SEEDS=300 HEIGH
 	$(PY) -m tests.simulation $(SIMULATION) $(ARGS)
 
 sim-mutants: $(READY) ## Break each rule of the protocol and see that the simulation notices.
-	$(PY) -m tests.simulation.mutants $(SIMULATION) $(ARGS)
+	$(PY) -m tests.simulation.mutants $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 explore: $(READY) ## Search all short schedules of a small network.
 	$(PY) -m tests.simulation.explore $(ARGS)
@@ -85,6 +85,9 @@ soak: $(READY) ## Simulate networks from seeds never used before, for MINUTES=30
 	@end=$$((SECONDS + 60 * $(MINUTES))); first=$${FIRST:-$$(date +%s)}; \
 	while [ $$SECONDS -lt $$end ]; do \
 	  $(PY) -m tests.simulation --seeds 20 --first $$first $(ARGS); first=$$((first + 20)); done
+
+soak-network: $(READY) ## Kill, freeze, cut and wipe nodes of a real network under load, for MINUTES=30.
+	$(PY) -m tests.integration.soak --minutes $(MINUTES) $(ARGS)
 
 lock: $(READY) ## Write constraints.txt anew, with the newest versions that pyproject.toml allows.
 	$(PY) -m venv --clear build/lock
