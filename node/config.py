@@ -25,6 +25,8 @@ DATA_NAME: Final = "data"
 LOG_NAME: Final = "votes.log"
 ADMIN_SOCKET: Final = "admin.sock"
 ENVIRONMENT_PREFIX: Final = "BOCC_"
+DIGITS_MAX: Final = 18
+"""Of a number in the environment or a flag; more do not fit 64 bits, and thousands are refused by `int` itself."""
 _NOT_SETTINGS: Final = frozenset({"BOCC_HOME", "BOCC_NODE", "BOCC_PASSWORD_FILE"})
 
 Listen = Annotated[str, Meta(pattern=r"^.+:[0-9]{1,5}$", description="host:port")]
@@ -106,7 +108,10 @@ def _render(setting: object) -> str:
         return "true" if setting else "false"
     if isinstance(setting, tuple):
         return "[" + ", ".join(_render(one) for one in setting) + "]"
-    return str(setting) if isinstance(setting, int) else msgspec.json.encode(setting).decode()
+    if isinstance(setting, int):
+        return str(setting)
+    # TOML refuses one character more than JSON escapes.
+    return msgspec.json.encode(setting).decode().replace("\x7f", "\\u007f")
 
 
 def load_config(
@@ -152,7 +157,7 @@ def parse_setting(name: str, text: str, origin: str) -> object:
             raise ConfigError(f"{origin}: {text!r} is neither true nor false")
         return text == "true"
     if hint is int:
-        if not (text.isascii() and text.isdecimal()):
+        if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX):
             raise ConfigError(f"{origin}: {text!r} is no number")
         return int(text)
     if hint == tuple[str, ...]:
