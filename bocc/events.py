@@ -93,7 +93,7 @@ async def stream_events(
 
     Raises:
         NodeUnreachable: the node did not answer for as long as patience lasts.
-        RpcRejected: the cursor is pruned or a topic is unknown.
+        RpcRejected: the cursor is pruned, at first or while the stream lay behind, or a topic is unknown.
     """
     failures = 0
     while True:
@@ -139,6 +139,7 @@ async def _read_socket(socket: aiohttp.ClientWebSocketResponse, url: str) -> Asy
             pushed = _pushed_decoder.decode(message.data)
         except msgspec.MsgspecError as error:
             raise AnswerMalformed(f"{url} does not speak JSON-RPC: {message.data[:60]!r}") from error
-        if pushed.error is not None:
-            raise RpcRejected(pushed.error["code"], pushed.error["message"], pushed.error.get("data"))
+        refusal = pushed.error or (pushed.params or {}).get("error")
+        if refusal is not None:
+            raise RpcRejected(refusal["code"], refusal["message"], refusal.get("data"))
         yield pushed

@@ -88,6 +88,19 @@ def pusher(first, last, start="0"):
     return push
 
 
+async def test_subscription_that_ends_by_an_error_passes_it_on(node, rpc):
+    async def push(socket):
+        await socket.send_str(json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"subscription": "s", "cursor": "0"}}))
+        error = {"code": 5002, "message": "No longer kept", "data": {"reason": "pruned", "earliest": "7"}}
+        params = {"subscription": "s", "error": error}
+        await socket.send_str(json.dumps({"jsonrpc": "2.0", "method": "subscription", "params": params}))
+
+    node.sockets.append(push)
+    with pytest.raises(RpcRejected) as caught:
+        await take(stream_events(rpc, node.url + "/ws", patience=QUICK), 1)
+    assert (caught.value.code, caught.value.reason, caught.value.data["earliest"]) == (5002, "pruned", "7")
+
+
 async def test_subscription_resumes_after_the_last_event_seen(node, rpc):
     node.sockets += [pusher(0, 4), pusher(4, 10)]
     assert await take(stream_events(rpc, node.url + "/ws", topics=["tx"], patience=QUICK), 10) == LOG
