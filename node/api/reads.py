@@ -36,6 +36,7 @@ from state.ledger import Ledger
 from state.records import (
     ACCOUNTS,
     AUTHS,
+    CHAIN_STATE,
     DELEGATIONS,
     HOLDINGS,
     NEW_ACCOUNT,
@@ -48,6 +49,7 @@ from state.records import (
     Holdings,
     number_key,
 )
+from state.runtime.rewards import settle_delegation, settled_rewards
 from state.validators import ValidatorSet
 
 BLOCKS_MAX: Final = 100
@@ -197,16 +199,18 @@ def read_account(call: Call, params: AccountParams) -> AccountView:
 
 def _delegations(state: StateAt, address: bytes, holdings: Holdings) -> list[DelegationView]:
     views: list[DelegationView] = []
+    chain = state.find(CHAIN_STATE, ONLY)
+    assert chain is not None, "a chain has its state from genesis"
     for validator_address in holdings.delegations:
         validator = state.find(VALIDATORS, validator_address)
         delegation = state.find(DELEGATIONS, validator_address + address)
         assert validator is not None, "a validator is never deleted"
         assert delegation is not None, "holdings name only delegations that exist"
         stake = validator.stake * delegation.shares // validator.shares if validator.shares else 0
+        settled, _unowned = settled_rewards(chain.reward_per_power, validator)
+        rewards = settle_delegation(settled, delegation).rewards
         views.append(
-            DelegationView(
-                validator=describe_validator(validator_address), stake=str(stake), rewards=str(delegation.rewards)
-            )
+            DelegationView(validator=describe_validator(validator_address), stake=str(stake), rewards=str(rewards))
         )
     return views
 

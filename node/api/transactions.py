@@ -16,7 +16,7 @@ from node.api.errors import ApiReason, ErrorCode, RpcError, from_rejection
 from node.api.lookups import parse_account, parse_hex
 from node.api.registry import AddressText, AmountText, HexHash, Params
 from node.api.views import TxOutcome, TxView
-from node.api.waiters import Inclusion, Level, is_settling
+from node.api.waiters import Inclusion, Level
 from state.block import ENVELOPE_BYTES_MAX
 from state.errors import Rejected
 from state.receipts import Receipt
@@ -159,7 +159,7 @@ def _find_known(call: Call, tx_id: bytes) -> TxOutcome | None:
     inclusion = node.tracker.find(tx_id)
     if inclusion is None or inclusion.level is not Level.FINAL:
         stored = node.chain.views.find_receipt(tx_id)
-        if stored is not None and is_settling(stored[1]):
+        if stored is not None:
             place, receipt = stored
             return _included(tx_id, Level.FINAL, place.height, place.index, receipt)
     if inclusion is not None:
@@ -186,7 +186,7 @@ def read_tx(call: Call, params: TxParams) -> TxView:
     """Return a transaction with its receipt, final, notarized or pending; a proof only of a final one."""
     node, tx_id = call.node, parse_hex(params.tx_id)
     stored = node.chain.views.find_receipt(tx_id)
-    if stored is not None and is_settling(stored[1]):
+    if stored is not None:
         place, receipt = stored
         block = node.chain.views.block_by_height(place.height)
         proof = call.proofs.prove_transaction(block, place.index) if params.prove else None

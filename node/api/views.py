@@ -234,7 +234,7 @@ class DelegationView(View, frozen=True):
     stake: AmountText
     """Worth of its shares now."""
     rewards: AmountText
-    """Settled and not claimed; what was earned since the last change of the delegation comes on top."""
+    """What a claim would pay now."""
 
 
 class UnbondingView(View, frozen=True):

@@ -23,7 +23,6 @@ from node.api.errors import ApiReason, ErrorCode, RpcError
 from state.chain_branches import ExecutedBlock
 from state.errors import Rejected
 from state.receipts import Receipt
-from state.runtime.reasons import TransactionReason
 
 REFUSALS_MAX: Final = 4_096
 """Refusals of transactions submitted without waiting that are remembered for those who ask later."""
@@ -82,7 +81,7 @@ class TransactionTracker:
             for inclusion, tx_id in _inclusions(block, Level.FINAL):
                 self._final[tx_id] = inclusion
                 self._wake(tx_id, inclusion)
-            self._recent[height] = tuple(receipt.tx_id for receipt in block.receipts if is_settling(receipt))
+            self._recent[height] = tuple(receipt.tx_id for receipt in block.receipts if receipt.is_settling)
         self._unfinal = {
             block_hash: block for block_hash, block in self._unfinal.items() if block.header.height > height
         }
@@ -156,15 +155,10 @@ class TransactionTracker:
                 future.set_result(inclusion)
 
 
-def is_settling(receipt: Receipt) -> bool:
-    """Tell whether a receipt is the end of its transaction, and not that of a foreign envelope around the same body."""
-    return receipt.reason != TransactionReason.UNAUTHORISED
-
-
 def _inclusions(block: ExecutedBlock, level: Level) -> Iterable[tuple[Inclusion, bytes]]:
     height, block_hash = block.header.height, block.block_hash
     return (
         (Inclusion(level, height, index, receipt, block_hash), receipt.tx_id)
         for index, receipt in enumerate(block.receipts)
-        if is_settling(receipt)
+        if receipt.is_settling
     )

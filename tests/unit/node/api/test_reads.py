@@ -9,6 +9,7 @@ from state.address import VALIDATOR_PREFIX, format_address
 from state.chain import Chain
 from state.chain_commit import Retention
 from state.messages import AuthKey, BondAction, BondPurpose, SetAuth
+from state.records import ACCOUNTS
 from state.store import MemoryStore
 from tests.support.chain_builders import account_key, bond, delegate, make_genesis, register, undelegate, with_params
 from tests.support.fixture_chain import BOCC, FixtureChain, FixtureNode, account, operator, transfer, validator_key
@@ -45,6 +46,23 @@ async def test_account_is_found_by_the_name_of_its_validator():
     async with running(FixtureNode()) as rpc:
         found = await rpc.call("account", address=format_address(operator(0), VALIDATOR_PREFIX))
     assert found["address"] == format_address(operator(0))
+
+
+async def test_account_shows_the_rewards_that_a_claim_pays():
+    fixture = FixtureChain()
+    fixture.add(fixture.sign(1, delegate(operator(0), 4_000 * BOCC), nonce=0))
+    for nonce in range(3):
+        fixture.add(fixture.sign(0, transfer(account(2), 1), nonce=nonce, fee=BOCC))
+    async with running(FixtureNode(fixture)) as rpc:
+        (shown,) = (await rpc.call("account", address=text(1)))["delegations"]
+        (before,) = (await rpc.call("account", address=text(1), height=1))["delegations"]
+    assert before["rewards"] == "0"
+    rewards = int(shown["rewards"])
+    assert rewards > 0
+    balance = fixture.chain.ledger.get(ACCOUNTS, account(1)).balance
+    claim = fixture.sign(1, bond(BondAction.CLAIM, BondPurpose.DELEGATE, 0, operator(0)), nonce=1)
+    fixture.add(claim)
+    assert fixture.chain.ledger.get(ACCOUNTS, account(1)).balance == balance + rewards - claim.body.fee
 
 
 async def test_account_shows_skipped_nonces_stake_keys_and_money_on_its_way_back():
