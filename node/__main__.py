@@ -18,6 +18,7 @@ from node.logs import EventLog, configure_logging
 from node.node import run_node
 from p2p.errors import ConfigError as NetworkConfigError
 from state.errors import StorageFault
+from state.keyfile import read_password
 
 FAULTS: Final = (ConfigError, NetworkConfigError, SignerFault, StorageFault)
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         overrides = dict(_split(setting) for setting in options.set)
         config = load_config(options.home, overrides)
         configure_logging(config.log_level, config.log_format)
-        run_node(Home(options.home), config, read_password(options.password_file))
+        run_node(Home(options.home), config, find_password(options.password_file))
     except FAULTS as fault:
         log.error("stopped", kind=type(fault).__name__, why=str(fault))  # noqa: TRY400  # the operator needs no traceback
         return 1
@@ -57,8 +58,8 @@ def _split(setting: str) -> tuple[str, str]:
     return name, text
 
 
-def read_password(path: Path | None) -> bytes | None:
-    """Return the password in a file, without a final line break; None if no file is named.
+def find_password(path: Path | None) -> bytes | None:
+    """Return the password in the named file, or in that of BOCC_PASSWORD_FILE; None if no file is named.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -67,7 +68,7 @@ def read_password(path: Path | None) -> bytes | None:
     if named is None:
         return None
     try:
-        return Path(named).read_bytes().rstrip(b"\r\n")
+        return read_password(Path(named))
     except OSError as error:
         raise ConfigError(f"the password file {named} cannot be read: {error.strerror}") from error
 

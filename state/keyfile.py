@@ -32,6 +32,8 @@ from state.crypto import SEED_BYTES, SigningKey, tag
 from state.durable import sync_directory, write_all
 from state.errors import Rejected
 
+PASSWORD_FILE_BYTES_MAX: Final = 1 << 12
+"""What is read of a password file; a longer first line is cut."""
 KEY_FILE_BYTES_MAX: Final = 16 << 10
 """A key file has about 700 bytes; a longer file is something else and is not read."""
 KDF_MEMORY_BYTES_MAX: Final = 1 << 30
@@ -228,6 +230,16 @@ def load_key(path: Path, password: bytes | None = None) -> KeyFile:
         derivation_path=description.derivation_path,
         is_encrypted=description.is_encrypted,
     )
+
+
+def read_password(path: Path) -> bytes:
+    """Return the password in a file: its first line, without the line break; later lines are notes.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(PASSWORD_FILE_BYTES_MAX).split(b"\n", 1)[0].rstrip(b"\r")
 
 
 def describe_key(path: Path) -> KeyDescription:

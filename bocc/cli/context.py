@@ -15,12 +15,12 @@ import click
 from bocc.client import Client
 from bocc.home import find_home, find_url
 from bocc.wallet import Keyring
+from state import keyfile
 from state.address import VALIDATOR_PREFIX, format_address, parse_address
 from state.crypto import PUBLIC_KEY_BYTES
 from state.keyfile import KeyFile
 
 PASSWORD_VARIABLE: Final = "BOCC_PASSWORD_FILE"  # noqa: S105  the name of a variable
-_PASSWORD_BYTES_MAX: Final = 1 << 12
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -128,8 +128,7 @@ def read_password(password_file: Path | None, prompt: str, *, confirm: bool = Fa
         click.UsageError: there is neither a file nor a terminal, or the password is empty.
     """
     if password_file is not None:
-        with password_file.open("rb") as file:
-            password = file.read(_PASSWORD_BYTES_MAX).split(b"\n", 1)[0].rstrip(b"\r")
+        password = keyfile.read_password(password_file)
     elif sys.stdin.isatty():
         password = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True).encode()
     else:
