@@ -231,6 +231,22 @@ class Client:
             memo=memo,
         )
 
+    async def least_fee(
+        self, key: SigningKey, messages: Sequence[Message], *, cosigners: Sequence[SigningKey] = (), memo: bytes = b""
+    ) -> int:
+        """Return about the smallest fee in ubocc that the chain takes; the nonce and the fee itself may add a few bytes."""
+        transaction = build_transaction(
+            chain_id=await self.chain_id(),
+            keys=(key, *cosigners),
+            sender=account_address(key.public_key),
+            nonce=0,
+            expires_at_ms=time.time_ns() // 1_000_000 + TTL_MS,
+            messages=tuple(messages),
+            params=await self.price_params(),
+            memo=memo,
+        )
+        return transaction.body.fee
+
     async def submit(
         self, transaction: Transaction, wait: Wait = Wait.FINAL, timeout_s: float = SUBMIT_TIMEOUT_S
     ) -> Outcome:

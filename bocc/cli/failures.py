@@ -71,6 +71,20 @@ _HINTS: Final = {
 }
 
 
+_MONEY_REASONS: Final = frozenset(
+    {
+        "balance_too_low",
+        "bond_too_low",
+        "cannot_pay",
+        "faucet_limit",
+        "fee_too_low",
+        "replacement_fee_too_low",
+        "stake_too_low",
+    }
+)
+"""Refusals in which seen and bound are ubocc. They are told with the unit, because a bare number on the command line means BOCC."""
+
+
 def describe_failure(error: Exception) -> Failure | None:
     """Return what to tell about an error, or None if it is our own mistake and needs its traceback."""
     match error:
@@ -114,9 +128,10 @@ def print_failure(failure: Failure, *, as_json: bool) -> None:
 def _sentence(reason: str, seen: object, bound: object) -> str:
     """Return a refusal in words: the rule, what was seen, and what is allowed."""
     text = reason.replace("_", " ")
+    unit = "ubocc" if reason in _MONEY_REASONS else ""
     if seen is not None:
-        text += f": {seen}"
-    return text if bound is None else f"{text} (allowed: {bound})"
+        text += f": {seen}{unit}"
+    return text if bound is None else f"{text} (allowed: {bound}{unit})"
 
 
 def _rejection(message: str, reason: str, seen: object, bound: object, hint: object) -> Failure:

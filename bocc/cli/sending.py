@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import Any, Concatenate, Final, ParamSpec
 import click
 import msgspec
 
-from bocc.amounts import parse_amount
+from bocc.amounts import format_amount, parse_amount
 from bocc.cli.context import Context, common_options, password_option, run
 from bocc.cli.failures import ExitCode
 from bocc.cli.output import print_fields, print_json, print_line, print_table
-from bocc.client import SUBMIT_TIMEOUT_S, Outcome, Wait
+from bocc.client import SUBMIT_TIMEOUT_S, Client, Outcome, Wait
 from state.crypto import SigningKey
 from state.keyfile import KeyFile
 from state.messages import Message
@@ -36,11 +37,16 @@ class AmountType(click.ParamType[int]):
 
 
 AMOUNT: Final = AmountType()
+DEAR_FEE_FACTOR: Final = 100
+"""A fee so many times the smallest is a mistake until somebody says otherwise: the unit is easily forgotten."""
 
 
 _OPTIONS: Final = (
     click.option("--dry-run", "is_dry_run", is_flag=True, help="Let the node check it without sending it."),
     click.option("--memo", default="", help="Text of at most 256 bytes, public for ever."),
+    click.option(
+        "--yes", "is_sure", is_flag=True, help=f"Do not ask about a fee above {DEAR_FEE_FACTOR} times the smallest."
+    ),
     click.option("--fee", type=AMOUNT, help="Instead of the smallest that the chain takes."),
     click.option("--timeout", "timeout_s", type=click.FloatRange(0, 600), default=SUBMIT_TIMEOUT_S, show_default=True),
     click.option(
@@ -64,6 +70,7 @@ class Sending:
     wait: Wait
     timeout_s: float
     fee: int | None
+    is_sure: bool
     memo: bytes
     is_dry_run: bool
     password_file: Path | None
@@ -84,6 +91,7 @@ class Sending:
                     memo=self.memo,
                 )
                 return print_checks(self.context, await client.explain(transaction))
+            await self._check_fee(client, messages)
             outcome = await client.send(
                 self.key.signing_key(),
                 messages,
@@ -95,6 +103,23 @@ class Sending:
                 timeout_s=self.timeout_s,
             )
         return print_outcome(self.context, outcome, self.wait)
+
+    async def _check_fee(self, client: Client, messages: Sequence[Message]) -> None:
+        """Ask whether a fee far above the smallest is meant.
+
+        Raises:
+            click.UsageError: there is no terminal to ask at.
+            click.Abort: it is not meant.
+        """
+        if self.fee is None or self.is_sure:
+            return
+        least = await client.least_fee(self.key.signing_key(), messages, cosigners=self.cosigners, memo=self.memo)
+        if self.fee <= DEAR_FEE_FACTOR * least:
+            return
+        question = f"The fee is {format_amount(self.fee)}, where {format_amount(least)} would do. Pay it?"
+        if self.context.as_json or not sys.stdin.isatty():
+            raise click.UsageError(f"{question} Give --yes if so")
+        click.confirm(question, abort=True, err=True)
 
 
 def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) -> Callable[..., int]:
@@ -109,6 +134,7 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
         wait: str,
         timeout_s: float,
         fee: int | None,
+        is_sure: bool,
         memo: str,
         is_dry_run: bool,
         password_file: Path | None,
@@ -127,6 +153,7 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
             wait=Wait(wait),
             timeout_s=timeout_s,
             fee=fee,
+            is_sure=is_sure,
             memo=memo_bytes,
             is_dry_run=is_dry_run,
             password_file=password_file,

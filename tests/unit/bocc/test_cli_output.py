@@ -12,8 +12,9 @@ from bocc.cli.logs import LogReader
 from bocc.cli.output import print_fields, print_json, print_table
 from bocc.errors import AnswerMalformed, InputReason, InputRejected, NodeUnreachable, RpcRejected
 from node.errors import ConfigError
-from state.errors import StorageFault
+from state.errors import StorageFault, TransactionRejected
 from state.keyfile import KeyFileReason, KeyFileRejected
+from state.runtime.reasons import TransactionReason
 
 
 def test_fields_are_named_by_their_path_and_lists_of_leaves_are_one_line(capsys):
@@ -78,6 +79,24 @@ def test_every_expected_error_has_words_and_a_code(error, code, reason):
     assert failure is not None
     assert (failure.exit_code, failure.reason) == (code, reason)
     assert failure.message
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            RpcRejected(-32003, "no", {"reason": "fee_too_low", "seen": 1000, "bound": 2860}),
+            "1000ubocc (allowed: 2860ubocc)",
+        ),
+        (TransactionRejected(TransactionReason.BALANCE_TOO_LOW, 5, 7), "5ubocc (allowed: 7ubocc)"),
+        (RpcRejected(-32003, "no", {"reason": "nonce_used", "seen": 1, "bound": 2}), "1 (allowed: 2)"),
+    ],
+    ids=["rpc", "own", "no money"],
+)
+def test_money_is_told_with_the_unit_in_which_it_may_be_given(error, sentence):
+    failure = describe_failure(error)
+    assert failure is not None
+    assert failure.message.endswith(": " + sentence)
 
 
 def test_our_own_mistake_keeps_its_traceback():

@@ -103,11 +103,23 @@ def test_memo_is_bounded_in_bytes(run, chain):
 
 
 def test_given_fee_and_cosigners_are_used(run, chain):
-    run("transfer", "--from", "alice", "--cosigner", "bob", "--to", "carol", "--amount", "1", "--fee", "0.5")
+    run("transfer", "--from", "alice", "--cosigner", "bob", "--to", "carol", "--amount", "1", "--fee", "0.05")
     (transaction,) = chain.taken.values()
     keys = {development_key(KeyKind.ACCOUNT, index).public_key for index in (0, 1)}
-    assert transaction.body.fee == 500_000
+    assert transaction.body.fee == 50_000
     assert {pair.public_key for pair in transaction.signatures} == keys
+
+
+def test_fee_far_above_the_smallest_is_paid_only_when_it_is_meant(run, chain):
+    arguments = ("transfer", "--from", "alice", "--to", "carol", "--amount", "1", "--fee", "2860")
+    refusal = run(*arguments).exception
+    assert refusal.exit_code == ExitCode.USAGE
+    assert "2,860 BOCC" in refusal.message
+    assert "--yes" in refusal.message
+    assert not chain.taken
+    assert run(*arguments, "--yes").return_value == ExitCode.DONE
+    (transaction,) = chain.taken.values()
+    assert transaction.body.fee == 2_860_000_000
 
 
 def test_key_may_sign_for_another_account(run, chain):
