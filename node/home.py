@@ -21,7 +21,7 @@ from node.wal import FileLog, RepairReport, repair_log
 from state.chain import Chain
 from state.chain_commit import ARCHIVE, PRUNED
 from state.crypto import SigningKey
-from state.durable import FileLock, LockHeld, replace_file
+from state.durable import FileLock, LockHeld, replace_file, storage_fault
 from state.errors import Rejected, StorageFault
 from state.genesis import Genesis
 from state.genesis_file import parse_genesis
@@ -31,6 +31,8 @@ from state.leveldb import LevelDBStore
 VALIDATOR_KEY: Final = "validator.json"
 NODE_KEY: Final = "node.json"
 FAUCET_KEY: Final = "faucet.json"
+KINDS: Final = {VALIDATOR_KEY: KeyKind.VALIDATOR, NODE_KEY: KeyKind.NODE, FAUCET_KEY: KeyKind.ACCOUNT}
+"""What each key file holds. A vote key that served as another one would sign what no guard sees."""
 
 
 class Home(Struct, frozen=True):
@@ -65,7 +67,7 @@ class Home(Struct, frozen=True):
 
     @property
     def repaired(self) -> Path:
-        """Mark that votes may have been lost in a repair; it goes when a floor is in the log."""
+        """Mark that votes may have been lost, in a repair or with the log; it goes when a floor is in the log."""
         return self.data / "votes.repaired"
 
     def load_genesis(self) -> Genesis:
@@ -86,15 +88,18 @@ class Home(Struct, frozen=True):
         """Read a key's seed, or return None if there is no such key file.
 
         Raises:
-            ConfigError: the file may not be used; the text says why.
+            ConfigError: the file may not be used, or holds another kind of key; the text says why.
         """
         path = self.keys / name
         if not path.exists() and not path.is_symlink():
             return None
         try:
-            return load_key(path, password).seed
-        except KeyFileRejected as error:
+            key_file = load_key(path, password)
+        except (KeyFileRejected, OSError) as error:
             raise ConfigError(f"{path}: {error}") from error
+        if key_file.kind is not KINDS[name]:
+            raise ConfigError(f"{path} holds a key of kind {key_file.kind}; it takes one of kind {KINDS[name]}")
+        return key_file.seed
 
 
 def init_home(
@@ -110,7 +115,8 @@ def init_home(
         ConfigError: something is there already, or the genesis is not sound.
     """
     home = Home(root)
-    if (root / CONFIG_NAME).exists() or home.data.exists():
+    keys = {NODE_KEY: os.urandom(32), **seeds}
+    if any(path.exists() for path in (root / CONFIG_NAME, home.data, *(home.keys / name for name in keys))):
         raise ConfigError(f"{root} holds a node already; nothing was changed")
     try:
         genesis = parse_genesis(genesis_text)
@@ -118,9 +124,8 @@ def init_home(
         raise ConfigError(f"the genesis is not usable: {error}") from error
     home.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     home.data.mkdir(mode=0o700)
-    kinds = {VALIDATOR_KEY: KeyKind.VALIDATOR, NODE_KEY: KeyKind.NODE, FAUCET_KEY: KeyKind.ACCOUNT}
-    for name, seed in {NODE_KEY: os.urandom(32), **seeds}.items():
-        save_key(home.keys / name, seed, kinds[name], password if name == VALIDATOR_KEY else None)
+    for name, seed in keys.items():
+        save_key(home.keys / name, seed, KINDS[name], password if name == VALIDATOR_KEY else None)
     replace_file(root / GENESIS_NAME, [genesis_text], mode=0o644)
     validator_seed = seeds.get(VALIDATOR_KEY)
     public_key = None if validator_seed is None else SigningKey(validator_seed).public_key
@@ -154,6 +159,8 @@ def open_chain(home: Home, *, is_archive: bool) -> Chain:
 def open_log(home: Home, header: bytes, *, is_resumed: bool) -> FileLog:
     """Open the log of votes; a new one is begun only if the operator said after which view to resume (W6).
 
+    Until that is in the new log, the node does not start without it: it may be stopped while it observes.
+
     Raises:
         StorageFault: it is missing, damaged, of another key, or in use.
     """
@@ -162,14 +169,22 @@ def open_log(home: Home, header: bytes, *, is_resumed: bool) -> FileLog:
     if not is_resumed:
         if home.repaired.exists():
             raise StorageFault(
-                f"{home.votes} was repaired, and votes may be lost. Set resume_after to observe, or to an epoch and view that "
-                "this validator surely never passed"
+                f"{home.votes} was repaired or begun anew, and votes may be lost. Set resume_after to observe, or to an epoch "
+                "and view that this validator surely never passed"
             )
         raise StorageFault(
             f"{home.votes} is gone: this validator may have signed what it no longer knows. Set resume_after to an epoch "
             "and view that it surely never passed, well above the newest that any other node shows"
         )
+    _mark_lost(home)
     return FileLog.create(home.votes, header)
+
+
+def _mark_lost(home: Home) -> None:
+    try:
+        replace_file(home.repaired, [b"votes may be lost\n"])
+    except OSError as error:
+        raise storage_fault(f"writing {home.repaired}", error) from error
 
 
 def repair_votes(home: Home, header: bytes) -> RepairReport:
@@ -179,7 +194,7 @@ def repair_votes(home: Home, header: bytes) -> RepairReport:
         StorageFault: the log is missing, of another key, or in use, or the disk fails.
     """
     was_marked = home.repaired.exists()
-    replace_file(home.repaired, [b"votes may be lost\n"])
+    _mark_lost(home)
     report = repair_log(home.votes, header)
     if report.damaged_copy is None and not was_marked:
         home.repaired.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from msgspec import Struct
 
@@ -71,13 +72,23 @@ def open_home(home: Home, config: NodeConfig, password: bytes | None) -> OpenedH
         SignerFault: the validator key may not be used.
         StorageFault: the disk or the database fails, or another process uses the home.
     """
+    with ExitStack() as taken:
+        opened = _take_home(home, config, password, taken)
+        taken.pop_all()
+    return opened
+
+
+def _take_home(home: Home, config: NodeConfig, password: bytes | None, taken: ExitStack) -> OpenedHome:
+    """Open one after another, and leave what to close if a later one fails."""
     genesis = home.load_genesis()
     key_path = home.keys / VALIDATOR_KEY
     signer = FileSigner.open(key_path, password) if key_path.exists() or key_path.is_symlink() else None
-    if signer is not None and not genesis.development and not describe_key(key_path).is_encrypted:
-        raise SignerFault(
-            f"{key_path} holds the key in clear, which only a development chain allows; make an encrypted one"
-        )
+    if signer is not None:
+        taken.callback(signer.close)
+        if not genesis.development and not describe_key(key_path).is_encrypted:
+            raise SignerFault(
+                f"{key_path} holds the key in clear, which only a development chain allows; make an encrypted one"
+            )
     node_seed = home.load_seed(NODE_KEY, None)
     if node_seed is None:
         raise ConfigError(f"{home.keys / NODE_KEY} is missing; `bocc node init` makes a node key")
@@ -85,8 +96,11 @@ def open_home(home: Home, config: NodeConfig, password: bytes | None) -> OpenedH
     if faucet_seed is not None and not genesis.development:
         raise ConfigError(f"{home.keys / FAUCET_KEY}: a faucet exists on development chains only")
     header = log_header(genesis.chain_id, None if signer is None else signer.public_key)
-    log = open_log(home, header, is_resumed=bool(config.resume_after))
+    # Who has no key has no votes to lose.
+    log = open_log(home, header, is_resumed=signer is None or bool(config.resume_after))
+    taken.callback(log.close)
     chain = open_chain(home, is_archive=config.archive)
+    taken.callback(chain.close)
     if chain.chain_id != genesis.chain_id:
         raise ConfigError(
             f"{home.database} is of chain {chain.chain_id.hex()}, the genesis of {genesis.chain_id.hex()}"
