@@ -1,13 +1,19 @@
-"""testnet.json: what a local network consists of and where it runs, replaced as a whole at each change."""
+"""testnet.json: what a local network consists of and where it runs, replaced as a whole at each change.
+
+The record speaks of the directory in which it lies. In a copy of a network's home it names homes and processes of the original, so
+these are not taken from it there: a copy never writes to the original's files nor signals its processes.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from bocc.errors import InputReason, InputRejected
+from bocc.wallet import Keyring
 from state.durable import replace_file
 
 RECORD_NAME: Final = "testnet.json"
@@ -16,7 +22,8 @@ RECORD_NAME: Final = "testnet.json"
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One node: its process, if it was started, and its addresses."""
 
-    name: str
+    name: Annotated[str, Meta(pattern="^node[0-9]+\\Z")]
+    """Also the name of its home in the network's."""
     pid: int | None = None
     started_ticks: int | None = None
     """Start time of the process in clock ticks since boot; with the pid it names one process for ever."""
@@ -81,18 +88,35 @@ def record_path(home: Path) -> Path:
 
 
 def load_record(home: Path) -> TestnetRecord:
-    """Return the record of a network.
+    """Return the record of a network; of one that was moved or copied here, with homes of this place and without processes.
 
     Raises:
         InputRejected: NO_NETWORK.
     """
     path = record_path(home)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=TestnetRecord)
+        record = msgspec.json.decode(path.read_bytes(), type=TestnetRecord)
     except FileNotFoundError as error:
         raise InputRejected(InputReason.NO_NETWORK, str(home)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputRejected(InputReason.NO_NETWORK, f"{path} is damaged: {error}") from error
+    place = home.resolve()
+    if all(Path(node.home).resolve() == place / node.name for node in record.nodes):
+        return record
+    return _move_here(place, record)
+
+
+def _move_here(place: Path, record: TestnetRecord) -> TestnetRecord:
+    nodes = tuple(
+        msgspec.structs.replace(node, home=str(place / node.name), pid=None, started_ticks=None)
+        for node in record.nodes
+    )
+    keys = Keyring(place).directory
+    accounts = tuple(
+        msgspec.structs.replace(account, secret_key_file=str(keys / Path(account.secret_key_file).name))
+        for account in record.accounts
+    )
+    return msgspec.structs.replace(record, nodes=nodes, accounts=accounts, load=None)
 
 
 def save_record(home: Path, record: TestnetRecord) -> None:

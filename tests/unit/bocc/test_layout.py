@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bocc.errors import InputReason, InputRejected
 from bocc.testnet import layout as layout_module
 from bocc.testnet.layout import Layout, prepare_network, write_network
 from bocc.testnet.network import Network
-from bocc.testnet.record import load_record
+from bocc.testnet.record import load_record, save_record
 from bocc.wallet import Keyring, development_key
 from node.home import Home
 from state.genesis_file import parse_genesis
@@ -112,6 +114,43 @@ def test_interrupted_writing_leaves_nothing_and_can_be_repeated(home, monkeypatc
             write_network(Network(home), SMALL)
     assert files(home) == {}
     assert write_network(Network(home), SMALL) == load_record(home)
+
+
+def test_copy_of_a_network_has_nothing_to_do_with_the_original(tmp_path):
+    home, copy = tmp_path / "net", tmp_path / "copy"
+    original = write_network(Network(home), SMALL)
+    running = original.with_node(msgspec.structs.replace(original.nodes[0], pid=1, started_ticks=1))
+    save_record(home, running)
+    shutil.copytree(home, copy)
+    before = files(home)
+    record = prepare_network(Network(copy), Layout(takes_any_port=True))
+    assert [node.home for node in record.nodes] == [str(copy / node.name) for node in record.nodes]
+    assert [node.pid for node in record.nodes] == [None, None]
+    assert {Path(account.secret_key_file).parent for account in record.accounts} == {copy / "keys"}
+    assert load_record(copy) == record
+    config = tomllib.loads((copy / "node0" / "config.toml").read_text())
+    assert f"http://{config['rpc_listen']}" == record.nodes[0].rpc
+    assert files(home) == before
+    assert load_record(home) == running
+
+
+def test_network_that_is_named_through_a_link_keeps_its_processes(tmp_path):
+    record = write_network(Network(tmp_path / "net"), SMALL)
+    running = record.with_node(msgspec.structs.replace(record.nodes[0], pid=1, started_ticks=1))
+    save_record(tmp_path / "net", running)
+    (tmp_path / "link").symlink_to(tmp_path / "net")
+    assert load_record(tmp_path / "link") == running
+
+
+@pytest.mark.parametrize("name", ["../victim", "node", "node0/..", "node0\n", "victim"])
+def test_record_whose_node_names_lead_elsewhere_is_refused(home, tmp_path, name):
+    record = write_network(Network(home), SMALL)
+    (tmp_path / "victim").mkdir()
+    save_record(home, msgspec.structs.replace(record, nodes=(msgspec.structs.replace(record.nodes[0], name=name),)))
+    with pytest.raises(InputRejected) as caught:
+        write_network(Network(home), Layout(validators=2, takes_any_port=True, is_fresh=True))
+    assert caught.value.reason is InputReason.NO_NETWORK
+    assert (tmp_path / "victim").is_dir()
 
 
 def test_each_node_has_what_a_node_needs(home):
