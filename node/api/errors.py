@@ -115,6 +115,7 @@ HINTS: Final[dict[str, str]] = {
     ApiReason.FOREIGN_ORIGIN: "add the origin to rpc_allowed_origins if its pages shall call this node",
     ApiReason.INTAKE_FULL: "send more slowly and try again",
     ApiReason.PRUNED: "ask an archive node, or begin at the earliest one",
+    "epochs_in_preparation": "call again: each call gathers more of what the proof needs",
     ApiReason.NEEDS_WEBSOCKET: "open a WebSocket at /ws, or poll with events",
     MempoolReason.MEMPOOL_FULL: "raise the fee; seen and bound are thousandths of a ubocc per byte",
     MempoolReason.SENDER_LIMIT: "wait until some of the sender's pending transactions are final",

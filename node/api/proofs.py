@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from node.api.errors import ErrorCode, RpcError
@@ -13,6 +14,7 @@ from state.chain import Chain
 from state.chain_views import StoredBlock
 from state.codec import encode
 from state.proof_bundle import (
+    BUNDLE_BYTES_MAX,
     FORMAT,
     HEADERS_MAX,
     EpochStep,
@@ -24,6 +26,13 @@ from state.proof_bundle import (
 )
 from state.transactions import hash_envelope
 
+EPOCHS_BYTES_MAX: Final = BUNDLE_BYTES_MAX // 2
+"""Bytes of JSON that the steps of a bundle may take; the rest is for headers, record and certificate."""
+EPOCHS_PER_CALL: Final = 128
+"""Steps gathered by one call, a few milliseconds of work; later calls find them."""
+_STEP_OVERHEAD_BYTES: Final = 64
+"""Names and punctuation of a step in JSON."""
+
 
 class ProofRefusal(StrEnum):
     """Why something that is there cannot be proved yet, or by this node."""
@@ -34,6 +43,10 @@ class ProofRefusal(StrEnum):
     """The block was synchronised and no later block with its own finalization is here yet."""
     TOO_FAR_FROM_CERTIFICATE = "too_far_from_certificate"
     """More headers lie between the block and the next certificate than a bundle may have."""
+    EPOCHS_TOO_LARGE = "epochs_too_large"
+    """The steps of all epochs since genesis take more bytes than a bundle may spend on them."""
+    EPOCHS_IN_PREPARATION = "epochs_in_preparation"
+    """This node gathers the steps of past epochs a part at each call; `seen` are there of `bound`."""
 
 
 class ProvedRecord(Struct, frozen=True):
@@ -51,12 +64,14 @@ class ProofBuilder:
         """Start without any step."""
         self._chain = chain
         self._steps: Final[list[EpochStep]] = []
+        self._bytes_before: Final = [0]
+        """JSON bytes of the first steps, by their number."""
 
     def prove_state(self, raw_key: bytes, height: int | None) -> ProvedRecord:
         """Prove the record under a raw state key, or its absence, after a height; the newest if None.
 
         Raises:
-            RpcError: PRUNED or NOT_FOUND with a `ProofRefusal`.
+            RpcError: NOT_FOUND or LIMIT_EXCEEDED with a `ProofRefusal`.
             HistoryRejected: PRUNED, FUTURE.
         """
         height = self._chain.tip.block.height if height is None else height
@@ -79,7 +94,7 @@ class ProofBuilder:
         """Prove a transaction of a final block and its receipt.
 
         Raises:
-            RpcError: NOT_FOUND with a `ProofRefusal`.
+            RpcError: NOT_FOUND or LIMIT_EXCEEDED with a `ProofRefusal`.
         """
         finality, epochs = self._prove_finality(block.header.height)
         receipts = [encode(receipt) for receipt in block.receipts]
@@ -107,12 +122,27 @@ class ProofBuilder:
         return finality_part(finality), self._epochs_before(finality.headers[0].epoch)
 
     def _epochs_before(self, epoch: int) -> list[EpochStep]:
-        """Return the steps from epoch 0 to this one, all of which have ended."""
-        views, steps = self._chain.views, self._steps
-        while len(steps) < epoch:
-            ended, following = views.find_epoch(len(steps)), views.find_epoch(len(steps) + 1)
-            assert ended is not None, "epochs are kept for ever"
-            assert ended.end is not None, "a block of a later epoch is final"
-            assert following is not None, "an ended epoch is followed by another"
-            steps.append(epoch_step(ended.end, following.start.validators))
+        """Return the steps from epoch 0 to this one, all of which have ended.
+
+        Raises:
+            RpcError: LIMIT_EXCEEDED, EPOCHS_TOO_LARGE or EPOCHS_IN_PREPARATION.
+        """
+        steps, sizes = self._steps, self._bytes_before
+        stop = min(epoch, len(steps) + EPOCHS_PER_CALL)
+        while len(steps) < stop and sizes[-1] <= EPOCHS_BYTES_MAX:
+            step = self._build_step(len(steps))
+            steps.append(step)
+            sizes.append(sizes[-1] + sum(map(len, msgspec.structs.astuple(step))) + _STEP_OVERHEAD_BYTES)
+        seen = sizes[min(epoch, len(steps))]
+        if seen > EPOCHS_BYTES_MAX:
+            raise RpcError(ErrorCode.LIMIT_EXCEEDED, ProofRefusal.EPOCHS_TOO_LARGE, seen, EPOCHS_BYTES_MAX)
+        if len(steps) < epoch:
+            raise RpcError(ErrorCode.LIMIT_EXCEEDED, ProofRefusal.EPOCHS_IN_PREPARATION, len(steps), epoch)
         return steps[:epoch]
+
+    def _build_step(self, epoch: int) -> EpochStep:
+        ended, following = self._chain.views.find_epoch(epoch), self._chain.views.find_epoch(epoch + 1)
+        assert ended is not None, "epochs are kept for ever"
+        assert ended.end is not None, "a block of a later epoch is final"
+        assert following is not None, "an ended epoch is followed by another"
+        return epoch_step(ended.end, following.start.validators)

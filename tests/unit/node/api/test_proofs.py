@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from node.api.errors import RpcError
+from node.api.errors import RpcError, error_object
 from node.api.proofs import ProofBuilder, ProofRefusal
 from state.block import hash_header
 from state.codec import encode
@@ -76,6 +76,41 @@ def test_bundle_leads_through_all_epochs():
         bundle = builder.prove_state(ACCOUNTS.raw_key(account(1)), height).bundle
         assert len(bundle.epochs) == height // 2
         assert verify_bundle(served(bundle), fixture.genesis).height == height
+
+
+def chain_of_epochs(count):
+    fixture = FixtureChain()
+    for nonce in range(count):
+        fixture.add(fixture.sign(1, delegate(operator(0), (2 + nonce) * BOCC), nonce=nonce))
+        fixture.add()
+    return fixture
+
+
+def test_steps_are_gathered_a_part_at_each_call(monkeypatch):
+    monkeypatch.setattr("node.api.proofs.EPOCHS_PER_CALL", 2)
+    fixture = chain_of_epochs(5)
+    builder = ProofBuilder(fixture.chain)
+    for gathered in (2, 4):
+        with pytest.raises(RpcError) as caught:
+            builder.prove_state(b"\x03", None)
+        refusal = error_object(caught.value).data
+        assert (refusal.reason, refusal.seen, refusal.bound) == ("epochs_in_preparation", gathered, 5)
+        assert "call again" in refusal.hint
+    assert len(builder.prove_state(b"\x03", None).bundle.epochs) == 5
+
+
+def test_bundle_of_too_many_epochs_is_refused_and_earlier_heights_stay_provable(monkeypatch):
+    fixture = chain_of_epochs(5)
+    steps = ProofBuilder(fixture.chain).prove_state(b"\x03", 6).bundle.epochs
+    size = len(msgspec.json.encode(steps))
+    monkeypatch.setattr("node.api.proofs.EPOCHS_BYTES_MAX", size + 50)
+    builder = ProofBuilder(fixture.chain)
+    for _ in range(2):
+        with pytest.raises(RpcError) as caught:
+            builder.prove_state(b"\x03", None)
+        assert caught.value.reason is ProofRefusal.EPOCHS_TOO_LARGE
+        assert caught.value.seen > caught.value.bound
+    assert len(builder.prove_state(b"\x03", 6).bundle.epochs) == len(steps) == 3
 
 
 def test_genesis_state_needs_no_proof():
