@@ -85,7 +85,7 @@ class SetAuth(Wire, frozen=True, tag=2):
     A change that gives anybody anything (a recovery always does) takes effect after `auth_delay_ms`; until then any later
     `set_auth` cancels it. What strengthens control, and takes effect at once, is defined in state/runtime/authorisation.py. In
     a recovery any account may send and pay; the envelope carries the guardians' signatures, each guardian's own rule for scope
-    OWN applies.
+    OWN applies. Without them the whole transaction is unauthorised.
     """
 
     account: Address

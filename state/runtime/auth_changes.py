@@ -17,17 +17,16 @@ from state.errors import TransactionRejected
 from state.messages import Scope, SetAuth
 from state.receipts import EventKind
 from state.records import ACCOUNTS, AUTHS, PENDING_AUTHS, Auth, PendingAuth
-from state.runtime.authorisation import is_authorised, is_strengthening, scope_weight
+from state.runtime.authorisation import is_strengthening, scope_weight
 from state.runtime.context import Context
 from state.runtime.reasons import TransactionReason
 
 
 def apply_set_auth(context: Context, sender: bytes, message: SetAuth) -> None:
-    """Replace the keys of the sender's account, or of another one by its guardians.
+    """Replace the keys of the sender's account, or of another one whose guardians' quorum the transaction's authorisation found.
 
     Raises:
-        TransactionRejected: KEYS_NOT_SORTED, UNREACHABLE_THRESHOLD, BAD_GUARDIAN_QUORUM, NOT_AN_ACCOUNT, GUARDIAN_IS_SELF,
-            NO_GUARDIANS, TOO_FEW_GUARDIANS.
+        TransactionRejected: KEYS_NOT_SORTED, UNREACHABLE_THRESHOLD, BAD_GUARDIAN_QUORUM, NOT_AN_ACCOUNT, GUARDIAN_IS_SELF.
     """
     proposed = Auth(
         keys=message.keys,
@@ -38,8 +37,6 @@ def apply_set_auth(context: Context, sender: bytes, message: SetAuth) -> None:
     check_auth(message.account, proposed)
     present = context.ledger.find(AUTHS, message.account)
     is_recovery = message.account != sender
-    if is_recovery:
-        _check_guardians(context, present)
     _cancel_pending(context, message.account)
     if not is_recovery and is_strengthening(message.account, present, proposed):
         _install(context, message.account, proposed)
@@ -82,15 +79,6 @@ def check_auth(account: bytes, auth: Auth) -> None:
             raise TransactionRejected(TransactionReason.NOT_AN_ACCOUNT, guardian.hex())
         if guardian == account:
             raise TransactionRejected(TransactionReason.GUARDIAN_IS_SELF)
-
-
-def _check_guardians(context: Context, present: Auth | None) -> None:
-    """Check that a quorum of an account's guardians signed; each by its own rule for scope OWN."""
-    if present is None or not present.guardians:
-        raise TransactionRejected(TransactionReason.NO_GUARDIANS)
-    count = sum(is_authorised(context.ledger, guardian, context.signers, Scope.OWN) for guardian in present.guardians)
-    if count < present.guardian_quorum:
-        raise TransactionRejected(TransactionReason.TOO_FEW_GUARDIANS, count, present.guardian_quorum)
 
 
 def _cancel_pending(context: Context, address: bytes) -> None:

@@ -6,7 +6,7 @@ with scopes: keys authorise in a scope if the weights of those that have the sco
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from state.address import account_address
@@ -31,6 +31,15 @@ def has_weight(auth: Auth, public_keys: Iterable[bytes], scope: Scope) -> bool:
     signing = frozenset(public_keys)
     weight = sum(key.weight for key in auth.keys if key.public_key in signing and key.scopes & scope == scope)
     return weight >= auth.threshold
+
+
+def has_guardian_quorum(ledger: Ledger, address: bytes, public_keys: Sequence[bytes]) -> bool:
+    """Tell whether these keys act for a quorum of an account's guardians, for each by its own rule for scope OWN."""
+    auth = ledger.find(AUTHS, address)
+    if auth is None or not auth.guardians:
+        return False
+    count = sum(is_authorised(ledger, guardian, public_keys, Scope.OWN) for guardian in auth.guardians)
+    return count >= auth.guardian_quorum
 
 
 def scope_weight(keys: Iterable[AuthKey], scope: Scope) -> int:

@@ -1,4 +1,4 @@
-"""What a handler sees: the ledger above the parent, the block's time and place, and the transaction's signing keys."""
+"""What a handler sees: the ledger above the parent, and the block's time and place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from state.receipts import Event, EventKind
 class Context:
     """One block's execution as its handlers see it. Handlers read and write `ledger` and emit events; all else is read only."""
 
-    __slots__ = ("chain_id", "epoch", "events", "height", "ledger", "params", "signers", "time_ms", "tx_index")
+    __slots__ = ("chain_id", "epoch", "events", "height", "ledger", "params", "time_ms", "tx_index")
 
     def __init__(self, ledger: Overlay, params: Params, chain_id: bytes, epoch: int, height: int, time_ms: int) -> None:
         """Prepare the execution of a block at this epoch, height and block time."""
@@ -21,8 +21,6 @@ class Context:
         self.height = height
         self.time_ms = time_ms
         self.events: list[Event] = []
-        self.signers: tuple[bytes, ...] = ()
-        """Public keys of the transaction's signatures, which the block's validity has verified."""
         self.tx_index: int | None = None
 
     def emit(self, kind: EventKind, **attributes: int | bytes) -> None:

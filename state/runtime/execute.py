@@ -2,9 +2,10 @@
 
 Execution is total: a transaction of a valid block never raises, whatever it asks for. Its outcome is a receipt:
 
-- Keys that do not authorise the sender: failed, nothing is charged, no nonce is consumed. Nobody can make an account pay or
-  lose a nonce but its own keys. Anybody can make such an envelope with the tx_id of a properly signed one, so this receipt
-  settles nothing: no index by tx_id and no proof of a transaction knows it (`Receipt.is_settling`).
+- Keys that do not authorise the sender, or a recovery without a quorum of guardians: failed, nothing is charged, no nonce is
+  consumed. Nobody can make an account pay or lose a nonce but its own keys. Anybody can make such an envelope with the tx_id of
+  a properly signed one, so this receipt settles nothing: no index by tx_id and no proof of a transaction knows it
+  (`Receipt.is_settling`).
 - The sender cannot pay the fee: failed, the nonce is consumed, nothing is charged and nothing runs. An account that does not
   exist is not created by this.
 - A message fails: failed, the fee is paid, the nonce is consumed, and all messages are undone.
@@ -119,7 +120,6 @@ def run_transaction(context: Context, transaction: Transaction, work: int) -> Re
 def _run_messages(context: Context, transaction: Transaction, work: int) -> Receipt:
     """Apply all messages of a transaction whose fee is paid, or none."""
     body, ledger = transaction.body, context.ledger
-    context.signers = tuple([pair.public_key for pair in transaction.signatures])
     savepoint = ledger.savepoint()
     events_before = len(context.events)
     message_index = 0

@@ -31,7 +31,10 @@ REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.FEE_TOO_LOW: "sign again with at least the allowed value as fee",
     TransactionReason.NONCE_USED: "sign again with the account's next_nonce; if this very transaction ran, do nothing",
     TransactionReason.NONCE_TOO_HIGH: "sign again with a nonce near the account's next_nonce",
-    TransactionReason.UNAUTHORISED: "sign with keys of the sender that reach its threshold in every message's scope",
+    TransactionReason.UNAUTHORISED: (
+        "sign with keys of the sender that reach its threshold in every message's scope;"
+        " for another account's recovery, also with keys of a quorum of its guardians"
+    ),
     TransactionReason.BAD_SIGNATURE: "sign again for this chain; the chain id is part of what is signed",
     TransactionReason.CANNOT_PAY: "fund the sender, or wait until its pending transactions are done",
     TransactionReason.ZERO_AMOUNT: "give an amount",
@@ -42,8 +45,6 @@ REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.UNREACHABLE_THRESHOLD: "lower the threshold or give more weight to keys with the scope",
     TransactionReason.BAD_GUARDIAN_QUORUM: "choose a quorum between 1 and the number of guardians, or 0 without any",
     TransactionReason.GUARDIAN_IS_SELF: "name other accounts as guardians",
-    TransactionReason.NO_GUARDIANS: "sign with the account's own keys; only guardians named earlier can recover it",
-    TransactionReason.TOO_FEW_GUARDIANS: "collect signatures of more guardians",
     TransactionReason.STAKE_TOO_LOW: "bond at least the allowed value",
     TransactionReason.BAD_PROOF: "sign the proof with the consensus key, for this chain and this sender",
     TransactionReason.KEY_TAKEN: "make a new consensus key",
@@ -98,7 +99,6 @@ def _run_messages(situation: Situation, transaction: Transaction) -> list[Check]
     """Run the messages on a scratch overlay, after taking the fee if there is enough; stop at the first that fails."""
     context = _scratch_context(situation)
     body = transaction.body
-    context.signers = tuple(pair.public_key for pair in transaction.signatures)
     account = context.ledger.find(ACCOUNTS, body.sender)
     if account is None:
         return []

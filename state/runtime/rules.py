@@ -13,9 +13,10 @@ from msgspec import Struct
 from state.address import AddressKind, account_address
 from state.errors import TransactionRejected
 from state.ledger import Ledger
+from state.messages import SetAuth
 from state.params import Params
 from state.records import ACCOUNTS, AUTHS, NEW_ACCOUNT, ONLY, PARAMS
-from state.runtime.authorisation import has_weight
+from state.runtime.authorisation import has_guardian_quorum, has_weight
 from state.runtime.dispatch import HANDLERS, required_scope
 from state.runtime.nonces import find_nonce_problem
 from state.runtime.prices import PriceTable, price_table
@@ -94,14 +95,26 @@ def check_authorised(situation: Situation, transaction: Transaction) -> None:
 
 
 def are_signers_authorised(ledger: Ledger, transaction: Transaction) -> bool:
-    """Tell whether the signing keys may act for the sender in the scope of every message."""
+    """Tell whether the signing keys may act for the sender in the scope of every message, and for the guardians of a recovery.
+
+    Guardians count here and not when the message runs, so that nobody makes the sender pay by taking their signatures away.
+    """
     body, signatures = transaction.body, transaction.signatures
     account = ledger.find(ACCOUNTS, body.sender)
     if account is None or not account.has_auth:
-        return any(account_address(pair.public_key) == body.sender for pair in signatures)
-    auth = ledger.get(AUTHS, body.sender)
-    public_keys = [pair.public_key for pair in signatures]
-    return all(has_weight(auth, public_keys, required_scope(message, body.sender)) for message in body.messages)
+        if not any(account_address(pair.public_key) == body.sender for pair in signatures):
+            return False
+    else:
+        auth = ledger.get(AUTHS, body.sender)
+        public_keys = [pair.public_key for pair in signatures]
+        if not all(has_weight(auth, public_keys, required_scope(message, body.sender)) for message in body.messages):
+            return False
+    for message in body.messages:
+        if type(message) is SetAuth and message.account != body.sender:
+            guardian_keys = [pair.public_key for pair in signatures]
+            if not has_guardian_quorum(ledger, message.account, guardian_keys):
+                return False
+    return True
 
 
 def check_payable(situation: Situation, transaction: Transaction) -> None:

@@ -13,8 +13,8 @@ from state.chain_history import HistoryReason, HistoryRejected
 from state.errors import StorageFault
 from state.records import ACCOUNTS, ONLY, PARAMS
 from state.store import BLOCK, BODY, EVENT, RECEIPTS, TRANSACTION, UNDO, MemoryStore, number_key
-from state.tree_proof import verify_proof
 from state.transactions import sign_transaction
+from state.tree_proof import verify_proof
 from tests.support.chain_builders import account, account_key, transfer
 from tests.support.fixture_chain import FixtureChain
 from tests.support.toy_chain import (
