@@ -30,6 +30,28 @@ class _Closing(Exception):
     """Ends the tasks of a connection."""
 
 
+class _Starting:
+    """The session as the calls of one body see it: what they subscribe to starts when their answer is sent, not before."""
+
+    def __init__(self, connection: WebSocketSession) -> None:
+        self._connection = connection
+        self.subscriptions: list[tuple[str, Topics, int]] = []
+
+    def subscribe(self, topics: Topics, after: int) -> str:
+        """Start to push events after a sequence number, once the answer that names the subscription is sent.
+
+        Raises:
+            RpcError: LIMIT_EXCEEDED, TOO_MANY_SUBSCRIPTIONS.
+        """
+        subscription = self._connection.name_subscription()
+        self.subscriptions.append((subscription, topics, after))
+        return subscription
+
+    def unsubscribe(self, subscription: str) -> bool:
+        """Stop a subscription; False if it is not one of this connection."""
+        return self._connection.unsubscribe(subscription)
+
+
 class WebSocketSession:
     """The conversation with one client."""
 
@@ -37,11 +59,12 @@ class WebSocketSession:
         """Speak over a prepared socket."""
         self._socket = socket
         self._dispatcher = dispatcher
-        self._call: Call = structs.replace(call, session=self)
+        self._call = call
         self._config: ApiConfig = call.config
         self._slots = asyncio.Semaphore(call.config.requests_in_flight_max)
         self._tasks = asyncio.TaskGroup()
-        self._starting: list[tuple[str, Topics, int]] = []
+        self._starting_count = 0
+        """Subscriptions whose answer is not sent yet."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._last_id = 0
         self._last_cursor = ""
@@ -69,31 +92,34 @@ class WebSocketSession:
                     raise _Closing
 
     async def _answer(self, body: bytes) -> None:
+        starting = _Starting(self)
+        named = starting.subscriptions
         try:
             async with asyncio.timeout(self._config.handler_timeout_s):
-                answer = await self._dispatcher.handle(body, self._call)
+                answer = await self._dispatcher.handle(body, structs.replace(self._call, session=starting))
         except TimeoutError:
             answer = self._dispatcher.too_slow(self._config)
+            named = []
         finally:
             self._slots.release()
         if answer is not None:
             await self._send(answer)
-        starting, self._starting = self._starting, []
-        for subscription, topics, after in starting:
+        self._starting_count -= len(starting.subscriptions)
+        for subscription, topics, after in named:
             self._running[subscription] = self._tasks.create_task(self._push(subscription, topics, after))
 
-    def subscribe(self, topics: Topics, after: int) -> str:
-        """Start to push events after a sequence number, once the answer that names the subscription is sent.
+    def name_subscription(self) -> str:
+        """Return the id of one more subscription.
 
         Raises:
             RpcError: LIMIT_EXCEEDED, TOO_MANY_SUBSCRIPTIONS.
         """
-        count = len(self._running) + len(self._starting)
+        count = len(self._running) + self._starting_count
         if count >= self._config.subscriptions_max:
             bound = self._config.subscriptions_max
             raise RpcError(ErrorCode.LIMIT_EXCEEDED, ApiReason.TOO_MANY_SUBSCRIPTIONS, count, bound)
+        self._starting_count += 1
         self._last_id += 1
-        self._starting.append((str(self._last_id), topics, after))
         return str(self._last_id)
 
     def unsubscribe(self, subscription: str) -> bool:

@@ -113,6 +113,31 @@ async def test_subscription_pushes_new_events_after_its_answer():
     ]
 
 
+def subscribe_and_wait():
+    """Return a batch whose answer names a subscription and is held up by a call that waits."""
+    calls = (1, "subscribe", {"after": "0"}), (2, "tx_wait", {"tx_id": "00" * 32, "timeout_ms": 200})
+    return json.dumps([{"jsonrpc": "2.0", "id": number, "method": name, "params": one} for number, name, one in calls])
+
+
+async def test_nothing_is_pushed_before_the_answer_that_names_the_subscription():
+    async with talking() as (_, _, talk):
+        await talk.socket.send_str(subscribe_and_wait())
+        await talk.send("status", 3)
+        assert (await talk.receive())["id"] == 3
+        named, waited = await talk.receive()
+        assert (named["result"]["subscription"], waited["id"]) == ("1", 2)
+        assert (await talk.pushed())[0] == "1"
+
+
+async def test_subscription_whose_answer_came_too_late_does_not_exist():
+    async with talking(handler_timeout_s=0.05, subscriptions_max=1) as (node, _, talk):
+        await talk.socket.send_str(subscribe_and_wait())
+        assert (await talk.receive())["error"]["data"]["reason"] == "handler_too_slow"
+        pay(node)
+        assert (await talk.call("subscribe", after="4"))["result"]["subscription"] == "2"
+        assert [(await talk.pushed())[0]] == ["2"]
+
+
 async def test_subscription_after_a_cursor_begins_there():
     async with talking() as (node, _, talk):
         await talk.call("subscribe", after="2", topics=["tx", "block"])
