@@ -18,7 +18,7 @@ from tests.simulation.tally import Tally
 
 SHARDS = 8
 """Parts for parallel workers. Coprime to the number of profiles or not, together they see all of them."""
-SECONDS = float(os.environ.get("SIMULATION_SECONDS", "440"))
+SECONDS = float(os.environ.get("SIMULATION_SECONDS", "400"))
 """Processor time in all: under four minutes on two cores."""
 HEIGHTS = 30
 FIRST_SEED = 1
