@@ -70,6 +70,11 @@ class Home(Struct, frozen=True):
         """Mark that votes may have been lost, in a repair or with the log; it goes when a floor is in the log."""
         return self.data / "votes.repaired"
 
+    @property
+    def unfinished(self) -> Path:
+        """Names of the key files of an initialisation that is not complete, from before its first file until after its last."""
+        return self.root / "unfinished"
+
     def load_genesis(self) -> Genesis:
         """Read and check the genesis.
 
@@ -91,9 +96,9 @@ class Home(Struct, frozen=True):
             ConfigError: the file may not be used, or holds another kind of key; the text says why.
         """
         path = self.keys / name
-        if not path.exists() and not path.is_symlink():
-            return None
         try:
+            if not path.exists() and not path.is_symlink():
+                return None
             key_file = load_key(path, password)
         except (KeyFileRejected, OSError) as error:
             raise ConfigError(f"{path}: {error}") from error
@@ -111,11 +116,14 @@ def init_home(
 ) -> Home:
     """Make a home: seeds are those of `validator.json`, `node.json` and `faucet.json`; a missing node key is made.
 
+    What an interrupted call left is deleted first. No node has run on it, because the configuration comes last.
+
     Raises:
         ConfigError: something is there already, or the genesis is not sound.
     """
     home = Home(root)
     keys = {NODE_KEY: os.urandom(32), **seeds}
+    _clear_unfinished(home)
     if any(path.exists() for path in (root / CONFIG_NAME, home.data, *(home.keys / name for name in keys))):
         raise ConfigError(f"{root} holds a node already; nothing was changed")
     try:
@@ -123,6 +131,7 @@ def init_home(
     except Rejected as error:
         raise ConfigError(f"the genesis is not usable: {error}") from error
     home.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    replace_file(home.unfinished, ["\n".join(keys).encode()])
     home.data.mkdir(mode=0o700)
     for name, seed in keys.items():
         save_key(home.keys / name, seed, KINDS[name], password if name == VALIDATOR_KEY else None)
@@ -132,7 +141,20 @@ def init_home(
     FileLog.create(home.votes, log_header(genesis.chain_id, public_key)).close()
     create_chain(home, genesis, is_archive=config.archive).close()
     replace_file(root / CONFIG_NAME, [render_config(config).encode()], mode=0o644)
+    home.unfinished.unlink()
     return home
+
+
+def _clear_unfinished(home: Home) -> None:
+    """Delete what an initialisation wrote that ended before its configuration, and nothing that was there before it."""
+    if not home.unfinished.exists() or (home.root / CONFIG_NAME).exists():
+        return
+    for name in home.unfinished.read_text(encoding="utf-8").splitlines():
+        if name in KINDS:
+            (home.keys / name).unlink(missing_ok=True)
+    if home.data.exists():
+        shutil.rmtree(home.data)
+    home.unfinished.unlink()
 
 
 def log_header(chain_id: bytes, public_key: bytes | None) -> bytes:

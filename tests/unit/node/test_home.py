@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
+from node import home as home_module
 from node.config import CONFIG_NAME, GENESIS_NAME, NodeConfig, load_config
 from node.errors import ConfigError
 from node.home import (
@@ -126,6 +129,47 @@ def test_data_of_an_earlier_node_is_not_overwritten(tmp_path):
     with pytest.raises(ConfigError, match="nothing was changed"):
         make_home(tmp_path)
     assert files_in(tmp_path) == {}
+
+
+@pytest.mark.parametrize("step", ["save_key", "create_chain", "render_config"])
+def test_interrupted_initialisation_can_be_repeated(tmp_path, monkeypatch, step):
+    def interrupted(*_args, **_fields):
+        raise KeyboardInterrupt
+
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / FAUCET_KEY).write_text("of somebody else")
+    with monkeypatch.context() as patched:
+        patched.setattr(home_module, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make_home(tmp_path, {VALIDATOR_KEY: b"w" * 32})
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_config(tmp_path, environment={})
+    home = make_home(tmp_path)
+    assert home.load_seed(VALIDATOR_KEY, None) == SEED
+    FileLog.open(home.votes, HEADER).close()
+    assert (tmp_path / "keys" / FAUCET_KEY).read_text() == "of somebody else"
+    assert not home.unfinished.exists()
+
+
+def test_mark_of_an_initialisation_does_not_open_a_complete_home(tmp_path):
+    home = make_home(tmp_path)
+    home.unfinished.write_text(VALIDATOR_KEY)
+    before = files_in(tmp_path)
+    with pytest.raises(ConfigError, match="nothing was changed"):
+        make_home(tmp_path)
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("failing", ["exists", "open"])
+def test_key_file_that_may_not_be_read_is_told(tmp_path, monkeypatch, failing):
+    home = make_home(tmp_path)
+
+    def denied(*_args, **_fields):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(*((Path, "exists", denied) if failing == "exists" else (os, "open", denied)))
+    with pytest.raises(ConfigError, match="Permission denied"):
+        home.load_seed(VALIDATOR_KEY, None)
 
 
 def test_genesis_that_is_not_sound_makes_no_home(tmp_path):
