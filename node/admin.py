@@ -51,10 +51,12 @@ async def serve_admin(path: Path, block: Callable[[frozenset[str]], None]) -> As
         server = await asyncio.start_unix_server(handle, address, limit=LINE_BYTES_MAX)
     finally:
         os.close(directory)
-    async with server:
-        os.chmod(path, 0o600)  # noqa: PTH101  # one system call on a local file
-        yield
-    _remove(path)
+    try:
+        async with server:
+            os.chmod(path, 0o600)  # noqa: PTH101  # one system call on a local file
+            yield
+    finally:
+        _remove(path)
 
 
 def _remove(path: Path) -> None:

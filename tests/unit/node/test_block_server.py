@@ -7,6 +7,7 @@ import pytest
 from node import block_messages, block_server
 from node.block_fetch import BlockFetcher
 from node.block_messages import (
+    BLOCK_MESSAGE_CODEC,
     BlockAnswer,
     BlockRequest,
     BodyAnswer,
@@ -16,7 +17,16 @@ from node.block_messages import (
     HeadersAnswer,
     HeadersRequest,
 )
-from node.block_server import answer
+from node.block_server import (
+    BUDGET_US_PER_MS,
+    ENVELOPE_US,
+    FUTILE_US,
+    HEADER_US,
+    QUESTION_US,
+    BlockServer,
+    answer,
+)
+from p2p.channels import Channel
 from state.block import hash_header
 from state.chain import Chain
 from state.chain_commit import Retention
@@ -205,3 +215,125 @@ def test_body_is_served_from_the_index_asked_for_in_one_answer(monkeypatch):
     assert ask(BodyRequest(height=1, first_index=1)) == [BodyAnswer(height=1, first_index=1, envelopes=envelopes[1:])]
     monkeypatch.setattr(block_messages, "ANSWER_BYTES_MAX", 1)
     assert ask(BodyRequest(height=1, first_index=0)) == [BodyAnswer(height=1, first_index=0, envelopes=envelopes[:1])]
+
+
+class Serving:
+    """A server of the chain's blocks, and what it sent."""
+
+    def __init__(self):
+        self.sent = []
+        fetcher = BlockFetcher(CHAIN.chain_id, lambda _hash: None)
+        self.server = BlockServer(fetcher, CHAIN, lambda *message: self.sent.append(message))
+
+    def ask(self, peer, height=1, now_ms=0, channel=Channel.SYNC):
+        self.server.ask(peer, channel, BodyRequest(height=height, first_index=0), now_ms)
+
+    def peers_answered(self):
+        answered, self.sent = [peer for peer, _, _ in self.sent], []
+        return answered
+
+
+@pytest.fixture
+def one_answer_in_100_ms(monkeypatch):
+    """Let the budget suffice for one answer at once and for one more in each tenth of a second."""
+    monkeypatch.setattr(block_server, "BUDGET_US_MAX", 1_000)
+    monkeypatch.setattr(block_server, "BUDGET_US_PER_MS", 10)
+    monkeypatch.setattr(block_server, "QUESTION_US", 1_000)
+    monkeypatch.setattr(block_server, "ENVELOPE_US", 0)
+
+
+@pytest.mark.parametrize("channel", [Channel.SYNC, Channel.BODIES])
+def test_question_is_answered_at_once_to_who_asked_on_the_channel_that_it_came_by(channel):
+    serving = Serving()
+    serving.ask("a", channel=channel)
+    expected = BodyAnswer(height=1, first_index=0, envelopes=stored(1).envelopes)
+    assert serving.sent == [("a", channel, BLOCK_MESSAGE_CODEC.encode(expected))]
+
+
+def test_questions_beyond_the_budget_wait_for_their_time(one_answer_in_100_ms):
+    serving = Serving()
+    for _ in range(3):
+        serving.ask("a")
+    assert serving.peers_answered() == ["a"]
+    serving.server.serve(0)
+    assert serving.peers_answered() == []
+    serving.server.serve(100)
+    serving.server.serve(100)
+    assert serving.peers_answered() == ["a"]
+    serving.server.serve(200)
+    serving.server.serve(1_000_000)
+    assert serving.peers_answered() == ["a"]
+
+
+def test_budget_that_nobody_used_is_not_saved(one_answer_in_100_ms):
+    serving = Serving()
+    serving.server.serve(1_000_000)
+    for _ in range(3):
+        serving.ask("a", now_ms=1_000_000)
+    assert serving.peers_answered() == ["a"]
+
+
+def test_clock_that_does_not_move_forward_gives_no_budget(one_answer_in_100_ms):
+    serving = Serving()
+    for _ in range(2):
+        serving.ask("a", now_ms=1_000)
+    serving.server.serve(500)
+    assert serving.peers_answered() == ["a"]
+
+
+def test_peers_take_turns_however_much_one_asks(one_answer_in_100_ms):
+    serving = Serving()
+    for peer in "aaaabbc":
+        serving.ask(peer)
+    for turn in range(1, 8):
+        serving.server.serve(100 * turn)
+    assert "".join(serving.peers_answered()) == "aabcaba"
+
+
+def test_question_that_gets_no_answer_costs_most(monkeypatch):
+    """Given questions for what is not here, then they use up the budget sooner than those that are answered."""
+    monkeypatch.setattr(block_server, "BUDGET_US_MAX", 1)
+    serving = Serving()
+    serving.ask("a", height=9)
+    serving.ask("b")
+    needed_ms = -(-FUTILE_US // BUDGET_US_PER_MS)
+    serving.server.serve(needed_ms - 1)
+    assert serving.peers_answered() == []
+    serving.server.serve(needed_ms)
+    assert serving.peers_answered() == ["b"]
+
+
+def test_large_answers_cost_by_what_they_hold(monkeypatch):
+    monkeypatch.setattr(block_server, "BUDGET_US_MAX", 1)
+    costs = []
+    for request in (
+        BlockRequest(block_hash=stored(1).block_hash),
+        BodyRequest(height=1, first_index=0),
+        HeadersRequest(first_height=2),
+    ):
+        serving = Serving()
+        serving.server.ask("a", Channel.SYNC, request, 0)
+        assert len(serving.sent) == 1
+        costs.append(1 - serving.server._budget_us)
+    per_block = QUESTION_US + 2 * ENVELOPE_US
+    assert costs == [per_block, per_block, QUESTION_US + 3 * HEADER_US]
+
+
+def test_open_questions_of_one_peer_are_bounded_and_those_of_others_are_not_touched(one_answer_in_100_ms, monkeypatch):
+    monkeypatch.setattr(block_server, "QUESTIONS_PER_PEER_MAX", 2)
+    serving = Serving()
+    for peer in "aaaaab":
+        serving.ask(peer)
+    for turn in range(1, 9):
+        serving.server.serve(100 * turn)
+    assert sorted(serving.peers_answered()) == ["a", "a", "a", "b"]
+
+
+def test_peer_that_is_gone_is_not_answered(one_answer_in_100_ms):
+    serving = Serving()
+    for peer in "aab":
+        serving.ask(peer)
+    serving.server.forget_peer("a")
+    serving.server.forget_peer("stranger")
+    serving.server.serve(100)
+    assert serving.peers_answered() == ["a", "b"]
