@@ -166,7 +166,7 @@ class Outside:
         self.happenings = Happenings()
         self.network, self.signatures, self.tracker = Recorder(), Recorder(), Recorder()
         self.feed, self.log, self.metrics = Recorder(), Recorder(), Recorder()
-        with mock.patch.object(asyncio, "get_running_loop", lambda: self.loop):
+        with mock.patch.object(asyncio, "get_running_loop", return_value=self.loop):
             self.shell = AsyncShell(
                 self.network, self.happenings, self.signatures, self.tracker, self.feed, self.log, self.metrics
             )
