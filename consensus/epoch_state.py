@@ -159,7 +159,7 @@ class EpochState:
         return after.set_hash != self.validators.set_hash
 
     def path_from_tip(self, block_hash: bytes) -> tuple[bytes, ...] | None:
-        """Return the hashes of the blocks after the final one up to this one, or None if it does not descend from it."""
+        """Return the hashes of the blocks after the final one up to this one, or None if nothing known here connects the two."""
         path: list[bytes] = []
         while block_hash != self.tip.block_hash:
             path.append(block_hash)
@@ -168,6 +168,17 @@ class EpochState:
                 return None
             block_hash = known.header.parent_hash
         return tuple(reversed(path))
+
+    def is_beside_tip(self, block_hash: bytes) -> bool:
+        """Tell whether a block descends from another than the final one; False too where an ancestor is unknown here."""
+        while block_hash != self.tip.block_hash:
+            known = self.blocks.get(block_hash)
+            if known is None or known.header is None:
+                return False
+            if known.header.height <= self.tip.height:
+                return True
+            block_hash = known.header.parent_hash
+        return False
 
     def keep_views(self, other: EpochState) -> None:
         """Take over what another state of the same epoch knows of views above the final one; blocks have to be found again."""
@@ -180,11 +191,15 @@ class EpochState:
     def drop_superseded(self, finalization: Certificate) -> None:
         """Forget what lies below a finalization that is far ahead: this node syncs runs of blocks up to there.
 
-        Otherwise it would gather every proposal and block that comes by until its sync is done.
+        Otherwise it would gather every proposal and block that comes by until its sync is done. A block whose ancestors are all
+        executed here, from the own log, becomes final without a sync.
         """
         block_state = self.blocks.get(finalization.block_hash)
-        header = None if block_state is None else block_state.header
-        if header is None or header.height <= self.tip.height + ANCESTORS_MAX:
+        if block_state is None or block_state.header is None:
+            return
+        header = block_state.header
+        is_near = header.height <= self.tip.height + ANCESTORS_MAX
+        if is_near or block_state.is_executing or block_state.reference is not None:
             return
         self.views = {
             view: known for view, known in self.views.items() if view == self.final_view or view >= finalization.view

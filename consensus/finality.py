@@ -75,9 +75,11 @@ def finalize_newest(node: Participant) -> bool:
             )
             return False
         path = state.path_from_tip(certificate.block_hash)
-        if path is None:
+        if path is None and state.is_beside_tip(certificate.block_hash):
             _halt_on_fork(node, executed.height, certificate)
             return False
+        if path is None:
+            continue
         node.emit(Finalize(path, certificate))
         _advance(node, certificate)
         return True

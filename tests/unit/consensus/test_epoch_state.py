@@ -107,6 +107,25 @@ def test_a_path_leads_from_the_final_block_to_a_descendant_only():
     assert state.path_from_tip(other.block_hash) is None
 
 
+def test_only_a_block_whose_known_ancestors_miss_the_final_one_lies_beside_it():
+    state = state_at_genesis()
+    first = add_block(state, state.tip, 1, 0)
+    second = add_block(state, first, 2, 1)
+    third = add_block(state, second, 4, 2)
+    other = add_block(state, state.tip, 3, 0)
+    above_other = add_block(state, other, 5, 3)
+    kept = {block: state.blocks[block.block_hash] for block in (other, above_other)}
+    state.advance(1, first.block_hash)
+    state.blocks |= {block.block_hash: known for block, known in kept.items()}
+
+    beside = [one for one in (first, second, third, other, above_other) if state.is_beside_tip(one.block_hash)]
+    assert beside == [other, above_other]
+    assert not state.is_beside_tip(HASH_A)
+    del state.blocks[second.block_hash]
+    assert not state.is_beside_tip(third.block_hash)
+    assert state.path_from_tip(third.block_hash) is None
+
+
 def test_a_new_final_block_leaves_nothing_below_it():
     state = state_at_genesis()
     first = add_block(state, state.tip, 1, 0)

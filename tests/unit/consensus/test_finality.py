@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from consensus import epoch_state
 from consensus.effects import Effect, Finalize, Halt, SetTimer
 from consensus.inputs import BlockExecuted, MessageReceived, TimerKind, TipAdvanced
 from consensus.messages import CertificatesMessage
@@ -121,6 +122,18 @@ def test_a_finalization_beside_the_final_block_halts(story: Story):
     effects = story.hear(certificate(F, 5, hash_header(header)))
 
     assert [effect.reason[:16] for effect in effects if isinstance(effect, Halt)] == ["fork at height 1"]
+
+
+def test_a_final_block_far_ahead_whose_ancestors_are_executed_here_is_no_fork(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+):
+    """Given a node that executed a long chain from its log, when its newest block is finalized, then all of it is final."""
+    monkeypatch.setattr(epoch_state, "ANCESTORS_MAX", 2)
+    story.hear(*(story.certificate(N, view) for view in range(1, 6)))
+    effects = story.hear(story.certificate(F, 5))
+
+    assert finalized(effects) == [tuple(block.block_hash for block in story.chain[1:])]
+    assert not any(isinstance(effect, Halt) for effect in effects)
 
 
 def test_a_notarization_sets_the_lag_timer(story: Story):
