@@ -80,6 +80,8 @@ def open_home(home: Home, config: NodeConfig, password: bytes | None) -> OpenedH
 
 def _take_home(home: Home, config: NodeConfig, password: bytes | None, taken: ExitStack) -> OpenedHome:
     """Open one after another, and leave what to close if a later one fails."""
+    # Who runs has its configuration: no later `init` may take keys and votes for what an interrupted one left.
+    home.unfinished.unlink(missing_ok=True)
     genesis = home.load_genesis()
     key_path = home.keys / VALIDATOR_KEY
     signer = FileSigner.open(key_path, password) if key_path.exists() or key_path.is_symlink() else None

@@ -134,6 +134,12 @@ def test_nobody_is_asked_while_nobody_is_connected_and_the_first_who_comes_is():
     assert fetcher.requests(BLOCK_HASH, ["a"], 1)[0][0] == "a"
 
 
+def test_block_that_is_not_known_any_more_is_not_asked_for():
+    fetcher = wanting()
+    fetcher.forget_unwanted({})
+    assert fetcher.requests(BLOCK_HASH, PEERS, 0) == []
+
+
 def test_list_that_comes_later_is_taken_and_the_first_one_stays():
     fetcher = wanting(FIRST, header=None, hashes=None)
     assert not fetcher.want(BLOCK_HASH, HEADER, None, "c").is_whole

@@ -308,6 +308,7 @@ def test_large_answers_cost_by_what_they_hold(monkeypatch):
     costs = []
     for request in (
         BlockRequest(block_hash=stored(1).block_hash),
+        EnvelopesRequest(block_hash=stored(1).block_hash, envelope_hashes=names_in(stored(1))),
         BodyRequest(height=1, first_index=0),
         HeadersRequest(first_height=2),
     ):
@@ -316,7 +317,7 @@ def test_large_answers_cost_by_what_they_hold(monkeypatch):
         assert len(serving.sent) == 1
         costs.append(1 - serving.server._budget_us)
     per_block = QUESTION_US + 2 * ENVELOPE_US
-    assert costs == [per_block, per_block, QUESTION_US + 3 * HEADER_US]
+    assert costs == [per_block, per_block, per_block, QUESTION_US + 3 * HEADER_US]
 
 
 def test_open_questions_of_one_peer_are_bounded_and_those_of_others_are_not_touched(one_answer_in_100_ms, monkeypatch):

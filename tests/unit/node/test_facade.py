@@ -73,13 +73,15 @@ class RunningParts:
         self.network = SimpleNamespace(node_id=NODE_ID, peers=())
         self.pulse = Pulse()
         self.failures = []
+        self.tracker = TransactionTracker()
+        self.feed = EventFeed(self.chain.views)
         self.facade = NodeFacade(
             FacadeParts(
                 driver=self.driver,
                 shell=self.shell,
                 network=self.network,
-                tracker=TransactionTracker(),
-                feed=EventFeed(self.chain.views),
+                tracker=self.tracker,
+                feed=self.feed,
                 pulse=self.pulse,
                 public_key=public_key,
                 faucet=faucet,
@@ -151,6 +153,26 @@ async def test_transaction_that_waits_already_is_refused():
     assert isinstance(outcome, TransactionRejected)
 
 
+async def test_refusal_by_a_cheap_rule_costs_no_verification():
+    node = RunningParts()
+    submitted = asyncio.ensure_future(node.facade.submit([node.pay(0, fee=1), node.pay(1)]))
+    await asyncio.sleep(0)
+    ((verified, _),) = node.shell.verifications
+    assert [one.body.nonce for one in verified] == [1]
+    node.shell.finish_verifications()
+    assert reasons(await submitted) == [TransactionReason.FEE_TOO_LOW, None]
+
+
+async def test_block_between_check_and_verdict_is_noticed():
+    node = RunningParts()
+    rival = node.pay(0, memo=b"rival")
+    submitted = asyncio.ensure_future(node.facade.submit([node.pay(0)]))
+    await asyncio.sleep(0)
+    node.driver.intake.settle(node.fixture.add(rival), [rival])
+    node.shell.finish_verifications()
+    assert reasons(await submitted) == [TransactionReason.NONCE_USED]
+
+
 async def test_nothing_to_submit_has_no_outcomes():
     assert await RunningParts().submit() == []
 
@@ -174,6 +196,8 @@ def test_chain_pool_and_progress_are_those_of_the_driver():
     assert facade.node_id == NODE_ID
     assert facade.consensus() == take_snapshot(node.driver.consensus, 1_234)
     assert facade.now_ms() == node.wall_ms
+    assert facade.tracker is node.tracker
+    assert facade.feed is node.feed
 
 
 def test_syncing_and_the_best_known_height_follow_the_peers_claims():

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from consensus.records import FloorRecord, VoteRecord
-from node.config import GENESIS_NAME, NodeConfig
+from node.config import CONFIG_NAME, GENESIS_NAME, NodeConfig
 from node.errors import ConfigError, SignerFault
 from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, init_home
 from node.opened import build_consensus, open_home, timing_of
@@ -226,6 +226,18 @@ def test_consensus_without_the_key_signs_nothing(tmp_path):
     signer = build_consensus(opened, [], (0, 0), None, verify).node.signer
     assert signer.sign(VoteKind.NULLIFY, 0, 1, b"", b"", 0) is None
     opened.close()
+
+
+def test_home_that_a_node_has_opened_is_never_cleared_by_an_initialisation(tmp_path):
+    """Given power lost just before an initialisation was through, when a node ran, then a second one deletes nothing."""
+    home = make_home(tmp_path)
+    home.unfinished.write_text(f"{NODE_KEY}\n{VALIDATOR_KEY}")
+    opened_once(home)
+    (home.root / CONFIG_NAME).unlink()
+    with pytest.raises(ConfigError, match="nothing was changed"):
+        make_home(tmp_path)
+    assert home.load_seed(VALIDATOR_KEY, None) == SEED
+    assert home.votes.exists()
 
 
 def test_times_are_those_of_the_chain():

@@ -28,6 +28,16 @@ BLOCKS = {height: SOURCE.views.block_by_height(height) for height in range(1, 5)
 WRONG_RESULT = b"w" * 32
 
 
+def executed_at(height):
+    """Return a block as a node executed it."""
+    fixture = FixtureChain()
+    block = BLOCKS[height]
+    transactions = [parse_transaction(envelope, SOURCE.chain_id) for envelope in block.envelopes]
+    pending = fixture.chain.begin(block.block_hash, block.header, transactions)
+    pending.run(len(transactions))
+    return fixture.chain.finish(pending)
+
+
 class SyncingNode:
     """The part of a node that syncs, on a chain that begins at genesis, and the chain of its peers."""
 
@@ -224,6 +234,21 @@ def test_run_that_consensus_overtook_makes_way_for_the_next():
     node.syncing.settle()
     assert not node.syncing.is_active
     assert (node.committed, node.halts) == ([], [])
+
+
+def test_block_of_a_run_that_consensus_overtook_says_nothing_about_the_next_run():
+    """Given a block of one run still to be executed, when the next run is applied, then it is not judged by that one."""
+    node = SyncingNode()
+    node.syncing.start("a", 4)
+    node.exchange()
+    node.advance_by_consensus(1)
+    node.syncing.settle()
+    node.syncing.start("a", 4)
+    node.exchange()
+    node.syncing._on_executed(executed_at(1))
+    assert (node.halts, node.syncing.is_active) == ([], True)
+    node.execute()
+    assert node.chain.tip.block == SOURCE.tip.block
 
 
 def test_run_of_which_consensus_made_the_first_blocks_final_adds_the_others():
