@@ -6,98 +6,35 @@ import pytest
 from msgspec.structs import replace
 
 from node import catch_up
-from node.block_messages import BodyAnswer, BodyRequest, HeadersAnswer, HeadersRequest
+from node.block_messages import BodyAnswer, HeadersAnswer, HeadersRequest
 from node.catch_up import (
-    BYTES_PER_MS_MIN,
-    DEADLINE_MS,
-    GRACE_MS,
-    PEER_PAUSE_MS,
-    CatchUp,
     ProvenRun,
     SyncFailure,
 )
 from state import merkle
-from state.block import Tip, hash_header
-from state.crypto import SigningKey, verify
-from state.transactions import hash_envelope, parse_transaction
+from state.block import hash_header
+from state.crypto import SigningKey
+from state.transactions import hash_envelope
 from state.validators import Validator, ValidatorSet
 from state.votes import VoteKind
+from tests.support.catch_up_runs import (
+    BLOCKS,
+    FIXTURE,
+    GENESIS_TIP,
+    ask_body,
+    body_of,
+    certificate_of,
+    fetching,
+    headers,
+    names_in,
+    run_of,
+    started,
+    tip_at,
+    transactions_in,
+)
 from tests.support.certified import certify
 from tests.support.consensus_toys import toy_address
-from tests.support.fixture_chain import FixtureChain, account, build_fixture, transfer
-
-FIXTURE = build_fixture()
-SOURCE = FIXTURE.chain
-CHAIN_ID = SOURCE.chain_id
-GENESIS_TIP = FixtureChain().chain.tip
-BLOCKS = {height: SOURCE.views.block_by_height(height) for height in range(1, 5)}
-
-
-def tip_at(height):
-    """Return what a node has whose final block is at this height."""
-    if height == 0:
-        return GENESIS_TIP
-    epoch = SOURCE.views.find_epoch(1)
-    assert epoch is not None
-    if height == 1:
-        return Tip(epoch_start=epoch.start, view=0, block=epoch.start.root, certificate=None)
-    block = BLOCKS[height]
-    following = BLOCKS[height + 1].header
-    reference = replace(
-        epoch.start.root,
-        block_hash=block.block_hash,
-        height=height,
-        time_ms=block.header.time_ms,
-        result=following.parent_result,
-    )
-    return Tip(epoch_start=epoch.start, view=block.header.view, block=reference, certificate=None)
-
-
-def headers(first, last):
-    return tuple(BLOCKS[height].header for height in range(first, last + 1))
-
-
-def run_of(first, last):
-    """Return the answer with these heights' headers and the certificate of the last."""
-    return HeadersAnswer(headers=headers(first, last), certificates=(BLOCKS[last].certificate,))
-
-
-def body_of(height, first_index=0, last_index=None):
-    envelopes = BLOCKS[height].envelopes[first_index:last_index]
-    return BodyAnswer(height=height, first_index=first_index, envelopes=envelopes)
-
-
-def ask_body(height, first_index=0, peer="a"):
-    return (peer, BodyRequest(height=height, first_index=first_index))
-
-
-def started(height=1, now_ms=0):
-    """Return a catch-up that asked peer a for headers above a final height."""
-    syncing = CatchUp(CHAIN_ID, verify)
-    asked = syncing.start("a", tip_at(height), now_ms)
-    assert asked == [("a", HeadersRequest(first_height=height + 1))]
-    return syncing
-
-
-def fetching(first, last):
-    """Return a catch-up that has the headers of a run."""
-    syncing = started(first - 1)
-    syncing.take_headers("a", run_of(first, last), 0)
-    return syncing
-
-
-def transactions_in(height):
-    return tuple(parse_transaction(envelope, CHAIN_ID).envelope_hash for envelope in BLOCKS[height].envelopes)
-
-
-def names_in(run: ProvenRun):
-    return [tuple(one.envelope_hash for one in transactions) for transactions in run.transactions]
-
-
-def certificate_of(header, *, kind=VoteKind.FINALIZE, **wrong):
-    """Return a certificate of a header by its validators, or one that is wrong in a way."""
-    return certify(header, ValidatorSet(tip_at(header.height - 1).epoch_start.validators), kind, **wrong)
-
+from tests.support.fixture_chain import account, transfer
 
 FOREIGN_KEYS = tuple(SigningKey(bytes([number]) * 32) for number in range(1, 5))
 FOREIGN_SET = ValidatorSet(
@@ -351,73 +288,3 @@ def test_answers_meant_for_a_run_that_was_given_up_prove_nothing_for_the_next():
     assert syncing.take_headers("a", run_of(2, 4), 0) == [ask_body(2), ask_body(3)]
     syncing.take_body("a", body_of(3), 0)
     assert syncing.take_run() is None
-
-
-def test_peer_without_progress_is_overdue_after_the_deadline_and_each_step_renews_it():
-    syncing = started(0, now_ms=1_000)
-    assert not syncing.is_overdue(1_000 + DEADLINE_MS - 1)
-    assert syncing.is_overdue(1_000 + DEADLINE_MS)
-    syncing.take_headers("a", run_of(1, 1), 3_000)
-    assert not syncing.is_overdue(3_000 + DEADLINE_MS - 1)
-    syncing.take_body("a", body_of(1, 0, 1), 6_000)
-    assert not syncing.is_overdue(6_000 + DEADLINE_MS - 1)
-    syncing.take_body("a", body_of(1, 0, 1), 9_000)
-    assert syncing.is_overdue(6_000 + DEADLINE_MS)
-
-
-def test_peer_that_sends_drop_by_drop_is_overdue_though_it_makes_progress():
-    """Given a peer that sends just before each deadline, when the run has lasted long for its bytes, then others get their turn."""
-    syncing = started(0, now_ms=1_000)
-    syncing.take_headers("a", run_of(1, 1), 1_000 + GRACE_MS - 1)
-    first = len(BLOCKS[1].envelopes[0])
-    assert not syncing.is_overdue(1_000 + GRACE_MS - 1)
-    assert syncing.is_overdue(1_000 + GRACE_MS)
-    syncing.take_body("a", body_of(1, 0, 1), 1_000 + GRACE_MS)
-    earned_ms = first // BYTES_PER_MS_MIN
-    assert earned_ms > 0
-    assert not syncing.is_overdue(1_000 + GRACE_MS + earned_ms - 1)
-    assert syncing.is_overdue(1_000 + GRACE_MS + earned_ms)
-
-
-def test_bytes_of_the_run_before_do_not_count_for_the_next():
-    syncing = fetching(1, 1)
-    syncing.take_body("a", body_of(1), 0)
-    syncing.take_run()
-    syncing.start("a", tip_at(1), 0)
-    syncing.take_headers("a", run_of(2, 4), GRACE_MS - 1)
-    assert syncing.is_overdue(GRACE_MS)
-
-
-def test_nothing_is_overdue_while_nothing_is_fetched():
-    syncing = CatchUp(CHAIN_ID, verify)
-    assert not syncing.is_overdue(1 << 40)
-    assert syncing.fail(0) is None
-
-
-def test_peer_that_failed_is_passed_over_for_a_while_and_others_are_not():
-    syncing = fetching(2, 4)
-    assert syncing.fail(1_000) == "a"
-    assert not syncing.is_active
-    assert syncing.start("a", tip_at(1), 1_000 + PEER_PAUSE_MS - 1) == []
-    assert syncing.start("b", tip_at(1), 1_000) == [("b", HeadersRequest(first_height=2))]
-    syncing.stop()
-    assert syncing.start("a", tip_at(1), 1_000 + PEER_PAUSE_MS) == [("a", HeadersRequest(first_height=2))]
-
-
-def test_peer_without_headers_ends_its_run_and_is_passed_over_for_a_while():
-    """Given a peer that claims a height and has no headers, when it said so, then others get their turn."""
-    syncing = started(1)
-    assert syncing.take_headers("a", HeadersAnswer(headers=(), certificates=()), 500) == []
-    assert not syncing.is_active
-    assert syncing.start("a", tip_at(1), 500 + PEER_PAUSE_MS - 1) == []
-    assert syncing.start("b", tip_at(1), 500) == [("b", HeadersRequest(first_height=2))]
-
-
-def test_memory_of_failed_peers_is_bounded(monkeypatch):
-    monkeypatch.setattr(catch_up, "PAUSED_PEERS_MAX", 2)
-    syncing = CatchUp(CHAIN_ID, verify)
-    for peer in ("a", "b", "c", "d"):
-        syncing.start(peer, tip_at(1), 0)
-        syncing.fail(0)
-    assert syncing.start("d", tip_at(1), 1) == []
-    assert syncing.start("a", tip_at(1), 1) == [("a", HeadersRequest(first_height=2))]
