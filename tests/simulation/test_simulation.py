@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from math import gcd
 
 import pytest
 
@@ -16,8 +17,8 @@ from tests.simulation.profiles import PROFILES, profile_of
 from tests.simulation.run import simulate
 from tests.simulation.tally import Tally
 
-SHARDS = 8
-"""Parts for parallel workers. Coprime to the number of profiles or not, together they see all of them."""
+SHARDS = 9
+"""Parts for parallel workers; coprime to the number of profiles, so that each part sees all of them."""
 SECONDS = float(os.environ.get("SIMULATION_SECONDS", "400"))
 """Processor time in all: under four minutes on two cores."""
 HEIGHTS = 30
@@ -28,6 +29,7 @@ SEEDS_MIN = 3
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_random_networks_keep_every_invariant(shard: int, record_property: Callable[[str, object], None]) -> None:
+    assert gcd(SHARDS, len(PROFILES)) == 1
     tally = Tally()
     started = time.monotonic()
     seed = FIRST_SEED + shard
