@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from contextlib import contextmanager
 
 import pytest
 from msgspec.structs import replace
 
 from bocc.wallet import Keyring
 from state.keyfile import load_key
-from tests.support.live_network import LiveNetwork, live_network, node_process, run_cli, until
+from tests.support.live_network import LiveNetwork, call, further_node, live_network, run_cli, until
 from tests.support.live_traffic import BackgroundTraffic
 
 STAKE = "10000000"
@@ -127,31 +126,12 @@ def test_a_validator_that_unbonds_leaves_the_set_gets_its_money_after_the_delay_
     assert (len(staking.members), staking.epoch) == (5, epoch + 2)
 
 
-@contextmanager
-def further_node(net, home):
-    """Run a node that follows, with a validator key that nobody has registered yet."""
-    first = net.node("node0")
-    port = 10 * len(net.names) + int(first.p2p.rpartition(":")[2])
-    settings = (f"p2p_listen=127.0.0.1:{port}", f"rpc_listen=127.0.0.1:{port + 1}", "metrics_listen=")
-    arguments = [word for setting in settings for word in ("--set", setting)]
-    for node in net.network.record.nodes:
-        arguments += ["--peer", f"{node.node_id}@{node.p2p}"]
-    genesis = net.home / "node0" / "genesis.json"
-    assert run_cli(
-        "node", "init", "--home", str(home), "--genesis", str(genesis), "--validator", "--plain", *arguments, "--json"
-    )[0] == 0  # fmt: skip
-    with node_process(home) as process:
-        process.until_logged("started")
-        yield process, f"http://127.0.0.1:{port + 1}"
-
-
 async def test_a_node_that_bonds_a_fresh_key_joins_the_set_without_a_restart_and_signs(net, tmp_path):
     """Given a new node in step, when its operator bonds, then it proposes and signs blocks until it unbonds again."""
     staking, home = Staking(net), tmp_path / "further"
-    with further_node(net, home) as (_, url):
-        asked = ("--node", url, "--json")
-        until(lambda: run_cli("query", "status", *asked)[1]["height"] >= net.height("node0"), lambda: "not in step")
-        assert run_cli("query", "status", *asked)[1]["validator"] is None
+    with further_node(net, home, "--validator", "--plain") as (_, node):
+        until(lambda: call(node, "status")["height"] >= net.height("node0"), lambda: "not in step")
+        assert call(node, "status")["validator"] is None
         shutil.copyfile(home / "keys" / "validator.json", net.home / "keys" / "further.json")
         (net.home / "keys" / "further.json").chmod(0o600)
         staking.tx("bond", "ivan", "--amount", "900000", "--consensus-key", "further")
@@ -169,7 +149,7 @@ async def test_a_node_that_bonds_a_fresh_key_joins_the_set_without_a_restart_and
         staking.tx("unbond", "ivan", "--amount", "900000")
         staking.until_status("ivan", "gone")
         until(lambda: len(staking.members) == 5, lambda: staking.members)
-        until(lambda: run_cli("query", "status", *asked)[1]["height"] == net.height("node0"), lambda: "left behind")
+        until(lambda: call(node, "status")["height"] == net.height("node0"), lambda: "left behind")
 
 
 async def test_a_dead_validator_is_jailed_and_returns_when_it_asks_to(net):
@@ -206,7 +186,8 @@ def test_a_node_that_slept_through_two_changes_of_the_set_catches_up_and_so_does
     net.stop("node4")
     assert run_cli("node", "reset", "--yes", "--home", str(net.home / "node4"), "--json")[0] == 0
     net.start("node4")
-    assert net.converge() == tip
+    net.converge()
+    assert net.tip("node4", tip.height) == tip
     until(lambda: staking.balance("operator3") > 10**13, lambda: "the stake does not return")
     staking.tx("bond", "operator3", "--amount", STAKE)
     staking.until_status("operator3", "active")

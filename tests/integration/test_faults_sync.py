@@ -1,0 +1,78 @@
+"""Nodes that come late: wiped ones, new ones, ones that only follow. All take the chain from the others and stay in step."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from bocc.client import Client
+from state.address import account_address, format_address
+from state.crypto import SigningKey, tagged_hash
+from tests.support.live_network import call, further_node, node_process, run_cli, until
+from tests.support.live_traffic import BackgroundTraffic
+
+BLOCKS = 300
+
+
+def reset(net, name):
+    return run_cli("node", "reset", "--yes", "--home", str(net.home / name), "--json")
+
+
+async def grow(net, name):
+    """Let the chain have hundreds of blocks."""
+    async with BackgroundTraffic(net, name) as traffic:
+        await asyncio.to_thread(until, lambda: net.height("node0") >= BLOCKS, lambda: net.height("node0"))
+    return traffic
+
+
+async def test_a_wiped_node_takes_hundreds_of_blocks_and_has_everything_again(net):
+    traffic = await grow(net, "wiped")
+    tip = await asyncio.to_thread(net.converge)
+    net.stop("node1")
+    assert reset(net, "node1")[0] == 0
+    await asyncio.to_thread(net.start, "node1")
+    await asyncio.to_thread(net.converge)
+    assert net.tip("node1", tip.height) == tip
+    first = net.call("node1", "block", height=1)
+    assert first == net.call("node0", "block", height=1) | {"certificate": first["certificate"]}
+    await traffic.check()
+
+
+async def test_a_node_that_is_wiped_under_load_catches_up_with_a_chain_that_runs_away(net):
+    async with BackgroundTraffic(net, "wiped-under-load"):
+        for name in ("node2", "node0"):
+            await asyncio.to_thread(net.kill, name)
+            assert (await asyncio.to_thread(reset, net, name))[0] == 0
+            await asyncio.to_thread(net.start, name)
+
+
+def test_the_home_of_a_running_node_is_not_wiped(net):
+    code, answer = reset(net, "node3")
+    assert code == 1
+    assert f"in use by process {net.node('node3').pid}" in answer["error"]["message"]
+    assert net.converge().height > 0
+
+
+async def test_a_new_node_without_a_key_follows_serves_clients_and_survives_kill_9(net, tmp_path):
+    home = tmp_path / "observer"
+    payee = format_address(account_address(SigningKey(tagged_hash(b"observer", b"")).public_key))
+    with further_node(net, home) as (process, node):
+        until(lambda: call(node, "status")["height"] >= net.height("node0"), lambda: process.output)
+        assert call(node, "status")["validator"] is None
+        async with Client(node.rpc) as client:
+            outcome = await client.transfer(net.accounts[8].key, payee, 4)
+            assert outcome.has_succeeded
+            assert (await client.block(outcome.height))["hash"] == net.call("node0", "block", height=outcome.height)[
+                "hash"
+            ]
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.end() == -signal.SIGKILL
+    async with BackgroundTraffic(net, "without-observer"):
+        await asyncio.sleep(1.0)
+    with node_process(home) as process:
+        process.until_logged("started")
+        until(lambda: call(node, "block")["hash"] == net.call("node0", "block")["hash"], lambda: process.output)
+        assert call(node, "account", address=payee)["balance"] == "4"
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.end() == 0
