@@ -42,6 +42,7 @@ from state.chain_open import OpenedState, TreeSource, create_state, open_state
 from state.chain_table import TableDump
 from state.chain_views import ChainViews
 from state.codec import encode
+from state.errors import ensure
 from state.genesis import Genesis, check_genesis
 from state.ledger import BaseLedger, Ledger, Overlay
 from state.params import Params
@@ -234,7 +235,7 @@ class Chain:
         tip = next_tip(self._tip, last, certificate)
         events = self._number_events(candidates)
         splits, key_count, state_root = self._branches.shape_at(path)
-        assert state_root == last.block_result.state_root, "the tree is what the block's result says"
+        ensure(state_root == last.block_result.state_root, "the tree is what the block's result says")
         deletions, status = prune(self._store, self._status, tip, self._retention)
         status = structs.replace(
             status,
@@ -313,12 +314,12 @@ class Chain:
     def _check_certificate(self, candidates: Sequence[Candidate], certificate: Certificate | None) -> None:
         last = candidates[-1].block
         for candidate in candidates[:-1]:
-            assert not candidate.block.is_sealing, "nothing of an epoch follows the block that ends it"
+            ensure(not candidate.block.is_sealing, "nothing of an epoch follows the block that ends it")
         if certificate is None:
-            assert not last.is_sealing, "a block that ends an epoch has its own finalization"
+            ensure(not last.is_sealing, "a block that ends an epoch has its own finalization")
         else:
             certified = certificate.block_hash, certificate.result
-            assert certified == (last.block_hash, last.result_hash), "the certificate is for this block and result"
+            ensure(certified == (last.block_hash, last.result_hash), "the certificate is for this block and result")
 
     def _number_events(self, candidates: Sequence[Candidate]) -> list[tuple[int, StoredEvent]]:
         events: list[tuple[int, StoredEvent]] = []

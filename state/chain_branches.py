@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from state.block import BlockReference, BlockResult, Header
 from state.codec import encode
+from state.errors import ensure
 from state.ledger import BaseLedger, Ledger, Overlay
 from state.receipts import Event, Receipt
 from state.tree import Tree
@@ -144,7 +145,7 @@ class Branches:
         candidates = [self._candidates[block_hash] for block_hash in path]
         parent_hash = self._final_hash
         for candidate in candidates:
-            assert candidate.block.header.parent_hash == parent_hash, "a path starts on the final block, without gaps"
+            ensure(candidate.block.header.parent_hash == parent_hash, "a path starts on the final block, without gaps")
             parent_hash = candidate.block.block_hash
         return candidates
 

@@ -30,6 +30,16 @@ class Rejected(Exception):
         return text
 
 
+def ensure(condition: bool, law: str) -> None:
+    """Stop on a mistake of our own that would cost money or a fork. Unlike `assert` it stays when Python optimises.
+
+    Raises:
+        AssertionError: the law does not hold.
+    """
+    if not condition:
+        raise AssertionError(law)
+
+
 class MalformedReason(StrEnum):
     """Why bytes are not a canonical value of the expected type."""
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from state.codec import Codec, Wire, encode
-from state.errors import Malformed, StorageFault
+from state.errors import Malformed, StorageFault, ensure
 from state.store import STATE
 from state.tree_shape import key_path
 
@@ -185,7 +185,7 @@ class Overlay:
 
     def rollback(self, savepoint: int) -> None:
         """Return to the content at the newest savepoint."""
-        assert savepoint == self._savepoint, "only the newest savepoint can be restored"
+        ensure(savepoint == self._savepoint, "only the newest savepoint can be restored")
         writes = self._writes
         for raw_key, before in reversed(self._undo):
             if before is _UNKNOWN:

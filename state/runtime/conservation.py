@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from state.errors import ensure
 from state.ledger import Overlay
 from state.records import ACCOUNTS, HOLDINGS, MONEY, ONLY, UNBONDINGS, VALIDATORS, Money
 
@@ -63,7 +64,11 @@ def settle_totals(ledger: Overlay) -> Money:
 
 
 def check_conserved(money: Money) -> None:
-    """Assert that no class is negative and all together are what was issued."""
+    """Check that no class is negative and all together are what was issued; also when Python optimises.
+
+    Raises:
+        AssertionError: a handler made or lost money.
+    """
     classes = [getattr(money, name) for name in Money.__struct_fields__ if name != "issued"]
-    assert min(classes) >= 0, f"a class of money is negative: {money}"
-    assert sum(classes) == money.issued, f"money is not conserved: {money}"
+    ensure(min(classes) >= 0, f"a class of money is negative: {money}")
+    ensure(sum(classes) == money.issued, f"money is not conserved: {money}")
