@@ -67,7 +67,8 @@ class BondAction(IntEnum):
     REMOVE = 2
     """Start unbonding; the money returns by itself after the unbonding delay. After a slash the amount counts what is left."""
     CLAIM = 3
-    """Move the rewards earned so far to the balance; amount is 0."""
+    """Move the rewards earned so far to the balance; amount is 0. A delegation that is worth nothing, of a validator outside the
+    set, ends with it."""
     UNJAIL = 4
     """Return a jailed validator to the candidates after its jail time; amount is 0."""
 

@@ -103,16 +103,24 @@ def remove_stake(
 def claim_rewards(context: Context, owner: bytes, address: bytes, validator: ValidatorRecord) -> None:
     """Move what a delegation has earned from the fee pool to its owner's balance.
 
+    One that a slash left worthless, and that earns nothing any more, ends with this: there is no amount by which it could be
+    removed.
+
     Raises:
         TransactionRejected: NOT_BONDED.
     """
     ledger, key = context.ledger, address + owner
     delegation = _find_delegation(context, key)
     validator = settle_validator(context, validator)
-    ledger.put(VALIDATORS, address, validator)
     delegation = settle_delegation(validator, delegation)
     _pay_rewards(context, owner, address, delegation)
-    ledger.put(DELEGATIONS, key, replace(delegation, rewards=0))
+    if validator.power == 0 and delegation.shares * validator.stake < validator.shares:
+        _with_stake(context, address, validator, validator.stake, validator.shares - delegation.shares)
+        ledger.delete(DELEGATIONS, key)
+        _remove_holding(context, owner, address)
+    else:
+        ledger.put(VALIDATORS, address, validator)
+        ledger.put(DELEGATIONS, key, replace(delegation, rewards=0))
 
 
 def _find_delegation(context: Context, key: bytes) -> Delegation:

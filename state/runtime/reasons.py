@@ -51,6 +51,8 @@ class TransactionReason(StrEnum):
     """Own stake after the first bond would be below the minimum."""
     BAD_PROOF = "bad_proof"
     """The proof is not the consensus key's signature for this sender."""
+    DEVELOPMENT_KEY = "development_key"
+    """Everybody knows the private half of this consensus key, and the chain is not for development."""
     KEY_TAKEN = "key_taken"
     """Another validator registered this consensus key."""
     KEY_IS_FIXED = "key_is_fixed"

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from state.address import AddressKind
 from state.codec import PublicKey
 from state.crypto import verify
+from state.development import is_development_key
 from state.errors import TransactionRejected
 from state.messages import Bond, BondAction, BondPurpose, consensus_key_signing_bytes
 from state.receipts import EventKind
 from state.records import (
+    CHAIN_IDENTITY,
     CHAIN_STATE,
     CONSENSUS_KEYS,
     HOLDINGS,
@@ -98,6 +100,8 @@ def _register(context: Context, sender: bytes, message: Bond) -> ValidatorRecord
     key = message.consensus_key
     if not key:
         raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, "no consensus key at the first bond")
+    if is_development_key(key) and not context.ledger.get(CHAIN_IDENTITY, ONLY).is_development:
+        raise TransactionRejected(TransactionReason.DEVELOPMENT_KEY, key.hex())
     owner = context.ledger.find(CONSENSUS_KEYS, key)
     if owner is not None:
         raise TransactionRejected(TransactionReason.KEY_TAKEN, key.hex(), owner.validator.hex())

@@ -24,13 +24,17 @@ from state.records import (
 )
 from state.runtime import roster
 from state.runtime.reasons import TransactionReason
+from state.votes import VoteKind
 from tests.support.chain_builders import (
+    FEE,
     World,
     account,
     account_key,
     bond,
     delegate,
     make_genesis,
+    make_report,
+    make_vote,
     operator,
     operator_key,
     register,
@@ -270,3 +274,48 @@ def test_a_full_roster_of_members_takes_nobody(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(roster, "ROSTER_MAX", 4)
     world = World()
     assert reason_of(world, account_key(0), newcomer(world)) == TransactionReason.ROSTER_FULL
+
+
+def test_well_known_consensus_key_is_refused_outside_development() -> None:
+    for development, reason in ((True, ""), (False, TransactionReason.DEVELOPMENT_KEY)):
+        world = World(replace(make_genesis(), development=development))
+        assert reason_of(world, account_key(0), newcomer(world)) == reason
+    own = SigningKey(b"\x07" * 32)
+    assert reason_of(world, account_key(0), register(world.chain_id, ALICE, own, MINIMUM)) == ""
+
+
+def test_claim_ends_a_worthless_delegation_once_its_validator_is_out_of_the_set() -> None:
+    """Given a delegation of 1 ubocc that a slash leaves worth nothing; then a claim in the set keeps it, one after ends it."""
+    genesis = with_params(make_genesis(), "consensus", validator_update_interval_ms=30_000)
+    world = World(genesis)
+    world.apply(world.sign(account_key(0), delegate(operator(0), 1)))
+    votes = [make_vote(world.chain_id, validator_key(0), VoteKind.NOTARIZE, 0, 1, block) for block in (1, 2)]
+    assert reason_of(world, account_key(1), make_report(operator(0), *votes)) == ""
+    claim = bond(CLAIM, DELEGATE, validator=operator(0))
+    assert reason_of(world, account_key(0), claim) == ""
+    assert world.ledger.get(HOLDINGS, ALICE).delegations == (operator(0),)
+    world.apply(interval_ms=31_000)
+    before = record(world, operator(0))
+    assert (before.power, before.status) == (0, ValidatorStatus.TOMBSTONED)
+    assert reason_of(world, account_key(0), undelegate(operator(0), 1)) == TransactionReason.BOND_TOO_LOW
+    earned = queries.find_account(world.ledger, ALICE).delegations[0].rewards
+    balance = world.balance(ALICE)
+    assert reason_of(world, account_key(0), claim) == ""
+    assert world.balance(ALICE) == balance - FEE + earned
+    assert world.ledger.get(HOLDINGS, ALICE).delegations == ()
+    assert world.ledger.find(DELEGATIONS, operator(0) + ALICE) is None
+    after = record(world, operator(0))
+    assert (after.stake, after.shares) == (before.stake, before.shares - 1)
+    assert reason_of(world, account_key(0), claim) == TransactionReason.NOT_BONDED
+
+
+def test_claim_keeps_a_delegation_that_is_worth_something_of_a_validator_outside_the_set() -> None:
+    world = World(with_params(make_genesis(), "consensus", validator_update_interval_ms=1_000))
+    world.apply(world.sign(account_key(0), delegate(operator(0), 2)))
+    epoch = world.epoch_start.epoch
+    votes = [make_vote(world.chain_id, validator_key(0), VoteKind.NOTARIZE, epoch, 1, block) for block in (1, 2)]
+    assert reason_of(world, account_key(1), make_report(operator(0), *votes)) == ""
+    world.apply(interval_ms=2_000)
+    assert record(world, operator(0)).power == 0
+    assert reason_of(world, account_key(0), bond(CLAIM, DELEGATE, validator=operator(0))) == ""
+    assert world.ledger.get(HOLDINGS, ALICE).delegations == (operator(0),)
