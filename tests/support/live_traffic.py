@@ -24,7 +24,7 @@ from state.messages import Transfer
 from state.transactions import Transaction
 from tests.support.live_network import HASTY, LiveNetwork
 
-FUNDS = 10_000_000_000
+FUNDS = 500_000_000
 TTL_MS = 600_000
 PATIENCE_S = 2.0
 """How long a payer waits before it tries the next node."""
