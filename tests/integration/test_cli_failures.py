@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from state.address import account_address, format_address, parse_address
+from state.crypto import SigningKey
 
 NOWHERE = "http://127.0.0.1:1"
 ENVIRONMENT = {name: text for name, text in os.environ.items() if not name.startswith("BOCC_")}
@@ -85,7 +86,8 @@ def test_validator_key_of_a_public_chain_is_never_stored_in_clear(tmp_path):
     strangers = sorted(format_address(account_address(bytes([number]) * 32)) for number in range(40))
     genesis |= {"development": False, "accounts": []}
     for number, validator in enumerate(genesis["validators"]):
-        validator |= {"operator": strangers[number], "consensus_key": f"{number + 1:064x}"}
+        key = SigningKey(bytes([number + 1]) * 32).public_key.hex()
+        validator |= {"operator": strangers[number], "consensus_key": key}
     genesis["validators"].sort(key=lambda validator: parse_address(validator["operator"]))
     (tmp_path / "public.json").write_text(json.dumps(genesis))
     arguments = ("node", "init", "--validator", "--plain", "--genesis", tmp_path / "public.json")
