@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
-from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
+from nacl.bindings import crypto_core_ed25519_is_valid_point, crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 
 SIGNATURE_BYTES: Final = 64
@@ -51,6 +51,11 @@ class SigningKey:
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte signature of the message."""
         return crypto_sign(message, self._secret_key)[:SIGNATURE_BYTES]
+
+
+def is_usable_key(public_key: bytes) -> bool:
+    """Tell whether signatures can verify under these 32 bytes: a point of the main subgroup in its one encoding."""
+    return crypto_core_ed25519_is_valid_point(public_key)
 
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:

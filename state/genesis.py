@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from state.address import AddressKind, format_address
 from state.codec import Address, Amount, Codec, Hash, PublicKey, TimeMs, Wire, encode
-from state.crypto import tag, tagged_hash
+from state.crypto import is_usable_key, tag, tagged_hash
 from state.development import is_development_address, is_development_key
 from state.errors import Rejected
 from state.ledger import RecordType, Table
@@ -49,10 +49,13 @@ from state.records import (
     ValidatorRecord,
     ValidatorStatus,
 )
+from state.runtime.prices import check_work_fits
 from state.validators import Validator, ValidatorSet
 
 SUPPLY_MAX: Final = 10**15
 """ubocc: no chain issues more than 10^9 BOCC, so sums and products of money stay far from 2^63."""
+TIME_MS_MAX: Final = 1 << 50
+"""No chain begins later than in the year 37000, so sums of block times and durations stay far from 2^63."""
 GENESIS_ACCOUNTS_MAX: Final = 50_000
 GENESIS_BYTES_MAX: Final = 8 << 20
 
@@ -116,6 +119,10 @@ class GenesisReason(StrEnum):
     """Accounts or validators are not ascending by address and distinct."""
     NOT_AN_ACCOUNT = "genesis_not_an_account"
     """An address names something else than an account."""
+    TIME_TOO_LATE = "genesis_time_too_late"
+    """The time is so late that sums with it could exceed what a time can be."""
+    UNUSABLE_KEY = "genesis_unusable_key"
+    """No signature can verify under a validator's consensus key."""
     KEY_TWICE = "genesis_key_twice"
     """Two validators have one consensus key."""
     WRONG_VALIDATOR_COUNT = "genesis_wrong_validator_count"
@@ -140,6 +147,9 @@ def check_genesis(genesis: Genesis) -> None:
         ParamsRejected: the parameters do not fit each other.
     """
     check_params(genesis.params)
+    check_work_fits(genesis.params)
+    if genesis.time_ms > TIME_MS_MAX:
+        raise GenesisRejected(GenesisReason.TIME_TOO_LATE, genesis.time_ms, TIME_MS_MAX)
     operators = [validator.operator for validator in genesis.validators]
     _check_addresses([account.address for account in genesis.accounts])
     _check_addresses(operators)
@@ -151,6 +161,8 @@ def check_genesis(genesis: Genesis) -> None:
         bound = f"{consensus.validators_min} to {consensus.validators_max}"
         raise GenesisRejected(GenesisReason.WRONG_VALIDATOR_COUNT, len(keys), bound)
     for validator in genesis.validators:
+        if not is_usable_key(validator.consensus_key):
+            raise GenesisRejected(GenesisReason.UNUSABLE_KEY, validator.consensus_key.hex())
         if validator.stake < stake_min:
             raise GenesisRejected(GenesisReason.STAKE_TOO_LOW, validator.stake, stake_min)
     issued = initial_money(genesis).issued

@@ -56,7 +56,7 @@ def parse_genesis(text: bytes) -> Genesis:
     try:
         entry = msgspec.json.decode(text, type=_GenesisEntry)
         genesis = _genesis_of(entry)
-    except (msgspec.MsgspecError, ValueError, AddressRejected) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError, AddressRejected) as error:
         raise GenesisRejected(GenesisReason.BAD_FILE, str(error)) from error
     check_genesis(genesis)
     return genesis

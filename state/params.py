@@ -96,7 +96,8 @@ class StakingParams(Wire, frozen=True):
     own_stake_min: Annotated[int, Meta(ge=10**6, le=10**15)]
     """ubocc that an operator keeps bonded itself for its validator to be a candidate."""
     unbonding_ms: DurationMs
-    """Longer than evidence_age_ms, so that a convict's stake is still there."""
+    """Longer than evidence_age_ms and validator_update_interval_ms together: an operator whose stake leaves may stay in the set for
+    an interval and be convicted for as long as evidence counts, and until then its stake is still there."""
     evidence_age_ms: DurationMs
     """How long after the end of its epoch a pair of conflicting votes convicts."""
     slash_bp: BasisPoints
@@ -173,7 +174,9 @@ class ParamsReason(StrEnum):
     OUT_OF_ORDER = "params_out_of_order"
     """Two values that must ascend do not, or a list is not sorted and distinct."""
     TOO_SHORT = "params_too_short"
-    """A window is shorter than another that must fit into it."""
+    """A time is zero that must pass, or a window is shorter than another that must fit into it."""
+    TOO_LITTLE_WORK = "params_too_little_work"
+    """A block has less work than a legal transaction may need."""
 
 
 class ParamsRejected(Rejected):
@@ -181,7 +184,7 @@ class ParamsRejected(Rejected):
 
 
 def check_params(params: Params) -> None:
-    """Check that parameters which depend on each other fit.
+    """Check that parameters which depend on each other fit. What depends on prices is checked by state/runtime/prices.py.
 
     Raises:
         ParamsRejected: OUT_OF_ORDER, TOO_SHORT.
@@ -199,5 +202,12 @@ def check_params(params: Params) -> None:
     kinds = [override.message for override in params.fees.work_overrides]
     if kinds != sorted(set(kinds)):
         raise ParamsRejected(ParamsReason.OUT_OF_ORDER, f"work_overrides: {kinds}")
-    if staking.unbonding_ms <= staking.evidence_age_ms:
-        raise ParamsRejected(ParamsReason.TOO_SHORT, f"unbonding_ms {staking.unbonding_ms}", staking.evidence_age_ms)
+    for name, duration_ms, longer_than_ms in (
+        ("timer_min_ms", consensus.timer_min_ms, 0),
+        ("precision_ms", consensus.precision_ms, 0),
+        ("message_delay_ms", consensus.message_delay_ms, 0),
+        ("expiry_ahead_ms_max", blocks.expiry_ahead_ms_max, 0),
+        ("unbonding_ms", staking.unbonding_ms, staking.evidence_age_ms + consensus.validator_update_interval_ms),
+    ):
+        if duration_ms <= longer_than_ms:
+            raise ParamsRejected(ParamsReason.TOO_SHORT, f"{name} {duration_ms}", longer_than_ms + 1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from state.params import Params
+from state.params import Params, ParamsReason, ParamsRejected
 from state.runtime.dispatch import HANDLERS
-from state.transactions import Transaction
+from state.transactions import MESSAGES_MAX, SIGNATURES_MAX, Transaction
 
 
 class PriceTable:
@@ -30,10 +30,26 @@ class PriceTable:
             work += self._work_by_type[type(message)]
         return work
 
+    @property
+    def dearest_work(self) -> int:
+        """Work units of as many signatures and of as many messages of the dearest kind as a transaction may have."""
+        return SIGNATURES_MAX * self._fees.signature_work + MESSAGES_MAX * max(self._work_by_type.values())
+
     def fee(self, transaction: Transaction) -> int:
         """Return the least fee of a transaction in ubocc."""
         fees = self._fees
         return fees.base + fees.per_byte * len(transaction.encoded) + fees.per_work * self.work(transaction)
+
+
+def check_work_fits(params: Params) -> None:
+    """Check that a block has room for the dearest transaction that the format allows, so that none waits for ever.
+
+    Raises:
+        ParamsRejected: TOO_LITTLE_WORK.
+    """
+    dearest = PriceTable(params).dearest_work
+    if params.blocks.work_max < dearest:
+        raise ParamsRejected(ParamsReason.TOO_LITTLE_WORK, f"work_max {params.blocks.work_max}", dearest)
 
 
 def message_tag(message_type: type) -> int:

@@ -12,6 +12,7 @@ from bocc.wallet import development_key
 from state import development
 from state.address import account_address, format_address
 from state.codec import encode
+from state.crypto import SigningKey
 from state.development import is_development_address, is_development_key
 from state.errors import Rejected
 from state.genesis import (
@@ -37,7 +38,7 @@ ROOT_FILE = Path(__file__).resolve().parents[3] / "genesis.json"
 
 def public_genesis(**values: object) -> Genesis:
     """Return a genesis without any well-known key."""
-    validator = GenesisValidator(operator=STRANGER, consensus_key=b"\x55" * 32, stake=10**12)
+    validator = GenesisValidator(operator=STRANGER, consensus_key=SigningKey(b"\x55" * 32).public_key, stake=10**12)
     base = replace(
         make_genesis(),
         development=False,
@@ -137,7 +138,7 @@ def rejection_of(genesis: Genesis) -> tuple[object, object, object]:
 
 
 ONE = public_genesis().validators[0]
-TWO = GenesisValidator(operator=b"\x00" + b"\x78" * 20, consensus_key=b"\x56" * 32, stake=10**12)
+TWO = GenesisValidator(operator=b"\x00" + b"\x78" * 20, consensus_key=SigningKey(b"\x56" * 32).public_key, stake=10**12)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,39 @@ TWO = GenesisValidator(operator=b"\x00" + b"\x78" * 20, consensus_key=b"\x56" * 
             ParamsReason.TOO_SHORT,
             id="unbonding before evidence ends",
         ),
+        pytest.param(
+            with_params(
+                with_params(public_genesis(), "staking", unbonding_ms=1_500, evidence_age_ms=1_000),
+                "consensus",
+                validator_update_interval_ms=500,
+            ),
+            ParamsReason.TOO_SHORT,
+            id="unbonding before evidence of the last interval in the set ends",
+        ),
+        pytest.param(with_params(public_genesis(), "consensus", timer_min_ms=0), ParamsReason.TOO_SHORT, id="timer 0"),
+        pytest.param(with_params(public_genesis(), "consensus", precision_ms=0), ParamsReason.TOO_SHORT, id="clocks"),
+        pytest.param(
+            with_params(public_genesis(), "consensus", message_delay_ms=0), ParamsReason.TOO_SHORT, id="no travel"
+        ),
+        pytest.param(
+            with_params(public_genesis(), "blocks", expiry_ahead_ms_max=0), ParamsReason.TOO_SHORT, id="expiry"
+        ),
+        pytest.param(
+            with_params(public_genesis(), "blocks", work_max=16 * 60 + 16 * 400 - 1),
+            ParamsReason.TOO_LITTLE_WORK,
+            id="dearest transaction fits no block",
+        ),
+        pytest.param(public_genesis(time_ms=(1 << 50) + 1), GenesisReason.TIME_TOO_LATE, id="time"),
+        pytest.param(
+            public_genesis(validators=(replace(ONE, consensus_key=bytes(32)),)),
+            GenesisReason.UNUSABLE_KEY,
+            id="key of small order",
+        ),
+        pytest.param(
+            public_genesis(validators=(replace(ONE, consensus_key=b"\x02" + bytes(31)),)),
+            GenesisReason.UNUSABLE_KEY,
+            id="key that is no point",
+        ),
     ],
 )
 def test_an_unsound_genesis_is_refused(genesis: Genesis, reason: object) -> None:
@@ -195,6 +229,18 @@ def test_an_unsound_genesis_is_refused(genesis: Genesis, reason: object) -> None
 def test_well_known_keys_are_refused_outside_development(genesis: Genesis) -> None:
     assert rejection_of(genesis)[0] is GenesisReason.DEVELOPMENT_KEY
     check_genesis(replace(genesis, development=True))
+
+
+def test_parameters_at_their_bounds_are_sound() -> None:
+    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 16 * 400)
+    genesis = with_params(genesis, "staking", unbonding_ms=1_501, evidence_age_ms=1_000)
+    check_genesis(with_params(genesis, "consensus", validator_update_interval_ms=500, timer_min_ms=1))
+
+
+def test_file_that_nests_too_deep_is_refused() -> None:
+    with pytest.raises(GenesisRejected) as caught:
+        parse_genesis(b'{"params":{"a":' + b"[" * 200_000)
+    assert caught.value.reason is GenesisReason.BAD_FILE
 
 
 def test_listed_development_keys_are_those_of_the_mnemonic() -> None:
