@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BOUNDS = {
     "views": 400,
-    "blocks": 80,
+    "blocks": 120,
     "fetched blocks": BLOCKS_MAX,
     "incomplete blocks": 48,
     "unverified": 2_000,
@@ -26,7 +26,7 @@ BOUNDS = {
     "pending": 5_000,
     "wanted": 5_000,
 }
-"""Most of each that a small network with its little traffic may need."""
+"""Most of each that a small network with its little traffic may need; a node that is behind walks 64 blocks back, no more."""
 EVENTS_MAX = 60_000
 """Planned at a time in a world: messages on their way, timers, users."""
 MESSAGES_PER_PEER_MAX = 250
