@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,17 +39,22 @@ def store(path):
 @given(BATCHES, KEYS, KEYS, st.booleans())
 def test_reads_what_the_store_in_memory_reads_also_after_reopening(tmp_path, batches, start, stop, reverse):
     shutil.rmtree(tmp_path / "db", ignore_errors=True)
-    store, model = LevelDBStore.create(tmp_path / "db"), MemoryStore()
-    for batch in batches:
-        store.write(batch)
-        model.write(batch)
-    expected = list(model.iterate(start, stop, reverse=reverse))
-    assert list(store.iterate(start, stop, reverse=reverse)) == expected
-    store.close()
-    store = LevelDBStore.open(tmp_path / "db")
-    assert list(store.iterate(start, stop, reverse=reverse)) == expected
-    assert store.get(start) == model.get(start)
-    store.close()
+    model = MemoryStore()
+    with closing(LevelDBStore.create(tmp_path / "db")) as store:
+        for batch in batches:
+            store.write(batch)
+            model.write(batch)
+        expected = list(model.iterate(start, stop, reverse=reverse))
+        assert list(store.iterate(start, stop, reverse=reverse)) == expected
+    with closing(LevelDBStore.open(tmp_path / "db")) as store:
+        assert list(store.iterate(start, stop, reverse=reverse)) == expected
+        assert store.get(start) == model.get(start)
+
+
+def test_single_record_at_the_start_of_a_range_is_read_backwards_too(store):
+    store.write([(b"a", b"1"), (b"b", b"2"), (b"c", b"3")])
+    assert list(store.iterate(b"b", b"c", reverse=True)) == [(b"b", b"2")]
+    assert list(store.iterate(b"a", b"c", reverse=True)) == [(b"b", b"2"), (b"a", b"1")]
 
 
 def test_snapshot_does_not_see_later_writes(store):
