@@ -34,7 +34,7 @@ testnet: $(READY) ## Start a local network of four validators with money and JSO
 	.venv/bin/bocc testnet up $(ARGS)
 
 test: $(READY) ## Run all tests: first those inside one process, then those with real networks.
-	$(PY) -m pytest tests -n $(JOBS) $(addprefix --ignore=,$(ALONE)) $(ARGS)
+	$(PY) -m pytest tests -n $(JOBS) --dist worksteal $(addprefix --ignore=,$(ALONE)) $(ARGS)
 	$(PY) -m pytest -n 0 $(ALONE) $(ARGS)
 
 check: $(READY) ## Run all static checks: style, format, types, imports, dead code, dependencies, spelling.
