@@ -73,6 +73,8 @@ class Model:
     convicts: set[bytes] = field(default_factory=set)
     rounded: dict[Part, int] = field(default_factory=dict)
     """What the chain says that parts of convicts are worth, within 2 ubocc of the exact fraction."""
+    members: frozenset[bytes] = frozenset()
+    """Validators in the set of the block: a worthless part of another one ends with a claim."""
 
     def worth(self, part: Part) -> int:
         """Return what may be withdrawn at most."""
@@ -124,6 +126,9 @@ class Model:
                     self.take_rewards(part, paid)
             case "claim":
                 self.take_rewards(part, paid)
+                if self.worth(part) == 0 and validator not in self.members:
+                    del self.stakes[part]
+                    self.rounded.pop(part, None)
             case _:
                 self.convict(validator, who)
 
@@ -219,6 +224,7 @@ def run_step(world: World, model: Model, step: Step) -> None:
     who = account(step.who)
     amount = amount_of(step, model, who)
     validators = world.validators
+    model.members = frozenset(member.address for member in validators.members)
     can_pay = model.balances[who] >= FEE
     executed = world.apply(
         world.sign(account_key(step.who), message_of(step, world, amount)), interval_ms=step.interval_ms
