@@ -52,8 +52,8 @@ from state.errors import StorageFault, TransactionRejected
 from state.votes import Vote
 
 TICK_S: Final = 0.1
-SLICE_HAPPENINGS: Final = 32
-"""Entries handled before others get their turn on the loop."""
+SLICE_MS: Final = 4
+"""After about this much handling others get their turn on the loop; a single message may take longer."""
 DISK_CHECK_TICKS: Final = 50
 SWITCH_INTERVAL_S: Final = 0.0002
 """How long a thread may keep the interpreter while another waits for it. The default of 5 ms would cost every vote as much, and
@@ -189,11 +189,11 @@ class Node:
         """The one consumer: handle what happened, and execute in between."""
         self.driver.start()
         while True:
-            for _ in range(SLICE_HAPPENINGS):
-                happening = self.happenings.take()
-                if happening is None:
-                    break
+            deadline_ms = now().mono_ms + SLICE_MS
+            while (happening := self.happenings.take()) is not None:
                 self._handle(happening)
+                if now().mono_ms >= deadline_ms:
+                    break
             if self.shell.wants_execution:
                 self.shell.wants_execution = self.driver.execute_slice()
             self.pulse.last_round_ms = now().mono_ms

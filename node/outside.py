@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -29,9 +29,20 @@ from state.chain_branches import ExecutedBlock
 from state.transactions import Transaction
 
 QUEUE_MAX: Final = 20_000
-"""Entries above which transactions of peers are read no further; votes are bounded by the network's own queues."""
-BULK_PER_PEER_MAX: Final = 2_048
-"""Block and transaction messages of one peer that wait; its rates keep an honest one far below."""
+"""Entries above which transactions of peers are read no further."""
+MESSAGE_COST_BYTES: Final = 1_024
+"""Added to a waiting message's length, so that many tiny ones are bounded too."""
+WAITING_BYTES_MAX: Final[Mapping[Channel, int]] = {
+    Channel.CONSENSUS: 8 << 20,
+    Channel.STATUS: 1 << 20,
+    Channel.BODIES: 32 << 20,
+    Channel.TRANSACTIONS: 4 << 20,
+    Channel.SYNC: 32 << 20,
+    Channel.PEERS: 0,
+}
+"""Of one peer on one channel; an honest one stays far below, whatever it answers at once. The network keeps PEERS for itself."""
+BULK_BYTES_MAX: Final = 256 << 20
+"""Of all peers together, on other channels than the urgent ones."""
 URGENT_CHANNELS: Final = frozenset({Channel.CONSENSUS, Channel.STATUS})
 PUNISHMENTS: Final = {"bad_signature": 20, "malformed_transaction": 20, "malformed_proposal": 20}
 PUNISHMENT_DEFAULT: Final = 10
@@ -58,11 +69,12 @@ class Happenings:
         self._urgent: deque[Happening] = deque()
         self._bodies: deque[MessageReceived] = deque()
         self._bulk: deque[MessageReceived] = deque()
-        self._bulk_by_peer: Counter[str] = Counter()
-        """Messages of the two lower lanes."""
+        self._waiting_bytes: Counter[tuple[str, Channel]] = Counter()
+        """What waits of each peer on each channel."""
+        self._bulk_bytes = 0
         self._is_filled = asyncio.Event()
         self.dropped_count = 0
-        """Bulk messages of peers that had too many waiting."""
+        """Messages of peers that had too much waiting."""
 
     def __len__(self) -> int:
         return len(self._urgent) + len(self._bodies) + len(self._bulk)
@@ -73,30 +85,46 @@ class Happenings:
         return len(self) > QUEUE_MAX
 
     def put(self, happening: Happening) -> None:
-        """Add an entry and wake the consumer; a bulk message of a peer with too many waiting is dropped."""
-        if isinstance(happening, MessageReceived) and happening.channel not in URGENT_CHANNELS:
-            if self._bulk_by_peer[happening.peer_id] >= BULK_PER_PEER_MAX:
-                self.dropped_count += 1
-                return
-            self._bulk_by_peer[happening.peer_id] += 1
-            lane = self._bodies if happening.channel is Channel.BODIES else self._bulk
-            lane.append(happening)
-        else:
+        """Add an entry and wake the consumer; a message of a peer with too much waiting is dropped."""
+        if not isinstance(happening, MessageReceived):
             self._urgent.append(happening)
+        elif not self._take_in(happening):
+            self.dropped_count += 1
+            return
         self._is_filled.set()
+
+    def _take_in(self, message: MessageReceived) -> bool:
+        """Put a message into its lane if its peer, and all peers together, have room there."""
+        channel, cost = message.channel, _cost_of(message)
+        is_bulk = channel not in URGENT_CHANNELS
+        waiting = self._waiting_bytes[message.peer_id, channel]
+        if waiting + cost > WAITING_BYTES_MAX[channel] or (is_bulk and self._bulk_bytes + cost > BULK_BYTES_MAX):
+            return False
+        self._waiting_bytes[message.peer_id, channel] += cost
+        if not is_bulk:
+            self._urgent.append(message)
+            return True
+        self._bulk_bytes += cost
+        (self._bodies if channel is Channel.BODIES else self._bulk).append(message)
+        return True
 
     def take(self) -> Happening | None:
         """Remove and return the oldest entry of the highest lane that has one, or None."""
-        if self._urgent:
-            return self._urgent.popleft()
-        lane = self._bodies or self._bulk
+        lane: deque[Happening] | deque[MessageReceived] = self._urgent or self._bodies or self._bulk
         if not lane:
             return None
-        message = lane.popleft()
-        self._bulk_by_peer[message.peer_id] -= 1
-        if not self._bulk_by_peer[message.peer_id]:
-            del self._bulk_by_peer[message.peer_id]
-        return message
+        happening = lane.popleft()
+        if isinstance(happening, MessageReceived):
+            self._let_go(happening)
+        return happening
+
+    def _let_go(self, message: MessageReceived) -> None:
+        key, cost = (message.peer_id, message.channel), _cost_of(message)
+        self._waiting_bytes[key] -= cost
+        if not self._waiting_bytes[key]:
+            del self._waiting_bytes[key]
+        if message.channel not in URGENT_CHANNELS:
+            self._bulk_bytes -= cost
 
     def wake(self) -> None:
         """Let the consumer look around though nothing happened."""
@@ -106,6 +134,10 @@ class Happenings:
         """Wait until something is there."""
         await self._is_filled.wait()
         self._is_filled.clear()
+
+
+def _cost_of(message: MessageReceived) -> int:
+    return len(message.payload) + MESSAGE_COST_BYTES
 
 
 class AsyncShell:

@@ -10,7 +10,15 @@ import pytest
 
 from consensus.inputs import Now, TimerFired, TimerKind
 from node import outside
-from node.outside import BULK_PER_PEER_MAX, PUNISHMENT_DEFAULT, PUNISHMENTS, AsyncShell, Happenings, Tick
+from node.outside import (
+    MESSAGE_COST_BYTES,
+    PUNISHMENT_DEFAULT,
+    PUNISHMENTS,
+    WAITING_BYTES_MAX,
+    AsyncShell,
+    Happenings,
+    Tick,
+)
 from p2p.channels import Channel
 from p2p.errors import DisconnectReason
 from p2p.events import Direction, MessageReceived, PeerConnected, PeerDisconnected
@@ -19,7 +27,8 @@ from tests.support.fixture_chain import FixtureChain, account, transfer
 WAIT_S = 10.0
 TIMER = TimerFired(TimerKind.VIEW, 0, 1)
 URGENT = (Channel.CONSENSUS, Channel.STATUS)
-BULK = tuple(channel for channel in Channel if channel not in URGENT and channel is not Channel.BODIES)
+CHANNELS = tuple(channel for channel in Channel if channel is not Channel.PEERS)
+BULK = tuple(channel for channel in CHANNELS if channel not in URGENT and channel is not Channel.BODIES)
 
 
 def message(channel, peer="a", payload=b""):
@@ -78,28 +87,40 @@ def test_peers_are_read_no_further_while_the_queue_is_long(monkeypatch):
     assert not happenings.is_long
 
 
-@pytest.mark.parametrize("channel", [Channel.BODIES, Channel.TRANSACTIONS])
-def test_bulk_messages_of_a_peer_with_too_many_waiting_are_dropped_and_those_of_others_are_not(channel):
-    happenings = filled(*[message(channel)] * BULK_PER_PEER_MAX)
-    happenings.put(message(Channel.BODIES))
-    happenings.put(message(Channel.TRANSACTIONS))
-    assert (len(happenings), happenings.dropped_count) == (BULK_PER_PEER_MAX, 2)
-    happenings.put(message(channel, "b"))
-    assert (len(happenings), happenings.dropped_count) == (BULK_PER_PEER_MAX + 1, 2)
+def room_for(channel, payload=b""):
+    """Return how many such messages of one peer may wait."""
+    return WAITING_BYTES_MAX[channel] // (len(payload) + MESSAGE_COST_BYTES)
 
 
-def test_bulk_messages_are_taken_again_as_soon_as_there_is_place():
-    happenings = filled(*[message(Channel.BODIES)] * (BULK_PER_PEER_MAX + 1))
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("payload", [b"", b"x" * 100_000], ids=["tiny", "large"])
+def test_messages_of_a_peer_with_too_much_waiting_on_a_channel_are_dropped_and_no_others(channel, payload):
+    room = room_for(channel, payload)
+    happenings = filled(*[message(channel, payload=payload)] * (room + 2))
+    assert (len(happenings), happenings.dropped_count) == (room, 2)
+    others = [message(channel, "b"), *(message(other) for other in CHANNELS if other is not channel), TIMER]
+    for entry in others:
+        happenings.put(entry)
+    assert (len(happenings), happenings.dropped_count) == (room + len(others), 2)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_messages_are_taken_again_as_soon_as_there_is_place(channel):
+    happenings = filled(*[message(channel)] * (room_for(channel) + 1))
     drain(happenings)
-    happenings.put(message(Channel.BODIES, payload=b"next"))
-    assert drain(happenings) == [message(Channel.BODIES, payload=b"next")]
+    happenings.put(message(channel, payload=b"next"))
+    assert drain(happenings) == [message(channel, payload=b"next")]
     assert happenings.dropped_count == 1
 
 
-@pytest.mark.parametrize("channel", URGENT)
-def test_votes_are_never_dropped(channel):
-    happenings = filled(*[message(channel)] * (BULK_PER_PEER_MAX + 2))
-    assert (len(happenings), happenings.dropped_count) == (BULK_PER_PEER_MAX + 2, 0)
+def test_all_peers_together_have_a_bound_that_holds_for_no_vote(monkeypatch):
+    monkeypatch.setattr(outside, "BULK_BYTES_MAX", 3 * MESSAGE_COST_BYTES)
+    bulk = [message(Channel.SYNC, peer) for peer in "abcd"]
+    votes = [message(channel, peer) for channel in URGENT for peer in "abcd"]
+    happenings = filled(*bulk, *votes)
+    assert (drain(happenings), happenings.dropped_count) == ([*votes, *bulk[:3]], 1)
+    happenings.put(bulk[3])
+    assert drain(happenings) == [bulk[3]]
 
 
 async def test_consumer_wakes_when_something_happens():
