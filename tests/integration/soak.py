@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -116,9 +118,12 @@ def main() -> int:
     try:
         with live_network(home / "net", options.validators) as net:
             asyncio.run(soak(net, options.seed, options.minutes))
-    except (AssertionError, InputRejected, ExceptionGroup) as failure:
-        print(f"FAILED: {failure!r}\nthe homes are kept in {home}; again: --seed {options.seed}", flush=True)
+    except (AssertionError, InputRejected, ExceptionGroup):
+        print(
+            f"FAILED: {traceback.format_exc()}\nthe homes are kept in {home}; again: --seed {options.seed}", flush=True
+        )
         return 1
+    shutil.rmtree(home)
     return 0
 
 

@@ -73,7 +73,8 @@ class Traffic:
             self._chain_id, self._params = await client.chain_id(), await client.price_params()
             for start in range(0, len(self._payers), 16):
                 group = [Transfer(to=payer.address, amount=FUNDS) for payer in self._payers[start : start + 16]]
-                assert (await client.send(funder, group)).has_succeeded
+                outcome = await client.send(funder, group)
+                assert outcome.has_succeeded, outcome
 
     async def run(self, stop: asyncio.Event) -> None:
         """Pay until told to stop."""

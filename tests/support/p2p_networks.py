@@ -171,7 +171,10 @@ async def raw_peer(number: int, node: TestNode, chain_id: bytes = CHAIN_ID) -> A
         writer.write(handshake.start())
         async with asyncio.timeout(WAIT_S):
             while not handshake.is_complete:
-                writer.write(handshake.receive(await reader.read(1 << 16)))
+                received = await reader.read(1 << 16)
+                if not received:
+                    raise ConnectionResetError("closed during the handshake")
+                writer.write(handshake.receive(received))
             outcome, rest = handshake.finish()
             lifted = {
                 channel: msgspec.structs.replace(policy, message_bytes_max=1 << 24, queue_bytes_max=1 << 30)

@@ -1,0 +1,222 @@
+"""Peers that lie, flood and break off, against a node of a running chain: they lose their connection, the chain loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from random import Random
+
+import msgspec
+import pytest
+
+from consensus.messages import MESSAGE_CODEC, CertificatesRequest, Proposal, Status, VoteMessage
+from node.block_messages import BLOCK_MESSAGE_CODEC, BlockRequest, BodyRequest, HeadersAnswer, HeadersRequest
+from p2p.channels import POLICIES, Channel
+from p2p.errors import RefusalReason
+from p2p.gossip_messages import Announce, Ask, Deliver
+from state.address import account_address
+from state.block import Header
+from state.building import build_transaction
+from state.crypto import SigningKey
+from state.development_genesis import DEVELOPMENT_PARAMS
+from state.messages import Transfer
+from state.transactions import sign_transaction
+from state.votes import Vote, VoteKind
+from tests.support.live_siege import besieged, flood, hostile_peer, reason_of_end, together
+from tests.support.p2p_networks import dial_raw
+
+NAME = "node1"
+CHANCE = Random(6)
+MESSAGE_CHANNELS = [channel for channel in Channel if channel is not Channel.PEERS]
+
+
+def gossip(message):
+    return msgspec.msgpack.encode(message)
+
+
+def vote(**changes):
+    """Return a vote that is well-formed and signed by nobody."""
+    fields = {
+        "kind": VoteKind.NOTARIZE,
+        "epoch": 0,
+        "view": 1,
+        "block_hash": os.urandom(32),
+        "result": b"",
+        "validator": CHANCE.randrange(4),
+        "signature": os.urandom(64),
+    }
+    return Vote(**(fields | changes))
+
+
+def proposal(chain_id, view):
+    """Return a proposal for a view that nobody signed."""
+    header = Header(
+        version=1, chain_id=chain_id, epoch=0, view=view, height=view, time_ms=1, parent_hash=os.urandom(32),
+        parent_view=view - 1, parent_result=os.urandom(32), proposer=b"\0" * 21, validators_hash=os.urandom(32),
+        tx_root=os.urandom(32), tx_count=0,
+    )  # fmt: skip
+    fake = vote(view=view)
+    return Proposal(epoch=0, view=view, header=header, envelope_hashes=(), parent_view=view - 1, justify=(), vote=fake)
+
+
+def transfers(chain_id, key, count, *, is_signed=True):
+    """Return encoded transfers with a nonce each, whose signatures are wrong if they shall not be signed."""
+    found = []
+    for nonce in range(count):
+        good = build_transaction(
+            chain_id=chain_id,
+            keys=(key,),
+            sender=account_address(key.public_key),
+            nonce=10**6 + nonce,
+            expires_at_ms=time.time_ns() // 1_000_000 + 600_000 + CHANCE.randrange(10**6),
+            messages=(Transfer(to=account_address(bytes(32)), amount=1),),
+            params=DEVELOPMENT_PARAMS,
+        )
+        found.append(good.encoded if is_signed else sign_transaction(os.urandom(32), good.body, (key,)).encoded)
+    return found
+
+
+def test_garbage_and_half_open_handshakes_cost_nobody_but_themselves(net, figures):
+    openings = [b"GET / HTTP/1.1\r\n\r\n", bytes(64), b"\xff" * 70_000, b"\x00\x20", b"", os.urandom(400)]
+
+    async def attack():
+        streams = []
+        async with besieged(net, NAME, "garbage and 120 half-open handshakes", figures):
+            for index in range(120):
+                _, writer = await dial_raw(net.node(NAME).p2p)
+                writer.write(openings[index % len(openings)])
+                streams.append(writer)
+                await asyncio.sleep(0.01)
+        for writer in streams:
+            writer.transport.abort()
+
+    asyncio.run(attack())
+
+
+def malformed_bytes(channel):
+    """Return bytes that no correct peer sends on a channel, by name."""
+    canonical = {
+        Channel.CONSENSUS: MESSAGE_CODEC.encode(VoteMessage(vote=vote())),
+        Channel.STATUS: MESSAGE_CODEC.encode(Status(epoch=0, view=1, final_height=0, final_hash=bytes(32))),
+        Channel.BODIES: BLOCK_MESSAGE_CODEC.encode(BlockRequest(block_hash=bytes(32))),
+        Channel.SYNC: BLOCK_MESSAGE_CODEC.encode(HeadersRequest(first_height=1)),
+        Channel.TRANSACTIONS: gossip(Announce(ids=[os.urandom(32)])),
+    }[channel]
+    wide = bytes([0xDC, 0, canonical[0] & 0x0F]) + canonical[1:]
+    return {
+        "random": os.urandom(300),
+        "truncated": canonical[:-1],
+        "longer": canonical + b"\xc0",
+        "wide array header": wide,
+        "deep": b"\x91" * 60_000 + b"\xc0",
+        "map": b"\x81\xa1a\x01",
+        "unknown tag": b"\x92\x7f\x00",
+        "huge length": b"\xdd\xff\xff\xff\xff",
+    }
+
+
+@pytest.mark.parametrize("channel", MESSAGE_CHANNELS)
+async def test_malformed_messages_on_each_channel_end_in_a_ban(net, channel):
+    before = net.peers(NAME)
+    for kind, payload in malformed_bytes(channel).items():
+        async with hostile_peer(net, NAME) as peer:
+            for _ in range(10):
+                peer.send(channel, payload)
+            assert await reason_of_end(peer) is RefusalReason.BANNED, f"{kind} is taken on {channel}"
+    assert net.peers(NAME) == before
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+async def test_a_message_above_the_limit_of_its_channel_ends_the_connection(net, channel):
+    before = net.peers(NAME)
+    async with hostile_peer(net, NAME) as peer:
+        assert len(net.peers(NAME)) == len(before) + 1
+        peer.send(channel, bytes(POLICIES[channel].message_bytes_max + 1))
+        await reason_of_end(peer)
+    assert net.peers(NAME) == before
+
+
+async def test_unasked_answers_and_questions_without_end_are_harmless(net, figures):
+    height = net.height(NAME)
+    questions = {
+        Channel.SYNC: lambda: CHANCE.choice(
+            [
+                BLOCK_MESSAGE_CODEC.encode(HeadersRequest(first_height=1)),
+                BLOCK_MESSAGE_CODEC.encode(BodyRequest(height=CHANCE.randrange(1, height + 1), first_index=0)),
+                BLOCK_MESSAGE_CODEC.encode(HeadersAnswer(headers=(), certificates=())),
+            ]
+        ),
+        Channel.BODIES: lambda: BLOCK_MESSAGE_CODEC.encode(BlockRequest(block_hash=os.urandom(32))),
+        Channel.CONSENSUS: lambda: MESSAGE_CODEC.encode(CertificatesRequest(epoch=0, first_view=1, last_view=64)),
+        Channel.STATUS: lambda: MESSAGE_CODEC.encode(
+            Status(epoch=CHANCE.choice((0, 7)), view=1, final_height=10**6, final_hash=os.urandom(32))
+        ),
+        Channel.TRANSACTIONS: lambda: gossip(Ask(ids=[os.urandom(32) for _ in range(500)])),
+    }
+    async with besieged(net, NAME, "floods of questions on every channel", figures):
+        await together(*[_one_peer(net, channel, payloads) for channel, payloads in questions.items()])
+
+
+async def _one_peer(net, channel, payloads):
+    async with hostile_peer(net, NAME) as peer:
+        return await flood(peer, channel, payloads)
+
+
+async def test_a_flood_of_votes_that_nobody_signed_stops_no_view(net, figures):
+    def junk():
+        view = net_view + CHANCE.randrange(0, 30)
+        kind = CHANCE.choice([VoteKind.NOTARIZE, VoteKind.NULLIFY, VoteKind.FINALIZE])
+        hashes = {"block_hash": b"" if kind is VoteKind.NULLIFY else os.urandom(32)}
+        result = os.urandom(32) if kind is VoteKind.FINALIZE else b""
+        return MESSAGE_CODEC.encode(VoteMessage(vote=vote(kind=kind, view=view, result=result, **hashes)))
+
+    net_view = net.call(NAME, "status")["view"]
+    async with besieged(net, NAME, "floods of unsigned votes", figures):
+        await together(*[_one_peer(net, Channel.CONSENSUS, junk) for _ in range(4)])
+        net_view = net.call(NAME, "status")["view"]
+        await together(*[_one_peer(net, Channel.CONSENSUS, junk) for _ in range(4)])
+
+
+async def test_a_flood_of_proposals_that_nobody_signed_stops_no_view(net, figures):
+    chain_id = bytes.fromhex(net.network.record.chain_id)
+    view = net.call(NAME, "status")["view"]
+
+    def junk():
+        return MESSAGE_CODEC.encode(proposal(chain_id, view + CHANCE.randrange(1, 30)))
+
+    async with besieged(net, NAME, "floods of unsigned proposals", figures):
+        await together(*[_one_peer(net, Channel.CONSENSUS, junk) for _ in range(8)])
+
+
+async def test_a_flood_of_transactions_with_wrong_signatures_ends_in_bans(net, figures):
+    chain_id = bytes.fromhex(net.network.record.chain_id)
+    key = net.accounts[9].key
+    batches = [gossip(Deliver(blobs=transfers(chain_id, key, 200, is_signed=False))) for _ in range(24)]
+
+    async def attack(mine):
+        async with hostile_peer(net, NAME) as peer:
+            for batch in mine:
+                peer.send(Channel.TRANSACTIONS, batch)
+            return await reason_of_end(peer)
+
+    async with besieged(net, NAME, "floods of transactions with wrong signatures", figures):
+        ends = await together(*[attack(batches[start : start + 6]) for start in range(0, 24, 6)])
+        assert ends == [RefusalReason.BANNED] * 4
+
+
+async def test_a_flood_of_transactions_without_money_is_dropped(net, figures):
+    chain_id = bytes.fromhex(net.network.record.chain_id)
+    batches = [gossip(Deliver(blobs=transfers(chain_id, SigningKey(os.urandom(32)), 400))) for _ in range(6)]
+
+    async with besieged(net, NAME, "floods of signed transactions without money", figures):
+        await together(*[_one_peer(net, Channel.TRANSACTIONS, lambda: CHANCE.choice(batches)) for _ in range(3)])
+    assert net.call(NAME, "mempool")["transactions"] == 0
+
+
+async def test_a_flood_of_announcements_that_are_never_kept_is_bounded(net, figures):
+    def junk():
+        return gossip(Announce(ids=[os.urandom(32) for _ in range(1_024)]))
+
+    async with besieged(net, NAME, "floods of false announcements", figures):
+        await together(*[_one_peer(net, Channel.TRANSACTIONS, junk) for _ in range(3)])
