@@ -31,6 +31,8 @@ NEWEST_MAX: Final = 4_096
 """Events kept in memory for readers that are up to date."""
 SLICE_EVENTS: Final = 256
 """Events looked at before other tasks get their turn, about a millisecond."""
+SLICE_FOUND: Final = 32
+"""Events described before other tasks get their turn: two to three milliseconds, most of it for addresses."""
 SCAN_MAX: Final = 20_000
 """Events looked at for one page; a page may be empty and still move its cursor on."""
 TOPICS_MAX: Final = 16
@@ -88,6 +90,8 @@ class EventFeed:
         self._newest: deque[tuple[int, StoredEvent]] = deque(maxlen=NEWEST_MAX)
         self._last_sequence = views.status().next_sequence - 1
         self._changed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        """Pages are made one after the other, for each turn of the loop serves every task that is ready."""
 
     @property
     def last_sequence(self) -> int:
@@ -128,6 +132,10 @@ class EventFeed:
         Raises:
             RpcError: as for `read`.
         """
+        async with self._turn:
+            return await self._make_page(after, topics, limit)
+
+    async def _make_page(self, after: int, topics: Topics, limit: int) -> Page:
         found: list[EventView] = []
         scanned = 0
         while len(found) < limit and scanned < SCAN_MAX:
@@ -141,6 +149,8 @@ class EventFeed:
                     found.append(describe_event(sequence, stored))
                     if len(found) == limit:
                         break
+                    if len(found) % SLICE_FOUND == 0:
+                        await asyncio.sleep(0)
             await asyncio.sleep(0)
         return Page(found, str(after), after < self._last_sequence)
 

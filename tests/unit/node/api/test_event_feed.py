@@ -107,6 +107,19 @@ async def test_page_that_finds_little_ends_after_the_scan_limit(monkeypatch):
     assert (cursors(page), page.cursor, page.has_more) == ([], "2", True)
 
 
+async def test_many_pages_at_once_describe_no_more_in_a_turn_of_the_loop_than_one(monkeypatch):
+    turns, described, describe = 0, [], feed_module.describe_event
+    monkeypatch.setattr(feed_module, "SLICE_FOUND", 1)
+    monkeypatch.setattr(feed_module, "describe_event", lambda *event: described.append(turns) or describe(*event))
+    feed = make_node().feed
+    pages = asyncio.gather(*(feed.page(0, EVERYTHING, 100) for _ in range(5)))
+    while not pages.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert [cursors(page) for page in pages.result()] == [["1", "2", "3", "4"]] * 5
+    assert len(set(described)) == len(described) == 20
+
+
 @pytest.mark.parametrize("with_memory", [False, True])
 async def test_cursor_beyond_the_end_was_never_given(with_memory):
     node = make_node()
