@@ -1,15 +1,17 @@
 """From the bytes of a request to the bytes of its response, over whatever carried them.
 
-A batch is answered in its order. Its calls start in that order too, but those that wait for something do so side by side. Between
-short calls the loop gets its turn, so a batch of reads never holds up consensus.
+A batch is answered in its order. Its calls start in that order too, but those that wait for something do so side by side. What
+takes longer than a moment runs in turns, one of all connections in a turn of the loop, so that reads never hold up consensus,
+however many clients send them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -30,6 +32,8 @@ from state.errors import Rejected, StorageFault
 
 SLICE_S: Final = 0.005
 """A batch gives way to other tasks after running this long."""
+MOMENT_S: Final = 0.001
+"""Calls that took less let others run in the same turn of the loop."""
 
 
 class Dispatcher:
@@ -43,6 +47,7 @@ class Dispatcher:
         """Calls by method."""
         self.errors: Counter[str] = Counter()
         """Calls and bodies answered with an error, by reason."""
+        self._turn = asyncio.Lock()
 
     async def handle(self, body: bytes, call: Call) -> bytes | None:
         """Answer a body; None if it calls for no answer, being notifications only."""
@@ -51,7 +56,8 @@ class Dispatcher:
         except RpcError as unreadable:
             return self._refuse(None, unreadable)
         if not isinstance(parsed, list):
-            started = self._begin(parsed, call, _Budget(call.config.response_bytes_max))
+            async with self._taking_turn():
+                started = self._begin(parsed, call, _Budget(call.config.response_bytes_max))
             return await started if isawaitable(started) else started
         if not parsed:
             return self._refuse(None, InvalidRequest(ApiReason.NOT_A_REQUEST, "empty batch", "1 call or more"))
@@ -67,7 +73,8 @@ class Dispatcher:
             RpcError: whatever the method refuses.
         """
         self.calls[method.name] += 1
-        outcome = _start(method, params, call)
+        async with self._taking_turn():
+            outcome = _start(method, params, call)
         return await _settle(outcome, call) if isawaitable(outcome) else outcome
 
     def too_slow(self, config: ApiConfig) -> bytes:
@@ -80,21 +87,33 @@ class Dispatcher:
         answers: list[bytes | None] = [None] * len(items)
         waiting: list[tuple[int, asyncio.Task[bytes | None]]] = []
         budget = _Budget(call.config.response_bytes_max)
-        turn_ends = time.monotonic() + SLICE_S
+        pending = deque(enumerate(items))
         async with asyncio.TaskGroup() as tasks:
-            for index, item in enumerate(items):
-                started = self._begin(item, call, budget)
-                if isinstance(started, Coroutine):
-                    waiting.append((index, tasks.create_task(started)))
-                else:
-                    answers[index] = started
-                if time.monotonic() > turn_ends:
-                    await asyncio.sleep(0)
+            while pending:
+                async with self._taking_turn():
                     turn_ends = time.monotonic() + SLICE_S
+                    is_over = False
+                    while pending and not is_over:
+                        index, item = pending.popleft()
+                        started = self._begin(item, call, budget)
+                        if isinstance(started, Coroutine):
+                            waiting.append((index, tasks.create_task(started)))
+                        else:
+                            answers[index] = started
+                        is_over = time.monotonic() > turn_ends
         for index, task in waiting:
             answers[index] = task.result()
         responses = [answer for answer in answers if answer is not None]
         return b"[%b]" % b",".join(responses) if responses else None
+
+    @asynccontextmanager
+    async def _taking_turn(self) -> AsyncIterator[None]:
+        """Wait for the calls before, run some, and if that took a while let others run before the next that wait."""
+        async with self._turn:
+            began = time.monotonic()
+            yield
+            if time.monotonic() - began > MOMENT_S:
+                await asyncio.sleep(0)
 
     def _begin(self, item: Any, call: Call, budget: _Budget) -> bytes | Coroutine[None, None, bytes | None] | None:
         """Return the response to one call of a body, or what it takes to get it."""

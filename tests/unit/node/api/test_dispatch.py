@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
+from node.api import dispatch
 from node.api.config import ApiConfig
 from node.api.dispatch import Dispatcher
 from node.api.errors import RpcError
@@ -51,11 +52,17 @@ async def grow_later(_call, _params):
     return BIG
 
 
+def tell_turn(call, _params):
+    """Note in which turn of the loop it runs."""
+    call.node.turns.append(call.node.turn)
+
+
 METHODS = (
     method("subtract", PairParams, int, subtract),
     method("wait", PairParams, int, wait),
     method("grow", PairParams, str, grow),
     method("grow_later", PairParams, str, grow_later),
+    method("tell_turn", PairParams, None, tell_turn),
 )
 
 
@@ -135,6 +142,19 @@ async def test_batch_that_is_given_up_leaves_nothing_running():
     with pytest.raises(asyncio.CancelledError):
         await task
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_calls_that_take_a_while_share_no_turn_of_the_loop_whoever_sends_them(monkeypatch):
+    monkeypatch.setattr(dispatch, "SLICE_S", -1.0)
+    monkeypatch.setattr(dispatch, "MOMENT_S", -1.0)
+    bench, call = Bench(), request("tell_turn", [1])
+    bench.node.turn, bench.node.turns = 0, []
+    answers = asyncio.gather(*(bench.send(body) for body in ([call] * 3, call, [call] * 2, call)))
+    while not answers.done():
+        await asyncio.sleep(0)
+        bench.node.turn += 1
+    assert [answer for answer in answers.result() if "error" in str(answer)] == []
+    assert len(set(bench.node.turns)) == len(bench.node.turns) == 7
 
 
 async def test_batch_longer_than_the_limit_is_refused_unexecuted():
