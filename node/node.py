@@ -310,6 +310,8 @@ def run_node(home: Home, config: NodeConfig, password: bytes | None) -> None:
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(GC_THRESHOLD, 20, 50)
+    if home.data.is_dir():
+        check_disk(home, config)
     opened = open_home(home, config, password)
     with asyncio.Runner(loop_factory=find_loop_factory(config)) as runner:
         runner.run(_main(opened))
