@@ -174,10 +174,21 @@ def votes_of(net, view):
     return block["header"]["view"] > view and index in (block["certificate"] or {"signers": []})["signers"]
 
 
-def test_too_little_free_space_stops_a_node_before_the_disk_is_full(broken_net, home):
+def test_a_node_does_not_start_with_too_little_free_space(home):
     line = ends(home, "disk_free_min_mib=1048576")
     assert "MiB are free" in line
     assert "free some space and start the node again; nothing is lost" in line
+
+
+def test_a_running_node_stops_before_its_disk_is_full(broken_net, small_disk):
+    with node_process(small_disk, "disk_free_min_mib=16") as process:
+        process.until_logged("started")
+        with (small_disk / "data" / "filler").open("wb") as filler:
+            filler.write(bytes(shutil.disk_usage(small_disk / "data").free - (8 << 20)))
+        assert process.end() == 1
+        assert "MiB are free" in process.output
+    (small_disk / "data" / "filler").unlink()
+    unmount(small_disk)
     come_back(broken_net)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from random import Random
 
 import msgspec
@@ -15,15 +14,10 @@ from node.block_messages import BLOCK_MESSAGE_CODEC, BlockRequest, BodyRequest, 
 from p2p.channels import POLICIES, Channel
 from p2p.errors import RefusalReason
 from p2p.gossip_messages import Announce, Ask, Deliver
-from state.address import account_address
 from state.block import Header
-from state.building import build_transaction
 from state.crypto import SigningKey
-from state.development_genesis import DEVELOPMENT_PARAMS
-from state.messages import Transfer
-from state.transactions import sign_transaction
 from state.votes import Vote, VoteKind
-from tests.support.live_siege import besieged, flood, hostile_peer, reason_of_end, together
+from tests.support.live_siege import besieged, flood, hostile_peer, reason_of_end, together, transfers
 from tests.support.p2p_networks import dial_raw
 
 NAME = "node1"
@@ -58,23 +52,6 @@ def proposal(chain_id, view):
     )  # fmt: skip
     fake = vote(view=view)
     return Proposal(epoch=0, view=view, header=header, envelope_hashes=(), parent_view=view - 1, justify=(), vote=fake)
-
-
-def transfers(chain_id, key, count, *, is_signed=True):
-    """Return encoded transfers with a nonce each, whose signatures are wrong if they shall not be signed."""
-    found = []
-    for nonce in range(count):
-        good = build_transaction(
-            chain_id=chain_id,
-            keys=(key,),
-            sender=account_address(key.public_key),
-            nonce=10**6 + nonce,
-            expires_at_ms=time.time_ns() // 1_000_000 + 600_000 + CHANCE.randrange(10**6),
-            messages=(Transfer(to=account_address(bytes(32)), amount=1),),
-            params=DEVELOPMENT_PARAMS,
-        )
-        found.append(good.encoded if is_signed else sign_transaction(os.urandom(32), good.body, (key,)).encoded)
-    return found
 
 
 def test_garbage_and_half_open_handshakes_cost_nobody_but_themselves(net, figures):

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import http.client
 import itertools
+import os
 import re
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from bocc.testnet.record import NodeRecord
 from p2p.errors import CloseReason
+from state.address import account_address
+from state.building import build_transaction
+from state.development_genesis import DEVELOPMENT_PARAMS
+from state.messages import Transfer
+from state.transactions import sign_transaction
 from tests.support.live_network import LiveNetwork
 from tests.support.live_traffic import BackgroundTraffic
 from tests.support.p2p_networks import RawPeer, now_ms, raw_peer
@@ -24,6 +31,7 @@ PROBE_S = 0.01
 SIEGE_S = 2.0
 """How long floods last."""
 _numbers = itertools.count(1)
+_chance = Random(6)
 
 
 @asynccontextmanager
@@ -148,3 +156,20 @@ async def besieged(net: LiveNetwork, name: str, what: str, figures: list[str]) -
 async def together(*attacks: Awaitable[object]) -> list[object]:
     """Run attacks at once."""
     return list(await asyncio.gather(*attacks))
+
+
+def transfers(chain_id, key, count, *, is_signed=True):
+    """Return encoded transfers with a nonce each, whose signatures are wrong if they shall not be signed."""
+    found = []
+    for nonce in range(count):
+        good = build_transaction(
+            chain_id=chain_id,
+            keys=(key,),
+            sender=account_address(key.public_key),
+            nonce=10**6 + nonce,
+            expires_at_ms=time.time_ns() // 1_000_000 + 600_000 + _chance.randrange(10**6),
+            messages=(Transfer(to=account_address(bytes(32)), amount=1),),
+            params=DEVELOPMENT_PARAMS,
+        )
+        found.append(good.encoded if is_signed else sign_transaction(os.urandom(32), good.body, (key,)).encoded)
+    return found
