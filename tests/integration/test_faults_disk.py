@@ -78,7 +78,7 @@ def newest(home, pattern):
 def come_back(net):
     """Start the node and see it in step."""
     net.start(NAME)
-    return net.converge()
+    net.catch_up(NAME)
 
 
 def drop_table_dump(home):
@@ -194,8 +194,7 @@ def test_a_running_node_stops_before_its_disk_is_full(broken_net, small_disk):
 
 async def test_files_that_may_not_grow_stop_the_node_and_lose_nothing(broken_net, home):
     """Given a limit on the size of files, when blocks come, then the first failed write ends the node."""
-    net = broken_net
-    limit = max(path.stat().st_size for path in (home / "data").rglob("*")) + 60_000
+    net, limit = broken_net, 400_000
     async with BackgroundTraffic(net, "growing"):
         line = await asyncio.to_thread(
             ends, home, before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -243,7 +242,7 @@ async def test_a_full_disk_stops_the_node_and_with_room_again_it_goes_on(broken_
         (home / "data" / "filler").unlink()
         with node_process(home, "disk_free_min_mib=0") as process:
             await asyncio.to_thread(process.until_logged, "started")
-            await asyncio.to_thread(net.converge)
+            await asyncio.to_thread(net.catch_up, NAME)
             os.kill(process.pid, signal.SIGTERM)
             assert await asyncio.to_thread(process.end) == 0
         await asyncio.to_thread(unmount, home)

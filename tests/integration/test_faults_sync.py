@@ -6,13 +6,31 @@ import asyncio
 import os
 import signal
 
+import pytest
+
 from bocc.client import Client
 from state.address import account_address, format_address
 from state.crypto import SigningKey, tagged_hash
-from tests.support.live_network import call, further_node, node_process, run_cli, until
+from tests.support.live_network import call, further_node, live_network, node_process, run_cli, until
 from tests.support.live_traffic import BackgroundTraffic
 
 BLOCKS = 300
+
+
+@pytest.fixture(scope="module")
+def module_net(tmp_path_factory):
+    """A network whose chain is not longer than this needs."""
+    with live_network(tmp_path_factory.mktemp("sync") / "net") as net:
+        yield net
+
+
+@pytest.fixture
+def net(module_net):
+    """A whole network before and after the test."""
+    module_net.mark_logs()
+    yield module_net
+    module_net.restore()
+    assert module_net.errors() == ""
 
 
 def reset(net, name):

@@ -158,6 +158,11 @@ class LiveNetwork:
         until(agree, lambda: f"no agreement: {seen}\n{self.errors()}", timeout_s)
         return seen[names[0]]
 
+    def catch_up(self, name: str) -> None:
+        """Wait until a node is where the others are now, while the chain may go on."""
+        goal = max(self.height(other) for other in self.names if other != name)
+        until(lambda: self.height(name) >= goal, lambda: f"{name} is at {self.height(name)} of {goal}\n{self.errors()}")
+
     def restore(self) -> Tip:
         """Resume, start and connect whatever is not, and wait until all agree."""
         for name in self.names:
