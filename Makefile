@@ -22,8 +22,8 @@ ROUNDS ?= 20
 SIMULATION = $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HEIGHTS),--heights $(HEIGHTS)) \
 	$(if $(FIRST),--first $(FIRST))
 
-# Tests that start processes, listen on ports or drive a browser: one after the other, after all others.
-ALONE := tests/integration tests/e2e
+# Tests that start processes and listen on ports: one after the other, after all others.
+ALONE := tests/integration
 
 .PHONY: help testnet test check format sim sim-mutants explore prove bench cover size fuzz soak soak-network lock clean
 

@@ -148,7 +148,7 @@ async def test_a_missing_log_of_votes_is_refused_until_the_operator_says_where_t
     with resumed(net, home) as view:
         async with BackgroundTraffic(net, "resumed"):
             await asyncio.to_thread(come_back, net)
-            await asyncio.to_thread(until, lambda: votes_of(net, view), lambda: "it does not sign again")
+            await asyncio.to_thread(until, lambda: net.signs_above(NAME, view), lambda: "it does not sign again")
 
 
 @contextmanager
@@ -159,19 +159,12 @@ def resumed(net, home):
     view = status["view"] + 3
     settings = render_config(config).replace('resume_after = ""', f'resume_after = "{status["epoch"]},{view}"')
     (home / CONFIG_NAME).write_text(settings)
-    yield view
-    for copy in (home / "data").glob("votes.log.damaged-*"):
-        copy.unlink()
-    (home / CONFIG_NAME).write_text(render_config(config))
-
-
-def votes_of(net, view):
-    """Tell whether the newest certificate above a view carries the node's vote."""
-    own = net.call("node0", "validators")["validators"]
-    validator = net.call(NAME, "status")["validator"]
-    index = next(one["index"] for one in own if one["address"] == validator)
-    block = net.call("node0", "block")
-    return block["header"]["view"] > view and index in (block["certificate"] or {"signers": []})["signers"]
+    try:
+        yield view
+    finally:
+        for copy in (home / "data").glob("votes.log.damaged-*"):
+            copy.unlink()
+        (home / CONFIG_NAME).write_text(render_config(config))
 
 
 def test_a_node_does_not_start_with_too_little_free_space(home):

@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+from msgspec.structs import replace
 
 from bocc.client import Client
 from state.address import account_address, format_address
@@ -17,10 +18,14 @@ from tests.support.live_traffic import BackgroundTraffic
 BLOCKS = 300
 
 
+def hasten(params):
+    return replace(params, consensus=replace(params.consensus, timer_max_ms=1_000))
+
+
 @pytest.fixture(scope="module")
 def module_net(tmp_path_factory):
-    """A network whose chain is not longer than this needs."""
-    with live_network(tmp_path_factory.mktemp("sync") / "net") as net:
+    """A network whose chain is not longer than this needs, and whose views never last longer than a second."""
+    with live_network(tmp_path_factory.mktemp("sync") / "net", change=hasten) as net:
         yield net
 
 
@@ -72,6 +77,24 @@ def test_the_home_of_a_running_node_is_not_wiped(net):
     assert net.converge().height > 0
 
 
+async def test_a_validator_that_lost_its_votes_may_observe_where_it_can_sign_again(net):
+    """Given a validator without its log, when resume_after is observe, then it follows for a while and signs above what it saw."""
+    net.stop("node3")
+    home = net.home / "node3"
+    (home / "data" / "votes.log").unlink()
+    before = net.call("node0", "status")["view"]
+    async with BackgroundTraffic(net, "observed"):
+        with node_process(home, "resume_after=observe") as process:
+            await asyncio.to_thread(process.until_logged, "observed")
+            await asyncio.to_thread(until, lambda: net.signs_above("node3", before), lambda: process.output)
+            os.kill(process.pid, signal.SIGTERM)
+            assert await asyncio.to_thread(process.end) == 0
+        seen = int(process.output.rpartition(" observed ")[2].partition("view=")[2].split()[0])
+        await asyncio.to_thread(net.start, "node3")
+    assert seen >= before
+    assert "ERROR" not in process.output
+
+
 async def test_a_new_node_without_a_key_follows_serves_clients_and_survives_kill_9(net, tmp_path):
     home = tmp_path / "observer"
     payee = format_address(account_address(SigningKey(tagged_hash(b"observer", b"")).public_key))
@@ -88,6 +111,7 @@ async def test_a_new_node_without_a_key_follows_serves_clients_and_survives_kill
         assert process.end() == -signal.SIGKILL
     async with BackgroundTraffic(net, "without-observer"):
         await asyncio.sleep(1.0)
+    (home / "data" / "votes.log").unlink()  # a node without a key has no votes to lose
     with node_process(home) as process:
         process.until_logged("started")
         until(lambda: call(node, "block")["hash"] == net.call("node0", "block")["hash"], lambda: process.output)

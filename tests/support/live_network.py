@@ -163,6 +163,17 @@ class LiveNetwork:
         goal = max(self.height(other) for other in self.names if other != name)
         until(lambda: self.height(name) >= goal, lambda: f"{name} is at {self.height(name)} of {goal}\n{self.errors()}")
 
+    def signs_above(self, name: str, view: int) -> bool:
+        """Tell whether the newest certificate is of a later view and carries a node's vote."""
+        try:
+            validator = self.call(name, "status")["validator"]
+        except OSError:
+            return False
+        members = self.call("node0", "validators")["validators"]
+        index = next(one["index"] for one in members if one["address"] == validator)
+        block = self.call("node0", "block")
+        return block["header"]["view"] > view and index in (block["certificate"] or {"signers": []})["signers"]
+
     def restore(self) -> Tip:
         """Resume, start and connect whatever is not, and wait until all agree."""
         for name in self.names:
