@@ -17,6 +17,10 @@ ANSWER_BYTES_MAX: Final = 900 << 10
 """Envelopes in one answer; more come in further answers."""
 HEADERS_MAX: Final = 512
 FRAME_BYTES_MAX: Final = (1 << 20) - 1024
+RUN_BYTES_MAX: Final = 64 << 20
+"""Envelopes in one run of headers: the asking node holds their bodies at once. No longer run is offered or taken."""
+RUN_TRANSACTIONS_MAX: Final = 100_000
+"""Transactions in one run: parsed, a small one takes several times its bytes."""
 
 Envelopes = Annotated[
     tuple[Annotated[bytes, Meta(min_length=1, max_length=ENVELOPE_BYTES_MAX)], ...],

@@ -10,6 +10,8 @@ from node.block_fetch import BlockFetcher
 from node.block_messages import (
     BLOCK_MESSAGE_CODEC,
     HEADERS_MAX,
+    RUN_BYTES_MAX,
+    RUN_TRANSACTIONS_MAX,
     BlockAnswer,
     BlockMessage,
     BlockRequest,
@@ -23,11 +25,16 @@ from node.block_messages import (
 )
 from p2p.channels import Channel
 from state.block import Header
+from state.certificates import Certificate
 from state.chain import Chain
+from state.stored import StoredHeader
 from state.transactions import hash_envelope
 
-RUN_TRANSACTIONS_MAX: Final = 20_000
-"""A run of headers ends, at the next certificate, above so many transactions: the asking node holds their bodies at once."""
+RUN_BYTES_WANTED: Final = 24 << 20
+"""A run of headers ends at its last certificate within so many bytes of envelopes, or at its first one. Leaders propose empty
+blocks above eight that are not final, so that one stretch without certificates still fits what a run may hold."""
+RUN_TRANSACTIONS_WANTED: Final = 20_000
+"""The same in transactions."""
 BUDGET_US_PER_MS: Final = 250
 """A quarter of the loop's time may go into answers."""
 BUDGET_US_MAX: Final = 100_000
@@ -37,6 +44,9 @@ FUTILE_US: Final = 5_000
 """Charged for a question that gets no answer, as it may have read a large block for nothing."""
 ENVELOPE_US: Final = 7
 HEADER_US: Final = 25
+RUN_TRANSACTION_US: Final = 30
+RUN_US_MAX: Final = 20_000
+"""Reading the bodies of a run to know their bytes: half a millisecond for a mebibyte."""
 ANSWERS_MAX: Final = 8
 """Frames in answer to one question; the rest is asked again."""
 
@@ -91,7 +101,9 @@ def _cost_us(answers: list[BlockMessage]) -> int:
             case EnvelopesAnswer() | BodyAnswer():
                 cost_us += ENVELOPE_US * len(message.envelopes)
             case HeadersAnswer():
+                transaction_count = sum(header.tx_count for header in message.headers)
                 cost_us += HEADER_US * len(message.headers)
+                cost_us += min(RUN_US_MAX, RUN_TRANSACTION_US * transaction_count)
             case BlockRequest() | EnvelopesRequest() | HeadersRequest() | BodyRequest():
                 pass
     return cost_us
@@ -133,25 +145,47 @@ def _answer_envelopes(request: EnvelopesRequest, fetcher: BlockFetcher, chain: C
     return [EnvelopesAnswer(block_hash=request.block_hash, envelopes=run) for run in runs]
 
 
-def _build_run(first_height: int, chain: Chain) -> HeadersAnswer:
-    """Return final headers from a height to the first certified block that ends the epoch, the run, or the chain here."""
-    headers: list[Header] = []
-    certified_count, certificate, transaction_count = 0, None, 0
-    if first_height < chain.views.status().first_block:
-        return HeadersAnswer(headers=(), certificates=())
-    for height in range(first_height, min(first_height + HEADERS_MAX, chain.tip.block.height + 1)):
-        stored = chain.views.header_at(height)
-        if headers and stored.header.epoch != headers[0].epoch:
-            break
-        headers.append(stored.header)
-        transaction_count += stored.header.tx_count
+class _Run:
+    """A run of headers in the making."""
+
+    def __init__(self) -> None:
+        self._headers: list[Header] = []
+        self._certified_count = 0
+        self._certificate: Certificate | None = None
+        self._transaction_count = 0
+        self._body_bytes = 0
+
+    def add(self, stored: StoredHeader, body_bytes: int) -> bool:
+        """Append the next header if it belongs to this run, and tell whether it does."""
+        header = stored.header
+        transaction_count, body_sum = self._transaction_count + header.tx_count, self._body_bytes + body_bytes
+        is_certified = self._certificate is not None
+        bytes_max = RUN_BYTES_WANTED if is_certified else RUN_BYTES_MAX
+        transactions_max = RUN_TRANSACTIONS_WANTED if is_certified else RUN_TRANSACTIONS_MAX
+        is_of_epoch = not self._headers or header.epoch == self._headers[0].epoch
+        if not is_of_epoch or body_sum > bytes_max or transaction_count > transactions_max:
+            return False
+        self._headers.append(header)
+        self._transaction_count, self._body_bytes = transaction_count, body_sum
         if stored.certificate is not None:
-            certified_count, certificate = len(headers), stored.certificate
-        if certificate is not None and transaction_count > RUN_TRANSACTIONS_MAX:
-            break
-    if certificate is None:
-        return HeadersAnswer(headers=(), certificates=())
-    return HeadersAnswer(headers=tuple(headers[:certified_count]), certificates=(certificate,))
+            self._certified_count, self._certificate = len(self._headers), stored.certificate
+        return True
+
+    def build(self) -> HeadersAnswer:
+        """Return the headers up to the last certificate; none without one."""
+        certificates = () if self._certificate is None else (self._certificate,)
+        return HeadersAnswer(headers=tuple(self._headers[: self._certified_count]), certificates=certificates)
+
+
+def _build_run(first_height: int, chain: Chain) -> HeadersAnswer:
+    """Return final headers from a height to the last certified block within the epoch, the bounds of a run, and the chain here."""
+    run = _Run()
+    if first_height >= chain.views.status().first_block:
+        for height in range(first_height, min(first_height + HEADERS_MAX, chain.tip.block.height + 1)):
+            stored = chain.views.header_at(height)
+            if not run.add(stored, chain.views.body_bytes_at(height) if stored.header.tx_count else 0):
+                break
+    return run.build()
 
 
 def _answer_body(request: BodyRequest, chain: Chain) -> list[BlockMessage]:

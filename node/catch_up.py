@@ -7,7 +7,7 @@ against the next header and the certificate. So sync costs execution, and one ce
 Invariants:
 - One run at a time, from one peer, with a deadline; a peer that fails, is slow or has nothing is passed over for a while.
 - An answer that is late or was not asked for is ignored.
-- Nothing unproven is kept beyond the run at hand.
+- Nothing unproven is kept beyond the run at hand, and no run is held beyond its bounds in transactions and bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from node.block_messages import BlockMessage, BodyAnswer, BodyRequest, HeadersAnswer, HeadersRequest
+from node.block_messages import (
+    RUN_BYTES_MAX,
+    RUN_TRANSACTIONS_MAX,
+    BlockMessage,
+    BodyAnswer,
+    BodyRequest,
+    HeadersAnswer,
+    HeadersRequest,
+)
 from state import merkle
 from state.block import Header, Tip, hash_header
 from state.certificates import Certificate, Verify, verify_certificate
@@ -116,7 +124,7 @@ class CatchUp:
         """Verify a run of headers and ask for its first bodies.
 
         Raises:
-            SyncFailure: the headers do not link to the tip, leave the epoch, or are not certified.
+            SyncFailure: the headers do not link to the tip, leave the epoch, are not certified, or are too many.
         """
         if peer != self._peer or self._headers or self._tip is None:
             return []
@@ -125,6 +133,8 @@ class CatchUp:
             return []
         if not answer.certificates:
             raise SyncFailure("no_certificate")
+        if sum(header.tx_count for header in answer.headers) > RUN_TRANSACTIONS_MAX:
+            raise SyncFailure("run_too_large")
         self._check_run(self._tip, answer.headers, answer.certificates[0])
         self._headers, self._certificate = answer.headers, answer.certificates[0]
         self._progress_ms = now_ms
@@ -170,7 +180,7 @@ class CatchUp:
         """Take envelopes of one block and ask for the rest of it, or for further blocks.
 
         Raises:
-            SyncFailure: more envelopes than the header says, or none.
+            SyncFailure: more envelopes than the header says, or none; more bytes than a run may have.
         """
         if peer != self._peer or answer.height not in self._asked_heights:
             return []
@@ -180,8 +190,10 @@ class CatchUp:
             return []
         if not answer.envelopes or len(envelopes) + len(answer.envelopes) > header.tx_count:
             raise SyncFailure("wrong_body")
-        envelopes.extend(answer.envelopes)
         self._received_bytes += sum(len(envelope) for envelope in answer.envelopes)
+        if self._received_bytes > RUN_BYTES_MAX:
+            raise SyncFailure("run_too_large")
+        envelopes.extend(answer.envelopes)
         self._progress_ms = now_ms
         if len(envelopes) < header.tx_count:
             return [(peer, BodyRequest(height=answer.height, first_index=len(envelopes)))]

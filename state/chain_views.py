@@ -110,6 +110,17 @@ class ChainViews:
             event_count=receipts.event_count,
         )
 
+    def body_bytes_at(self, height: int) -> int:
+        """Return how many bytes the body of a final block that is kept takes as stored: a little more than its envelopes.
+
+        Raises:
+            StorageFault: there is no such body.
+        """
+        body = self._store.get(number_key(BODY, height))
+        if body is None:
+            raise StorageFault(f"the database has lost the body of block {height}; {RESET_ADVICE}")
+        return len(body)
+
     def find_height(self, block_hash: bytes) -> int | None:
         """Return the height of a final block that is kept."""
         encoded = self._store.get(BLOCK_HEIGHT + block_hash)

@@ -23,6 +23,7 @@ from node.block_server import (
     FUTILE_US,
     HEADER_US,
     QUESTION_US,
+    RUN_TRANSACTION_US,
     BlockServer,
     answer,
 )
@@ -187,10 +188,34 @@ def test_run_has_a_bounded_number_of_headers_and_ends_with_the_last_certificate_
     assert ask(HeadersRequest(first_height=2), chain) == run_between(2, 4, chain)
 
 
-def test_run_ends_at_the_next_certificate_once_it_has_many_transactions(monkeypatch):
-    monkeypatch.setattr(block_server, "RUN_TRANSACTIONS_MAX", 2)
+def body_bytes(chain, *heights):
+    return sum(chain.views.body_bytes_at(height) for height in heights)
+
+
+def test_run_ends_at_its_last_certificate_within_many_transactions_or_at_its_first(monkeypatch):
+    monkeypatch.setattr(block_server, "RUN_TRANSACTIONS_WANTED", 2)
     chain = plain_chain(1, 2, 1, 1, uncertified={2})
     assert ask(HeadersRequest(first_height=1), chain) == run_between(1, 1, chain)
+    assert ask(HeadersRequest(first_height=2), chain) == run_between(2, 3, chain)
+
+
+def test_run_ends_at_its_last_certificate_within_many_bytes_or_at_its_first(monkeypatch):
+    chain = plain_chain(1, 0, 2, 1, 1, uncertified={3})
+    monkeypatch.setattr(block_server, "RUN_BYTES_WANTED", body_bytes(chain, 1, 3) - 1)
+    assert ask(HeadersRequest(first_height=1), chain) == run_between(1, 2, chain)
+    assert ask(HeadersRequest(first_height=3), chain) == run_between(3, 4, chain)
+    monkeypatch.setattr(block_server, "RUN_BYTES_WANTED", body_bytes(chain, 1, 3, 4))
+    assert ask(HeadersRequest(first_height=1), chain) == run_between(1, 4, chain)
+
+
+@pytest.mark.parametrize("bound", ["RUN_BYTES_MAX", "RUN_TRANSACTIONS_MAX"])
+def test_run_that_has_no_certificate_within_what_a_node_may_hold_is_not_offered(monkeypatch, bound):
+    chain = plain_chain(1, 2, 1, uncertified={1, 2})
+    whole = {"RUN_BYTES_MAX": body_bytes(chain, 1, 2, 3), "RUN_TRANSACTIONS_MAX": 4}[bound]
+    monkeypatch.setattr(block_server, bound, whole)
+    assert ask(HeadersRequest(first_height=1), chain) == run_between(1, 3, chain)
+    monkeypatch.setattr(block_server, bound, whole - 1)
+    assert ask(HeadersRequest(first_height=1), chain) == NO_HEADERS
     assert ask(HeadersRequest(first_height=2), chain) == run_between(2, 3, chain)
 
 
@@ -317,7 +342,9 @@ def test_large_answers_cost_by_what_they_hold(monkeypatch):
         assert len(serving.sent) == 1
         costs.append(1 - serving.server._budget_us)
     per_block = QUESTION_US + 2 * ENVELOPE_US
-    assert costs == [per_block, per_block, per_block, QUESTION_US + 3 * HEADER_US]
+    transaction_count = sum(stored(height).header.tx_count for height in (2, 3, 4))
+    per_run = QUESTION_US + 3 * HEADER_US + RUN_TRANSACTION_US * transaction_count
+    assert costs == [per_block, per_block, per_block, per_run]
 
 
 def test_open_questions_of_one_peer_are_bounded_and_those_of_others_are_not_touched(one_answer_in_100_ms, monkeypatch):

@@ -288,3 +288,28 @@ def test_answers_meant_for_a_run_that_was_given_up_prove_nothing_for_the_next():
     assert syncing.take_headers("a", run_of(2, 4), 0) == [ask_body(2), ask_body(3)]
     syncing.take_body("a", body_of(3), 0)
     assert syncing.take_run() is None
+
+
+def test_run_of_more_transactions_than_a_node_holds_is_refused_before_any_body_is_asked_for(monkeypatch):
+    count = sum(header.tx_count for header in headers(2, 4))
+    monkeypatch.setattr(catch_up, "RUN_TRANSACTIONS_MAX", count)
+    assert started(1).take_headers("a", run_of(2, 4), 0) == [ask_body(2), ask_body(3)]
+    monkeypatch.setattr(catch_up, "RUN_TRANSACTIONS_MAX", count - 1)
+    with pytest.raises(SyncFailure) as caught:
+        started(1).take_headers("a", run_of(2, 4), 0)
+    assert caught.value.reason == "run_too_large"
+
+
+def test_run_of_more_bytes_than_a_node_holds_is_refused_at_the_answer_that_exceeds_them(monkeypatch):
+    size = sum(len(envelope) for height in (2, 3) for envelope in BLOCKS[height].envelopes)
+    monkeypatch.setattr(catch_up, "RUN_BYTES_MAX", size)
+    syncing = fetching(2, 4)
+    syncing.take_body("a", body_of(2), 0)
+    syncing.take_body("a", body_of(3), 0)
+    assert syncing.take_run() is not None
+    monkeypatch.setattr(catch_up, "RUN_BYTES_MAX", size - 1)
+    syncing = fetching(2, 4)
+    syncing.take_body("a", body_of(2), 0)
+    with pytest.raises(SyncFailure) as caught:
+        syncing.take_body("a", body_of(3), 0)
+    assert caught.value.reason == "run_too_large"
