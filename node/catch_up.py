@@ -88,6 +88,10 @@ class CatchUp:
         """Tell whether a run is being fetched."""
         return self._peer is not None
 
+    def is_asking(self, peer: str) -> bool:
+        """Tell whether a run is being fetched from this peer."""
+        return self._peer == peer
+
     def start(self, peer: str, tip: Tip, now_ms: int) -> list[Outgoing]:
         """Begin a run above the tip from a peer, unless one is under way or the peer failed lately."""
         if self.is_active or now_ms < self._paused_until_ms.get(peer, 0):

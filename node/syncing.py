@@ -69,8 +69,14 @@ class Syncing:
             self._claims[peer] = status.final_height
 
     def forget_peer(self, peer: str) -> None:
-        """Drop the claim of a peer that is gone."""
+        """Drop the claim of a peer that is gone, and turn to another at once if a run was being fetched from it.
+
+        It is not passed over when it comes back: its connection failed, not its answer.
+        """
         self._claims.pop(peer, None)
+        if self._catch_up.is_asking(peer):
+            self._catch_up.stop()
+            self._ask_next()
 
     def start(self, peer: str, height: int) -> None:
         """Fetch from a peer that claims to be at a height, unless something is under way."""
@@ -83,9 +89,13 @@ class Syncing:
         now_ms = self._shell.now().mono_ms
         if self._catch_up.is_overdue(now_ms):
             self._catch_up.fail(now_ms)
+        self._ask_next()
+
+    def _ask_next(self) -> None:
+        """Begin a run from the first peer that claims to be ahead and did not fail lately, unless one is under way."""
         if self.is_active:
             return
-        own_height = self._chain.tip.block.height
+        now_ms, own_height = self._shell.now().mono_ms, self._chain.tip.block.height
         for peer, height in self._claims.items():
             if height > own_height + 1 and not self._catch_up.is_active:
                 self._send(self._catch_up.start(peer, self._chain.tip, now_ms))

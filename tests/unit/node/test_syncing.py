@@ -157,6 +157,48 @@ def test_peer_that_does_not_answer_in_time_is_passed_over_without_punishment():
     assert node.shell.punished == []
 
 
+def test_peer_that_goes_is_replaced_at_once_and_welcome_again():
+    """Given a run half fetched, when its peer is gone, then the next is asked without waiting for a deadline."""
+    node = SyncingNode()
+    node.syncing.note_status("a", status(9))
+    node.syncing.note_status("b", status(4))
+    node.syncing.tick()
+    node.syncing.receive("a", HeadersAnswer(headers=(BLOCKS[1].header,), certificates=(BLOCKS[1].certificate,)))
+    assert node.asked() == [("a", HeadersRequest(first_height=1)), ("a", BodyRequest(height=1, first_index=0))]
+    node.syncing.forget_peer("a")
+    assert node.asked() == [("b", HeadersRequest(first_height=1))]
+    node.syncing.note_status("a", status(9))
+    node.syncing.forget_peer("b")
+    assert node.asked() == [("a", HeadersRequest(first_height=1))]
+    node.syncing.receive("a", HeadersAnswer(headers=(BLOCKS[1].header,), certificates=(BLOCKS[1].certificate,)))
+    node.syncing.receive("a", BodyAnswer(height=1, first_index=0, envelopes=BLOCKS[1].envelopes))
+    node.execute()
+    assert (node.chain.tip.block.height, node.shell.punished) == (1, [])
+
+
+def test_peer_that_goes_and_was_not_asked_changes_nothing_of_the_run():
+    node = SyncingNode()
+    for peer in ("a", "b"):
+        node.syncing.note_status(peer, status(4))
+    node.syncing.tick()
+    node.syncing.forget_peer("b")
+    assert node.asked() == [("a", HeadersRequest(first_height=1))]
+    assert node.syncing.is_active
+    node.syncing.forget_peer("a")
+    assert (node.asked(), node.syncing.is_active) == ([], False)
+
+
+def test_run_that_is_being_applied_outlives_its_peer():
+    node = SyncingNode()
+    node.syncing.start("a", 4)
+    node.syncing.note_status("b", status(4))
+    node.exchange()
+    node.syncing.forget_peer("a")
+    assert node.asked() == []
+    node.execute()
+    assert node.committed == [[1]]
+
+
 def test_peer_that_claims_a_height_and_has_no_headers_does_not_keep_others_from_their_turn():
     node = SyncingNode()
     node.syncing.note_status("liar", status(1 << 60))
