@@ -17,6 +17,7 @@ from consensus.inputs import BlockBuilt, TimerKind
 from consensus.messages import VIEWS_IN_REQUEST_MAX, Proposal
 from consensus.participant import Participant
 from consensus.records import ProposalRecord
+from consensus.timeouts import pause_ms
 from state import merkle
 from state.block import HEADER_VERSION, Header, hash_header
 from state.votes import VoteKind
@@ -46,7 +47,7 @@ def propose(node: Participant) -> None:
         return
     parent_hash = state.block_hash_at(parent_view)
     parent = None if parent_hash is None else state.find_executed(parent_hash)
-    if parent is None:
+    if parent is None or is_pausing(node):
         return
     if state.is_sealing(parent.block_hash):
         current.has_asked_for_block = True
@@ -61,6 +62,17 @@ def propose(node: Participant) -> None:
     current.has_asked_for_block = True
     must_be_empty = parent.height - state.tip.height > UNFINAL_BLOCKS_MAX
     node.emit(BuildBlock(state.number, view, parent.block_hash, must_be_empty))
+
+
+def is_pausing(node: Participant) -> bool:
+    """Tell whether the leader waits because very many views failed in a row, and have it woken when it no longer does."""
+    since_ms = node.current.active_since_ms
+    waited_ms = 0 if since_ms is None else node.now.mono_ms - since_ms
+    rest_ms = pause_ms(node.failed_views, len(node.state.validators), node.timing) - waited_ms
+    if rest_ms <= 0:
+        return False
+    node.set_timer(TimerKind.PROPOSE, rest_ms)
+    return True
 
 
 def propose_built(node: Participant, built: BlockBuilt) -> None:

@@ -16,6 +16,8 @@ SAMPLES_MIN: Final = 8
 """Until so many views were notarised the first value holds, so that one odd view does not set the timeout alone."""
 GROWTH_EXPONENT_MAX: Final = 20
 """Consecutive failed views that still lengthen anything; 1.5^20 is more than 3,000."""
+FAILED_VIEWS_MIN: Final = 8
+"""Consecutive failed views, or as many as there are validators, above which leaders take their time."""
 MARGIN_MS: Final = 50
 
 
@@ -35,6 +37,18 @@ def grow(duration_ms: int, failed_views: int) -> int:
     """Return the duration times 1.5 for each consecutive failed view, rounded down once; the exponent is capped at 20."""
     exponent = min(failed_views, GROWTH_EXPONENT_MAX)
     return duration_ms * int(3**exponent) // (1 << exponent)
+
+
+def pause_ms(failed_views: int, validator_count: int, parameters: TimingParameters) -> int:
+    """Return how long a leader waits in its view before it proposes: nothing, but an eighth of a timeout after many failures.
+
+    Validators that do not agree on results nullify each other's blocks as fast as the network carries them, and would do so for
+    ever. Dead leaders alone never fail so many views in a row. The wait is made of the least timeout, so that it stays far below
+    the timeout of any validator that saw the same views fail.
+    """
+    if failed_views <= max(FAILED_VIEWS_MIN, validator_count):
+        return 0
+    return min(parameters.timeout_max_ms, grow(parameters.timeout_min_ms, failed_views)) // 8
 
 
 class ViewTimeout:

@@ -315,6 +315,29 @@ def test_other_results_on_more_than_f_nodes_stop_finality_and_make_no_fork():
     assert not world.checks.convicted
 
 
+def test_other_results_on_more_than_f_nodes_do_not_keep_the_network_busy_with_failing_views():
+    """Every leader's block is false to too many, so each view fails at once: leaders take their time."""
+    world = World((1,) * 7)
+    for index in range(3):
+        world[f"v{index}"].chain.twist = b"broken"
+    world.start().run_for(20_000)
+
+    assert {node.height for node in world.honest} == {0}
+    assert all(15 <= node.core.node.view <= 40 for node in world.honest)
+
+
+def test_the_first_block_after_many_failed_views_is_not_later_than_its_timeout_allows():
+    world = World()
+    lose(world, lambda _source, _target, message: isinstance(message, Proposal))
+    world.start().run_for(120_000)
+    assert {node.height for node in world.honest} == {0}
+    assert all(node.core.node.failed_views > 10 for node in world.honest)
+
+    connect(world)
+    assert world.run_to_height(1, 10_000)
+    must_live(world, 20)
+
+
 def test_blocks_that_wait_for_finality_are_followed_by_empty_ones_only():
     world = World(is_busy=False)
     lose(world, lambda _source, _target, message: isinstance(message, VoteMessage) and message.vote.kind is F)

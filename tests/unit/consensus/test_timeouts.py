@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.timeouts import (
+    FAILED_VIEWS_MIN,
     GROWTH_EXPONENT_MAX,
     MARGIN_MS,
     SAMPLES_MAX,
@@ -15,6 +16,7 @@ from consensus.timeouts import (
     ViewTimeout,
     grow,
     is_timely,
+    pause_ms,
 )
 
 PARAMETERS = TimingParameters()
@@ -64,6 +66,25 @@ def test_a_clock_that_runs_backwards_counts_as_no_time():
 def test_growth_is_exact_and_its_exponent_bounded():
     assert grow(1_000, 20) == 1_000 * 3**20 // 2**20
     assert grow(1_000, 10**9) == grow(1_000, GROWTH_EXPONENT_MAX)
+
+
+@pytest.mark.parametrize(
+    ("failed_views", "validator_count", "expected"),
+    [(0, 4, 0), (FAILED_VIEWS_MIN, 4, 0), (9, 4, 961), (10, 4, 1_000), (99, 4, 1_000), (30, 30, 0), (31, 30, 1_000)],
+)
+def test_leaders_pause_once_more_views_failed_than_dead_leaders_explain(
+    failed_views: int, validator_count: int, expected: int
+):
+    assert pause_ms(failed_views, validator_count, PARAMETERS) == expected
+
+
+@given(st.integers(0, 60), st.integers(1, 20), st.lists(st.integers(0, 20_000), max_size=10), st.integers(1, 1_000))
+def test_a_pause_is_at_most_an_eighth_of_anybodys_timeout(
+    failed_views: int, validator_count: int, samples: list[int], minimum_ms: int
+):
+    parameters = TimingParameters(timeout_min_ms=minimum_ms)
+    timeout_ms = timeout_after(samples, parameters).timeout_ms(failed_views)
+    assert pause_ms(failed_views, validator_count, parameters) * 8 <= timeout_ms
 
 
 @given(st.integers(0, 10_000), st.integers(0, 40))
