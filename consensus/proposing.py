@@ -17,7 +17,7 @@ from consensus.inputs import BlockBuilt, TimerKind
 from consensus.messages import VIEWS_IN_REQUEST_MAX, Proposal
 from consensus.participant import Participant
 from consensus.records import ProposalRecord
-from consensus.timeouts import pause_ms
+from consensus.timeouts import pause_ms, spacing_ms
 from state import merkle
 from state.block import HEADER_VERSION, Header, hash_header
 from state.votes import VoteKind
@@ -55,7 +55,7 @@ def propose(node: Participant) -> None:
         assert header is not None, "an executed block above the epoch's root has its header"
         _sign_proposal(node, header, (), parent_view)
         return
-    earliest_ms = parent.time_ms + max(1, node.timing.min_block_interval_ms)
+    earliest_ms = parent.time_ms + spacing_ms(_count_transactions(node, parent.block_hash), node.timing)
     if node.now.wall_ms < earliest_ms:
         node.set_timer(TimerKind.PROPOSE, earliest_ms - node.now.wall_ms)
         return
@@ -73,6 +73,12 @@ def is_pausing(node: Participant) -> bool:
         return False
     node.set_timer(TimerKind.PROPOSE, rest_ms)
     return True
+
+
+def _count_transactions(node: Participant, block_hash: bytes) -> int:
+    """Return how many transactions a block has; the root of an epoch counts as empty."""
+    block_state = node.state.blocks.get(block_hash)
+    return block_state.header.tx_count if block_state is not None and block_state.header is not None else 0
 
 
 def propose_built(node: Participant, built: BlockBuilt) -> None:

@@ -19,6 +19,8 @@ GROWTH_EXPONENT_MAX: Final = 20
 FAILED_VIEWS_MIN: Final = 8
 """Consecutive failed views, or as many as there are validators, above which leaders take their time."""
 MARGIN_MS: Final = 50
+SPACING_MAX_MS: Final = 60
+"""Leaders wait at most so long for more transactions; well below the least timeout of a view."""
 
 
 class TimingParameters(Struct, frozen=True):
@@ -37,6 +39,15 @@ def grow(duration_ms: int, failed_views: int) -> int:
     """Return the duration times 1.5 for each consecutive failed view, rounded down once; the exponent is capped at 20."""
     exponent = min(failed_views, GROWTH_EXPONENT_MAX)
     return duration_ms * int(3**exponent) // (1 << exponent)
+
+
+def spacing_ms(parent_transactions: int, parameters: TimingParameters) -> int:
+    """Return how long after its parent a leader proposes: a millisecond for each transaction there, up to 60 ms.
+
+    A block costs every validator some milliseconds beside its transactions, so under load fewer and larger ones carry more; an idle
+    network waits for nobody.
+    """
+    return max(1, parameters.min_block_interval_ms, min(parent_transactions, SPACING_MAX_MS))
 
 
 def pause_ms(failed_views: int, validator_count: int, parameters: TimingParameters) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from state.address import account_address
 from state.block import ENVELOPE_BYTES_MAX
 from state.codec import Address, Amount, Codec, PublicKey, Signature, TimeMs, UInt, Wire, encode
 from state.crypto import SigningKey, signing_bytes, tag, tagged_hash, verify
@@ -61,16 +62,18 @@ ENVELOPE_CODEC: Final = Codec(Envelope, ENVELOPE_BYTES_MAX)
 class Transaction:
     """A parsed envelope with its bytes and names. Parsing proves shape and canonical form, not signatures."""
 
-    __slots__ = ("body", "encoded", "envelope_hash", "signatures", "signed_bytes", "tx_id")
+    __slots__ = ("body", "encoded", "envelope_hash", "signatures", "signed_bytes", "signer_addresses", "tx_id")
 
     def __init__(self, envelope: Envelope, encoded: bytes, chain_id: bytes) -> None:
-        """Compute both names of an envelope whose canonical bytes are given."""
+        """Compute the names of an envelope whose canonical bytes are given, and of its signers."""
         self.body = envelope.body
         self.signatures = envelope.signatures
         self.encoded = encoded
         self.signed_bytes = body_signing_bytes(chain_id, envelope.body)
         self.tx_id = sha256(self.signed_bytes).digest()
         self.envelope_hash = hash_envelope(encoded)
+        self.signer_addresses = tuple([account_address(pair.public_key) for pair in envelope.signatures])
+        """The accounts of the signing keys, in their order; asked for at admission, in a proposal and in execution."""
 
     def has_valid_signatures(self) -> bool:
         """Tell whether every signature verifies under the key it carries. Whether the keys may act is a matter of state."""

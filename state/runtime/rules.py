@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from state.address import AddressKind, account_address
+from state.address import AddressKind
 from state.errors import TransactionRejected
 from state.ledger import Ledger
 from state.messages import SetAuth
@@ -102,7 +102,7 @@ def are_signers_authorised(ledger: Ledger, transaction: Transaction) -> bool:
     body, signatures = transaction.body, transaction.signatures
     account = ledger.find(ACCOUNTS, body.sender)
     if account is None or not account.has_auth:
-        if not any(account_address(pair.public_key) == body.sender for pair in signatures):
+        if body.sender not in transaction.signer_addresses:
             return False
     else:
         auth = ledger.get(AUTHS, body.sender)
