@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from node.admission import MempoolReason
 from node.api.context import NodeContext
 from node.api.errors import ApiReason, ErrorCode, RpcError
 from state.errors import Rejected
@@ -18,6 +19,10 @@ from state.runtime.reasons import TransactionReason
 from state.runtime.rules import are_signers_authorised
 from state.transactions import Transaction
 
+REASONS_OF_SIZE: Final = frozenset(
+    {TransactionReason.ENVELOPE_TOO_LARGE, TransactionReason.FEE_TOO_LOW, MempoolReason.MEMPOOL_FULL}
+)
+"""Refusals that depend on how many signatures an envelope has, and come before these are verified."""
 BATCH_MAX: Final = 256
 """Transactions handed to the node at a time: about 15 ms of signature verification in its thread."""
 
@@ -88,8 +93,11 @@ class SubmissionQueue:
     def _is_of_its_signers(self, transaction: Transaction, rejection: Rejected) -> bool:
         """Tell whether a refusal speaks of the transaction that the owner knows by this id, if anything does.
 
-        Anybody can wrap a foreign body in an envelope of his own; what becomes of that is no news of the owner's transaction.
+        Anybody can wrap a foreign body in an envelope of his own; what becomes of that is no news of the owner's transaction. He
+        can also name more of the owner's keys than the owner used, with false signatures, which makes the envelope longer.
         """
+        if len(transaction.signatures) > 1 and rejection.reason in REASONS_OF_SIZE:
+            return False
         if rejection.reason is TransactionReason.BAD_SIGNATURE or self._node.mempool.is_known(transaction.tx_id):
             return False
         return are_signers_authorised(self._node.chain.ledger, transaction)

@@ -42,6 +42,23 @@ def has_guardian_quorum(ledger: Ledger, address: bytes, public_keys: Sequence[by
     return count >= auth.guardian_quorum
 
 
+def without_keys_of(ledger: Ledger, address: bytes, public_keys: Iterable[bytes]) -> list[bytes]:
+    """Return those of the keys that are none of the account's, whatever weight and scopes its keys have."""
+    account = ledger.find(ACCOUNTS, address)
+    if account is None or not account.has_auth:
+        return [public_key for public_key in public_keys if account_address(public_key) != address]
+    own = {key.public_key for key in ledger.get(AUTHS, address).keys}
+    return [public_key for public_key in public_keys if public_key not in own]
+
+
+def without_guardian_keys(ledger: Ledger, address: bytes, public_keys: Iterable[bytes]) -> list[bytes]:
+    """Return those of the keys that no guardian of the account has."""
+    rest, auth = list(public_keys), ledger.find(AUTHS, address)
+    for guardian in auth.guardians if auth else ():
+        rest = without_keys_of(ledger, guardian, rest)
+    return rest
+
+
 def scope_weight(keys: Iterable[AuthKey], scope: Scope) -> int:
     """Return the weight of all keys with this scope."""
     return sum(key.weight for key in keys if key.scopes & scope)

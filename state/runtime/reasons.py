@@ -23,7 +23,8 @@ class TransactionReason(StrEnum):
     NONCE_TOO_HIGH = "nonce_too_high"
     """The nonce lies more than the window above the highest used one."""
     UNAUTHORISED = "unauthorised"
-    """The signing keys do not reach the threshold in a scope that a message needs, or not the quorum of guardians of a recovery."""
+    """The signing keys do not reach the threshold in a scope that a message needs, or not the quorum of guardians of a recovery; or
+    one of them is neither the sender's nor a guardian's."""
     BAD_SIGNATURE = "bad_signature"
     """A signature does not verify under the key it carries."""
     CANNOT_PAY = "cannot_pay"

@@ -16,7 +16,12 @@ from state.ledger import Ledger
 from state.messages import SetAuth
 from state.params import Params
 from state.records import ACCOUNTS, AUTHS, NEW_ACCOUNT, ONLY, PARAMS
-from state.runtime.authorisation import has_guardian_quorum, has_weight
+from state.runtime.authorisation import (
+    has_guardian_quorum,
+    has_weight,
+    without_guardian_keys,
+    without_keys_of,
+)
 from state.runtime.dispatch import HANDLERS, required_scope
 from state.runtime.nonces import find_nonce_problem
 from state.runtime.prices import PriceTable, price_table
@@ -97,7 +102,9 @@ def check_authorised(situation: Situation, transaction: Transaction) -> None:
 def are_signers_authorised(ledger: Ledger, transaction: Transaction) -> bool:
     """Tell whether the signing keys may act for the sender in the scope of every message, and for the guardians of a recovery.
 
-    Guardians count here and not when the message runs, so that nobody makes the sender pay by taking their signatures away.
+    Guardians count here and not when the message runs, so that nobody makes the sender pay by taking their signatures away. A
+    stranger's key spoils the envelope: otherwise anybody could make another good one of a body by signing it too, which is longer,
+    pays less for its bytes and goes by the same tx_id.
     """
     body, signatures = transaction.body, transaction.signatures
     account = ledger.find(ACCOUNTS, body.sender)
@@ -114,7 +121,17 @@ def are_signers_authorised(ledger: Ledger, transaction: Transaction) -> bool:
             guardian_keys = [pair.public_key for pair in signatures]
             if not has_guardian_quorum(ledger, message.account, guardian_keys):
                 return False
-    return True
+    return len(signatures) == 1 or not _has_stranger(ledger, transaction)
+
+
+def _has_stranger(ledger: Ledger, transaction: Transaction) -> bool:
+    """Tell whether a signing key is neither the sender's nor, in a recovery, a guardian's."""
+    body = transaction.body
+    strangers = without_keys_of(ledger, body.sender, [pair.public_key for pair in transaction.signatures])
+    for message in body.messages:
+        if type(message) is SetAuth and message.account != body.sender:
+            strangers = without_guardian_keys(ledger, message.account, strangers)
+    return bool(strangers)
 
 
 def check_payable(situation: Situation, transaction: Transaction) -> None:

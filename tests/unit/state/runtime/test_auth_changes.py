@@ -252,6 +252,35 @@ def test_recovery_without_a_quorum_is_unauthorised_costs_nothing_and_uses_no_non
     assert world.ledger.find(PENDING_AUTHS, target) is None
 
 
+@pytest.mark.parametrize(
+    ("signers", "reason"),
+    [
+        pytest.param([5, 1, 3], "", id="guardians that suffice"),
+        pytest.param([5, 1, 2, 3], "", id="all guardians"),
+        pytest.param([5, 1, 3, 6], TransactionReason.UNAUTHORISED, id="a stranger too"),
+        pytest.param([5, 1, 3, 0], TransactionReason.UNAUTHORISED, id="a key that the account had once"),
+    ],
+)
+def test_recovery_is_signed_by_its_sender_and_guardians_alone(signers: list[int], reason: str) -> None:
+    world = guarded_world()
+    recovery = set_auth(ALICE, auth((KEYS[3], 1, ALL)))
+    assert world.apply(world.sign([account_key(one) for one in signers], recovery)).receipts[0].reason == reason
+
+
+@pytest.mark.parametrize(
+    ("signers", "reason"),
+    [
+        pytest.param([0, 1], "", id="keys that suffice"),
+        pytest.param([0, 1, 2], "", id="one that is not needed"),
+        pytest.param([0, 1, 3], TransactionReason.UNAUTHORISED, id="one that the account does not have"),
+    ],
+)
+def test_a_transaction_is_signed_by_keys_of_its_sender_alone(signers: list[int], reason: str) -> None:
+    world = world_with(auth((KEYS[0], 1, ALL), (KEYS[1], 1, ALL), (KEYS[2], 1, ALL), threshold=2))
+    transaction = world.sign([KEYS[one] for one in signers], transfer(BOB, 1), sender=ALICE)
+    assert world.apply(transaction).receipts[0].reason == reason
+
+
 def test_recovery_with_its_guardians_signatures_taken_away_does_not_stand_in_its_way() -> None:
     world = guarded_world()
     full = world.sign([account_key(5), account_key(1), account_key(3)], set_auth(ALICE, auth((KEYS[3], 1, ALL))))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from state import queries
 from state.codec import INTEGER_MAX
 from state.crypto import SigningKey
-from state.errors import BlockRejected, Rejected
+from state.errors import BlockRejected, Rejected, TransactionRejected
 from state.ledger import Overlay
 from state.receipts import EVENT_CODEC, RECEIPT_CODEC, Event, EventKind, Receipt, ReceiptStatus
 from state.records import ACCOUNTS
@@ -85,9 +85,18 @@ def test_an_unauthorised_transaction_charges_nobody_and_consumes_no_nonce(world:
     assert (genuine.status, genuine.tx_id) == (ReceiptStatus.OK, receipt.tx_id)
 
 
-def test_further_signatures_do_not_harm(world: World) -> None:
-    both = world.sign([account_key(0), STRANGER], transfer(BOB, 5))
-    assert world.apply(both).receipts[0].status is ReceiptStatus.OK
+def test_an_envelope_padded_with_a_strangers_signature_does_not_stand_in_the_way_of_its_owners(world: World) -> None:
+    """Given an envelope that anybody can see, when a stranger signs its body too, then his envelope is the unauthorised one."""
+    genuine = world.sign(account_key(0), transfer(BOB, 5))
+    padded = sign_transaction(world.chain_id, genuine.body, (account_key(0), STRANGER))
+    assert padded.tx_id == genuine.tx_id
+    with pytest.raises(TransactionRejected) as rejection:
+        check_admission(world.ledger, padded, world.time_ms, 0)
+    assert rejection.value.reason is TransactionReason.UNAUTHORISED
+    (receipt,) = world.apply(padded).receipts
+    assert (receipt.reason, receipt.fee, receipt.is_settling) == (TransactionReason.UNAUTHORISED, 0, False)
+    assert world.account(ALICE).next_nonce == 0
+    assert world.apply(genuine).receipts[0].status is ReceiptStatus.OK
 
 
 def fund_poor(world: World) -> bytes:
