@@ -1,8 +1,7 @@
 """What evidence proves, as plain values: the verifier's answer, and all that a later appraisal needs.
 
 Claims hold integers, bytes and ASCII text only, in structs that encode to one MessagePack array each, so a chain can store them.
-They
-judge nothing: a debug bit or an old firmware is a claim, and policy decides (tee/appraisal.py).
+They judge nothing: a debug bit or an old firmware is a claim, and policy decides (tee/appraisal.py).
 """
 
 from __future__ import annotations
