@@ -220,3 +220,14 @@ class GpuClaims(ClaimsStruct, frozen=True):
     firmware_id: bytes
     """48 bytes, or none in reports of old drivers."""
     not_after_s: int
+
+
+class Verified(ClaimsStruct, frozen=True):
+    """A verifier's answer: what the evidence proves, and when block time may rely on it."""
+
+    claims: Claims
+    is_simulated: bool
+    """The trusted root is one of the software TEE."""
+    valid_from_s: int
+    valid_until_s: int
+    """First and last second of the intersection of all windows that the answer rests on, revocation lists included."""
