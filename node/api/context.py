@@ -6,6 +6,7 @@ but by `submit`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -180,6 +181,8 @@ class Call(Struct, frozen=True):
     proofs: ProofBuilder
     documents: Documents
     session: Session | None = None
+    page_lock: asyncio.Lock | None = None
+    """Of a batch: its calls read events in turn, so that no batch counts as a hundred readers."""
 
 
 class Intake(Protocol):

@@ -1,8 +1,8 @@
 """From the bytes of a request to the bytes of its response, over whatever carried them.
 
-A batch is answered in its order. Its calls start in that order too, but those that wait for something do so side by side. What
-takes longer than a moment runs in turns, one of all connections in a turn of the loop, so that reads never hold up consensus,
-however many clients send them.
+A batch is answered in its order. Its calls start in that order too, but those that wait for something do so side by side. All calls
+share a bounded part of each turn of the loop (node/api/turns.py), so that reads never hold up consensus, however many clients send
+them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from inspect import isawaitable
-from typing import Any, Final
+from typing import Any
+
+from msgspec.structs import replace
 
 from node.api.config import ApiConfig
 from node.api.context import Call
@@ -28,26 +29,23 @@ from node.api.jsonrpc import (
     success_response,
 )
 from node.api.registry import Method, Params, convert_params
+from node.api.turns import SHARE_S, Turns
 from state.errors import Rejected, StorageFault
-
-SLICE_S: Final = 0.005
-"""A batch gives way to other tasks after running this long."""
-MOMENT_S: Final = 0.001
-"""Calls that took less let others run in the same turn of the loop."""
 
 
 class Dispatcher:
     """Calls the methods of a table."""
 
-    def __init__(self, methods: Sequence[Method]) -> None:
-        """Take the table of methods, whose names are distinct."""
+    def __init__(self, methods: Sequence[Method], share_s: float = SHARE_S) -> None:
+        """Take the table of methods, whose names are distinct; share_s seconds of each turn of the loop go to their calls."""
         self.methods: Mapping[str, Method] = {method.name: method for method in methods}
         assert len(self.methods) == len(methods)
         self.calls: Counter[str] = Counter()
         """Calls by method."""
         self.errors: Counter[str] = Counter()
         """Calls and bodies answered with an error, by reason."""
-        self._turn = asyncio.Lock()
+        self._share_s = share_s
+        self._turns = Turns(share_s)
 
     async def handle(self, body: bytes, call: Call) -> bytes | None:
         """Answer a body; None if it calls for no answer, being notifications only."""
@@ -56,7 +54,7 @@ class Dispatcher:
         except RpcError as unreadable:
             return self._refuse(None, unreadable)
         if not isinstance(parsed, list):
-            async with self._taking_turn():
+            async with self._turns.taking():
                 started = self._begin(parsed, call, _Budget(call.config.response_bytes_max))
             return await started if isawaitable(started) else started
         if not parsed:
@@ -73,7 +71,7 @@ class Dispatcher:
             RpcError: whatever the method refuses.
         """
         self.calls[method.name] += 1
-        async with self._taking_turn():
+        async with self._turns.taking():
             outcome = _start(method, params, call)
         return await _settle(outcome, call) if isawaitable(outcome) else outcome
 
@@ -83,15 +81,16 @@ class Dispatcher:
         return self._refuse(None, RpcError(ErrorCode.LIMIT_EXCEEDED, ApiReason.HANDLER_TOO_SLOW, None, bound))
 
     async def _answer_batch(self, items: list[Any], call: Call) -> bytes | None:
-        """Start each call, then wait for those that take time."""
+        """Start each call, then wait for those that take time; those that read pages of events do so one after the other."""
+        call = replace(call, page_lock=asyncio.Lock())
         answers: list[bytes | None] = [None] * len(items)
         waiting: list[tuple[int, asyncio.Task[bytes | None]]] = []
         budget = _Budget(call.config.response_bytes_max)
         pending = deque(enumerate(items))
         async with asyncio.TaskGroup() as tasks:
             while pending:
-                async with self._taking_turn():
-                    turn_ends = time.monotonic() + SLICE_S
+                async with self._turns.taking():
+                    turn_ends = time.monotonic() + self._share_s
                     is_over = False
                     while pending and not is_over:
                         index, item = pending.popleft()
@@ -105,15 +104,6 @@ class Dispatcher:
             answers[index] = task.result()
         responses = [answer for answer in answers if answer is not None]
         return b"[%b]" % b",".join(responses) if responses else None
-
-    @asynccontextmanager
-    async def _taking_turn(self) -> AsyncIterator[None]:
-        """Wait for the calls before, run some, and if that took a while let others run before the next that wait."""
-        async with self._turn:
-            began = time.monotonic()
-            yield
-            if time.monotonic() - began > MOMENT_S:
-                await asyncio.sleep(0)
 
     def _begin(self, item: Any, call: Call, budget: _Budget) -> bytes | Coroutine[None, None, bytes | None] | None:
         """Return the response to one call of a body, or what it takes to get it."""
@@ -141,7 +131,8 @@ class Dispatcher:
             budget.check()
         except RpcError as error:
             return self._fail(request, error)
-        return self._succeed(request, settled, budget)
+        async with self._turns.taking():
+            return self._succeed(request, settled, budget)
 
     def _succeed(self, request: Request, outcome: Any, budget: _Budget) -> bytes | None:
         if request.id is None:

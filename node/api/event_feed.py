@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from node.api.describe import describe_attributes
 from node.api.errors import ApiReason, ErrorCode, RpcError
+from node.api.turns import Turns
 from state.address import AddressRejected, parse_address
 from state.chain import Finalized
 from state.chain_history import HistoryReason, HistoryRejected
@@ -30,9 +31,13 @@ from state.stored import StoredEvent
 NEWEST_MAX: Final = 4_096
 """Events kept in memory for readers that are up to date."""
 SLICE_EVENTS: Final = 256
-"""Events looked at before other tasks get their turn, about a millisecond."""
+"""Events looked at in one piece, about a millisecond."""
 SLICE_FOUND: Final = 32
-"""Events described before other tasks get their turn: two to three milliseconds, most of it for addresses."""
+"""Events described in one piece: two to three milliseconds, most of it for addresses."""
+NEWEST_SHARE_S: Final = 0.003
+"""Part of a turn of the loop for all readers at the end of the log together."""
+LOG_SHARE_S: Final = 0.003
+"""Part of a turn of the loop for all searches of the log together."""
 SCAN_MAX: Final = 20_000
 """Events looked at for one page; a page may be empty and still move its cursor on."""
 TOPICS_MAX: Final = 16
@@ -90,8 +95,9 @@ class EventFeed:
         self._newest: deque[tuple[int, StoredEvent]] = deque(maxlen=NEWEST_MAX)
         self._last_sequence = views.status().next_sequence - 1
         self._changed = asyncio.Event()
-        self._turn = asyncio.Lock()
-        """Pages are made one after the other, for each turn of the loop serves every task that is ready."""
+        self._newest_turns = Turns(NEWEST_SHARE_S)
+        self._log_turns = Turns(LOG_SHARE_S)
+        """Readers at the end of the log do not wait for those that search all of it."""
 
     @property
     def last_sequence(self) -> int:
@@ -132,27 +138,26 @@ class EventFeed:
         Raises:
             RpcError: as for `read`.
         """
-        async with self._turn:
-            return await self._make_page(after, topics, limit)
-
-    async def _make_page(self, after: int, topics: Topics, limit: int) -> Page:
         found: list[EventView] = []
-        scanned = 0
-        while len(found) < limit and scanned < SCAN_MAX:
-            entries = self.read(after, SLICE_EVENTS)
-            if not entries:
-                break
-            for sequence, stored in entries:
-                after = sequence
-                scanned += 1
-                if topics.match(stored):
-                    found.append(describe_event(sequence, stored))
-                    if len(found) == limit:
-                        break
-                    if len(found) % SLICE_FOUND == 0:
-                        await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        return Page(found, str(after), after < self._last_sequence)
+        start = after
+        while True:
+            is_near = after >= self._last_sequence or bool(self._newest and after + 1 >= self._newest[0][0])
+            async with (self._newest_turns if is_near else self._log_turns).taking():
+                last = self._read_slice(after, topics, limit, found)
+            if last == after or len(found) >= limit or last - start >= SCAN_MAX:
+                return Page(found, str(last), last < self._last_sequence)
+            after = last
+
+    def _read_slice(self, after: int, topics: Topics, limit: int, found: list[EventView]) -> int:
+        """Add some of the events that match; return the last one looked at."""
+        goal = min(limit, len(found) + SLICE_FOUND)
+        for sequence, stored in self.read(after, SLICE_EVENTS):
+            after = sequence
+            if topics.match(stored):
+                found.append(describe_event(sequence, stored))
+                if len(found) == goal:
+                    break
+        return after
 
 
 def _cursor_error(rejection: HistoryRejected) -> RpcError:

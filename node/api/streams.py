@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Annotated, Final
 
 from msgspec import Meta
 
 from node.api.context import Call, Session
 from node.api.errors import ApiReason, ErrorCode, RpcError
-from node.api.event_feed import HEAD_TOPIC, Page, parse_cursor, parse_topics
+from node.api.event_feed import HEAD_TOPIC, Page, Topics, parse_cursor, parse_topics
 from node.api.registry import Params
 from node.api.views_node import SubscriptionView
 
@@ -54,7 +55,7 @@ async def read_events(call: Call, params: EventsParams) -> Page:
         raise RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_TOPIC, HEAD_TOPIC, "subscribe, as it is not in the log")
     oldest = call.node.chain.views.status().first_sequence - 1
     after = oldest if params.after is None else parse_cursor(params.after)
-    page = await feed.page(after, topics, params.limit)
+    page = await _read_page(call, after, topics, params.limit)
     if page.events or not params.wait_ms:
         return page
     try:
@@ -62,10 +63,15 @@ async def read_events(call: Call, params: EventsParams) -> Page:
             while not page.events:
                 if not page.has_more:
                     await feed.changed()
-                page = await feed.page(int(page.cursor), topics, params.limit)
+                page = await _read_page(call, int(page.cursor), topics, params.limit)
     except TimeoutError:
         return page
     return page
+
+
+async def _read_page(call: Call, after: int, topics: Topics, limit: int) -> Page:
+    async with call.page_lock or nullcontext():
+        return await call.node.feed.page(after, topics, limit)
 
 
 def subscribe(call: Call, params: SubscribeParams) -> SubscriptionView:

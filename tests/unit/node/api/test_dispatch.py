@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Annotated
 
 import msgspec
 import pytest
 from msgspec import Meta
 
-from node.api import dispatch
 from node.api.config import ApiConfig
 from node.api.dispatch import Dispatcher
 from node.api.errors import RpcError
@@ -52,6 +52,13 @@ async def grow_later(_call, _params):
     return BIG
 
 
+def take_long(_call, _params):
+    """Take more than the share of a turn."""
+    until = time.monotonic() + 0.01
+    while time.monotonic() < until:
+        pass
+
+
 def tell_turn(call, _params):
     """Note in which turn of the loop it runs."""
     call.node.turns.append(call.node.turn)
@@ -64,6 +71,9 @@ METHODS = (
     method("grow_later", PairParams, str, grow_later),
     method("tell_turn", PairParams, None, tell_turn),
 )
+
+
+NEARLY_NO_SHARE_S = 1e-9
 
 
 class Bench:
@@ -144,10 +154,9 @@ async def test_batch_that_is_given_up_leaves_nothing_running():
     assert len(asyncio.all_tasks()) == 1
 
 
-async def test_calls_that_take_a_while_share_no_turn_of_the_loop_whoever_sends_them(monkeypatch):
-    monkeypatch.setattr(dispatch, "SLICE_S", -1.0)
-    monkeypatch.setattr(dispatch, "MOMENT_S", -1.0)
+async def test_calls_that_take_a_while_share_no_turn_of_the_loop_whoever_sends_them():
     bench, call = Bench(), request("tell_turn", [1])
+    bench.dispatcher = Dispatcher(METHODS, NEARLY_NO_SHARE_S)
     bench.node.turn, bench.node.turns = 0, []
     answers = asyncio.gather(*(bench.send(body) for body in ([call] * 3, call, [call] * 2, call)))
     while not answers.done():
@@ -155,6 +164,19 @@ async def test_calls_that_take_a_while_share_no_turn_of_the_loop_whoever_sends_t
         bench.node.turn += 1
     assert [answer for answer in answers.result() if "error" in str(answer)] == []
     assert len(set(bench.node.turns)) == len(bench.node.turns) == 7
+
+
+async def test_quick_calls_share_a_turn_of_the_loop_also_behind_one_that_took_its_whole_share():
+    bench = Bench()
+    bench.node.turn, bench.node.turns = 0, []
+    bench.dispatcher = Dispatcher((*METHODS, method("take_long", PairParams, None, take_long)))
+    answers = asyncio.gather(
+        bench.send(request("take_long", [1])), *(bench.send(request("tell_turn", [1])) for _ in range(50))
+    )
+    while not answers.done():
+        await asyncio.sleep(0)
+        bench.node.turn += 1
+    assert len(set(bench.node.turns)) <= 3 < len(bench.node.turns) == 50
 
 
 async def test_batch_longer_than_the_limit_is_refused_unexecuted():

@@ -111,6 +111,7 @@ async def test_many_pages_at_once_describe_no_more_in_a_turn_of_the_loop_than_on
     turns, described, describe = 0, [], feed_module.describe_event
     monkeypatch.setattr(feed_module, "SLICE_FOUND", 1)
     monkeypatch.setattr(feed_module, "describe_event", lambda *event: described.append(turns) or describe(*event))
+    monkeypatch.setattr(feed_module, "LOG_SHARE_S", 1e-9)
     feed = make_node().feed
     pages = asyncio.gather(*(feed.page(0, EVERYTHING, 100) for _ in range(5)))
     while not pages.done():
@@ -118,6 +119,20 @@ async def test_many_pages_at_once_describe_no_more_in_a_turn_of_the_loop_than_on
         turns += 1
     assert [cursors(page) for page in pages.result()] == [["1", "2", "3", "4"]] * 5
     assert len(set(described)) == len(described) == 20
+
+
+async def test_readers_at_the_end_of_the_log_do_not_wait_for_those_that_search_all_of_it(monkeypatch):
+    monkeypatch.setattr(feed_module, "LOG_SHARE_S", 1e-9)
+    monkeypatch.setattr(feed_module, "SLICE_EVENTS", 1)
+    node = make_node()
+    pay(node)
+    feed = node.feed
+    searches = [asyncio.ensure_future(feed.page(0, parse_topics(["slashed"]), 100)) for _ in range(100)]
+    await asyncio.sleep(0)
+    page = await asyncio.wait_for(feed.page(feed.last_sequence - 1, EVERYTHING, 100), 10)
+    assert cursors(page) == [str(feed.last_sequence)]
+    assert not any(search.done() for search in searches)
+    await asyncio.gather(*searches)
 
 
 @pytest.mark.parametrize("with_memory", [False, True])
