@@ -157,19 +157,20 @@ class DerReader:
         return content[1:]
 
     def read_named_bits(self) -> int:
-        """Read a BIT STRING that lists named bits, without zeros at its end; name n becomes bit n of the integer."""
+        """Read a BIT STRING that lists named bits; name n becomes bit n of the integer, and unused bits are 0.
+
+        Zeros behind the last name are accepted, against DER, because AMD's authorities have them.
+        """
         content = self.read(BIT_STRING)
-        if not 1 <= len(content) <= 1 + NAMED_BITS_BYTES_MAX or content[0] > 7:
+        unused = content[0] if content else 8
+        octets = content[1:]
+        if len(octets) > NAMED_BITS_BYTES_MAX or unused > (7 if octets else 0):
             raise DerError("a list of named bits has a wrong form")
-        if len(content) == 1:
-            if content[0] != 0:
-                raise DerError("an empty list of named bits claims unused bits")
-            return 0
-        if content[-1] & ((2 << content[0]) - 1) != 1 << content[0]:
-            raise DerError("a list of named bits is not minimal")
-        bits = int.from_bytes(content[1:], "big") >> content[0]
-        count = 8 * (len(content) - 1) - content[0]
-        return sum(1 << name for name in range(count) if bits >> (count - 1 - name) & 1)
+        bits = int.from_bytes(octets, "big")
+        if bits & ((1 << unused) - 1):
+            raise DerError("an unused bit is set")
+        last = 8 * len(octets) - 1
+        return sum(1 << name for name in range(last + 1) if bits >> (last - name) & 1)
 
     def read_null(self) -> None:
         """Read a NULL."""
