@@ -3,6 +3,7 @@
 core           the state machine: one input in, effects out, in order
 inputs         everything that can happen to it
 effects        everything it can ask for
+early          messages of the next epoch, for a moment
 messages       what nodes say to each other
 records        what must be durable before it is visible
 view_state     votes, certificates and proposals of one view; what is known of one block

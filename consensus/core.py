@@ -44,7 +44,7 @@ from consensus.inputs import (
 from consensus.messages import CertificatesMessage, Status, VoteMessage
 from consensus.participant import Identity, Participant
 from consensus.proposing import propose, propose_built
-from consensus.receiving import receive, take_certificate
+from consensus.receiving import receive, receive_early, take_certificate
 from consensus.records import (
     BlockRecord,
     FloorRecord,
@@ -148,7 +148,7 @@ class Consensus:
         """Try every rule until none applies."""
         node = self._node
         while not node.is_halted:
-            if collect_certificates(node) or finalize_newest(node) or sign_finalizes(node):
+            if collect_certificates(node) or finalize_newest(node) or receive_early(node) or sign_finalizes(node):
                 continue
             if vote_on_proposal(node) or join_nullify(node):
                 continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from consensus.assistance import Assistance
+from consensus.early import EarlyMessages
 from consensus.effects import Effect, Halt, OwnKeyElsewhere, Persist, Punish, ReportEquivocation, SetTimer
 from consensus.epoch_state import EpochState
 from consensus.inputs import Now, TimerKind
@@ -46,6 +47,7 @@ class Participant:
         self.verify = verify
         self.timeout = ViewTimeout(timing)
         self.assistance = Assistance()
+        self.early = EarlyMessages()
         self.effects: list[Effect] = []
         self.now = Now(0, 0)
         self.view = 0

@@ -5,6 +5,7 @@ Bounds (spec 4.8): votes and proposals of views from the final one to 32 above t
 
 from __future__ import annotations
 
+from consensus.early import EarlyMessage
 from consensus.effects import OwnKeyElsewhere, Punish
 from consensus.epoch_state import VIEWS_AHEAD_MAX
 from consensus.finality import accept_certificate
@@ -26,7 +27,10 @@ from state.votes import Vote, VoteKind, check_vote_fields
 
 
 def receive(node: Participant, peer: str, message: ConsensusMessage) -> None:
-    """Take in one message of a peer."""
+    """Take in one message of a peer; a proposal or vote of the next epoch waits for it."""
+    if isinstance(message, Proposal | VoteMessage) and epoch_of(message) == node.state.number + 1:
+        node.early.keep(node.state.number + 1, peer, message, node.now)
+        return
     match message:
         case Proposal():
             receive_proposal(node, peer, message)
@@ -40,6 +44,19 @@ def receive(node: Participant, peer: str, message: ConsensusMessage) -> None:
             node.emit(*node.assistance.answer_status(peer, message, node.state, node.view, node.now))
         case CertificatesRequest():
             node.emit(*node.assistance.answer_request(peer, message, node.state, node.now))
+
+
+def epoch_of(message: EarlyMessage) -> int:
+    """Return the epoch that a proposal or vote names."""
+    return message.epoch if isinstance(message, Proposal) else message.vote.epoch
+
+
+def receive_early(node: Participant) -> bool:
+    """Take in what came of this epoch before it began, and tell whether there was anything."""
+    early = node.early.take(node.state.number, node.now)
+    for peer, message in early:
+        receive(node, peer, message)
+    return bool(early)
 
 
 def receive_proposal(node: Participant, peer: str, proposal: Proposal) -> None:

@@ -284,6 +284,20 @@ def test_a_node_one_block_behind_in_the_old_epoch_is_let_in_by_the_certificate_t
     assert not world["v0"].halts
 
 
+@pytest.mark.parametrize("late", ["v2", "v3"])
+def test_the_first_proposal_of_an_epoch_may_come_before_its_receiver_is_there(late: str):
+    """Of three that are all needed, one hears the finalize votes late and so the next epoch's first messages early."""
+    world = World()
+    world.route = lambda _source, target, message: (
+        25 if target.name == late and isinstance(message, VoteMessage) and message.vote.kind is F else DELAY_MS
+    )
+    world.start("v1", "v2", "v3")
+    world.submit(set_power(1, 2))
+
+    assert world.run_to_height(3, 150)
+    assert {node.core.node.state.number for node in world.up} == {1}
+
+
 def test_a_third_less_one_unit_of_unequal_power_is_silent():
     world = World((9, 9, 7, 3)).start("v0", "v1", "v2")
 
