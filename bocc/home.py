@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from bocc.errors import InputReason, InputRejected
 from bocc.testnet.network import process_of
@@ -46,11 +47,11 @@ def find_url(home: Path, node: str | None) -> str:
     """Return the RPC URL of a node: a URL as it is, a node of the home's network by name, or the home's own node.
 
     Raises:
-        InputRejected: UNKNOWN_NODE, NO_NETWORK.
+        InputRejected: UNKNOWN_NODE, NO_NETWORK, BAD_URL.
     """
     wanted = node or os.environ.get(NODE_VARIABLE)
     if wanted is not None and "://" in wanted:
-        return wanted
+        return _check_url(wanted)
     if record_path(home).exists():
         record = load_record(home)
         return (record.find_node(wanted) if wanted else _first_running(record.nodes)).rpc
@@ -59,6 +60,17 @@ def find_url(home: Path, node: str | None) -> str:
     if (home / CONFIG_NAME).exists():
         return _configured_url(home)
     return DEFAULT_URL
+
+
+def _check_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise InputRejected(InputReason.BAD_URL, url, "http://HOST:PORT")
+    return url
 
 
 def _configured_url(home: Path) -> str:

@@ -33,6 +33,14 @@ def signing_bytes(domain_tag: bytes, chain_id: bytes, canonical: bytes) -> bytes
     return domain_tag + chain_id + canonical
 
 
+_TEXT_TAG: Final = tag("text")
+
+
+def text_signing_bytes(chain_id: bytes, text: str) -> bytes:
+    """Return what is signed to show who holds a key: a tag of its own, so that it is never a transaction or a vote."""
+    return signing_bytes(_TEXT_TAG, chain_id, text.encode())
+
+
 class SigningKey:
     """An Ed25519 key pair from its 32-byte seed."""
 

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 
 from bocc.client import Client
+from bocc.errors import InputReason, InputRejected
 from bocc.home import find_home, find_url
 from bocc.wallet import Keyring
 from state import keyfile
@@ -52,10 +53,16 @@ class Context:
         """Return the address that a text is, or that the key of this name has.
 
         Raises:
-            AddressRejected: neither a name of a key nor an address.
+            InputRejected: UNKNOWN_NAME.
+            AddressRejected: it looks like an address and is none.
         """
-        if text in self.keyring.names():
+        names = self.keyring.names()
+        if text in names:
             return self.keyring.describe(text).address
+        if "1" not in text:
+            raise InputRejected(
+                InputReason.UNKNOWN_NAME, text, f"an address, or one of {', '.join(names) or 'no keys'}"
+            )
         return format_address(parse_address(text))
 
     def public_key(self, text: str) -> bytes:
@@ -75,6 +82,7 @@ class Context:
         """Return the 21 bytes of a validator named by its operator's key, by bocc1... or by boccval1....
 
         Raises:
+            InputRejected: UNKNOWN_NAME.
             AddressRejected: none of them.
         """
         if text.startswith(VALIDATOR_PREFIX + "1"):
@@ -93,7 +101,11 @@ def common_options(
 ) -> Callable[..., Answer]:
     """Give a command --home, --node and --json, and pass them as one `Context` before its own parameters."""
 
-    @click.option("--home", type=click.Path(path_type=Path), help="Home of a testnet or node.  [default: $BOCC_HOME]")
+    @click.option(
+        "--home",
+        type=click.Path(path_type=Path),
+        help="Home of a testnet or node.  [default: $BOCC_HOME, ~/.bocc/testnet, ~/.bocc]",
+    )
     @click.option("--node", metavar="URL|NAME", help="Node to talk to: a URL, or a name such as node1.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, errors included.")
     @functools.wraps(command)

@@ -53,6 +53,8 @@ _HINTS: Final = {
     "wrong_password": "try again; without its password or its mnemonic a key is lost",
     "bad_mnemonic": "look for a typing error: words are from the BIP-39 English list, and the last one is a checksum",
     "bad_amount": "write 5 or 0.25 for BOCC, 5ubocc for the smallest unit",
+    "unknown_name": "`bocc keys list` shows the keys of this home, --home names another",
+    "bad_url": "write http://HOST:PORT, or the name of a node of the local network",
     "bad_bech32m": "copy the whole address again; its checksum does not fit",
     "wrong_prefix": "this names another kind of thing; accounts begin with bocc1",
     "no_network": "start one with `bocc testnet up`, or name its home with --home",

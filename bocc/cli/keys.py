@@ -8,11 +8,15 @@ from typing import Final, TextIO
 
 import click
 
-from bocc.cli.context import Context, common_options, password_option, read_password
+from bocc.cli.context import Context, common_options, password_option, read_password, run
+from bocc.cli.failures import ExitCode
 from bocc.cli.output import print_fields, print_json, print_line, print_table
 from bocc.wallet import derivation_path, derive, mnemonic_seed, new_mnemonic
+from state.address import account_address, format_address
+from state.crypto import text_signing_bytes, verify
 from state.keyfile import KdfStrength, KeyDescription, KeyKind, save_key
 
+CHAIN_ID_BYTES: Final = 32
 PLAIN_WARNING: Final = "The key is not encrypted: use it on development chains only."
 
 
@@ -37,6 +41,9 @@ kdf_option = click.option(
     default=str(KdfStrength.MODERATE),
     show_default=True,
     help="How much each guess of the password costs.",
+)
+chain_option = click.option(
+    "--chain-id", "chain", metavar="HEX", help="Chain for which the text is signed; asked of the node without."
 )
 plain_option = click.option("--plain", is_flag=True, help="Do not encrypt: for development chains only.")
 
@@ -158,6 +165,69 @@ def export(
     password = read_password(new_password_file, "Password of the new file", confirm=True)
     written = save_key(target, key.seed, key.kind, password, KdfStrength(kdf), key.derivation_path)
     _print_key(context, name, written)
+
+
+@command.command(name="sign-message")
+@click.argument("name")
+@click.argument("text")
+@chain_option
+@password_option
+@common_options
+def sign_message(context: Context, name: str, text: str, chain: str | None, password_file: Path | None) -> None:
+    """Sign a text, to show who holds a key. No signature of a text is one of a transaction, whatever the text says."""
+    key = context.load_key(name, password_file).signing_key()
+    chain_id = _chain_id(context, chain)
+    signature = key.sign(text_signing_bytes(chain_id, text))
+    signed = {
+        "text": text,
+        "chain_id": chain_id.hex(),
+        "public_key": key.public_key.hex(),
+        "signature": signature.hex(),
+    }
+    if context.as_json:
+        print_json(signed)
+    else:
+        print_fields(signed)
+
+
+@command.command(name="verify-message")
+@click.argument("text")
+@click.option("--public-key", required=True, metavar="NAME|HEX", help="Key that is said to have signed.")
+@click.option("--signature", required=True, metavar="HEX", help="The 128 hex digits of the signature.")
+@chain_option
+@common_options
+def verify_message(context: Context, text: str, public_key: str, signature: str, chain: str | None) -> int:
+    """Tell whether a signature of a text is a key's."""
+    try:
+        key, signature_bytes = context.public_key(public_key), bytes.fromhex(signature)
+    except ValueError as error:
+        raise click.UsageError(f"a key has 64 hex digits, a signature 128: {error}") from error
+    is_good = verify(key, signature_bytes, text_signing_bytes(_chain_id(context, chain), text))
+    if context.as_json:
+        print_json({"is_valid": is_good, "address": format_address(account_address(key))})
+    elif is_good:
+        print_line(f"signed by {format_address(account_address(key))}")
+    else:
+        print_line("NOT signed by this key: another text, key or chain")
+    return ExitCode.DONE if is_good else ExitCode.REFUSED
+
+
+def _chain_id(context: Context, chain: str | None) -> bytes:
+    """Return the chain id given in hex, or that of the node in use."""
+    if chain is None:
+        return run(_ask_chain_id(context))
+    try:
+        chain_id = bytes.fromhex(chain)
+    except ValueError as error:
+        raise click.BadParameter("not hexadecimal", param_hint="--chain-id") from error
+    if len(chain_id) != CHAIN_ID_BYTES:
+        raise click.BadParameter(f"{len(chain_id)} bytes instead of {CHAIN_ID_BYTES}", param_hint="--chain-id")
+    return chain_id
+
+
+async def _ask_chain_id(context: Context) -> bytes:
+    async with context.client() as client:
+        return await client.chain_id()
 
 
 def _store(

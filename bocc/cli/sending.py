@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,30 @@ class AmountType(click.ParamType[int]):
         return value if isinstance(value, int) else parse_amount(str(value))
 
 
+class PositiveAmountType(AmountType):
+    """An amount of money to move: nothing is a mistake, and the chain would refuse it for a fee."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the ubocc of a text such as 5 or 5ubocc, one or more."""
+        amount = super().convert(value, param, ctx)
+        if amount == 0:
+            self.fail("must be more than 0", param, ctx)
+        return amount
+
+
+class SecondsType(click.FloatRange):
+    """A duration in seconds; what is not a number is out of its range."""
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds of a text such as 2.5."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value} is no duration in seconds", param, ctx)
+        return seconds
+
+
 AMOUNT: Final = AmountType()
+POSITIVE_AMOUNT: Final = PositiveAmountType()
 DEAR_FEE_FACTOR: Final = 100
 """A fee so many times the smallest is a mistake until somebody says otherwise: the unit is easily forgotten."""
 
@@ -48,7 +72,7 @@ _OPTIONS: Final = (
         "--yes", "is_sure", is_flag=True, help=f"Do not ask about a fee above {DEAR_FEE_FACTOR} times the smallest."
     ),
     click.option("--fee", type=AMOUNT, help="Instead of the smallest that the chain takes."),
-    click.option("--timeout", "timeout_s", type=click.FloatRange(0, 600), default=SUBMIT_TIMEOUT_S, show_default=True),
+    click.option("--timeout", "timeout_s", type=SecondsType(0, 600), default=SUBMIT_TIMEOUT_S, show_default=True),
     click.option(
         "--wait", type=click.Choice([str(level) for level in Wait]), default=str(Wait.FINAL), show_default=True
     ),
@@ -144,6 +168,8 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
         memo_bytes = memo.encode()
         if len(memo_bytes) > MEMO_BYTES_MAX:
             raise click.BadParameter(f"{len(memo_bytes)} bytes, at most {MEMO_BYTES_MAX}", param_hint="--memo")
+        if len({name, *cosigner_names}) <= len(cosigner_names):
+            raise click.UsageError(f"each key signs once, not so in {' '.join((name, *cosigner_names))}")
         key = context.load_key(name, password_file)
         sending = Sending(
             context=context,

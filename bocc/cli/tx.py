@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from bocc.cli.context import run
-from bocc.cli.sending import AMOUNT, Sending, sending_options
+from bocc.cli.sending import POSITIVE_AMOUNT, Sending, sending_options
 from state.address import parse_address
 from state.messages import (
     SCOPES_ALL,
@@ -41,7 +41,7 @@ def command() -> None:
 
 @command.command()
 @click.option("--to", required=True, metavar="ADDRESS|NAME", help="Who gets the money.")
-@click.option("--amount", type=AMOUNT, required=True, help="5 and 0.25 are BOCC, 5ubocc the smallest unit.")
+@click.option("--amount", type=POSITIVE_AMOUNT, required=True, help="5 and 0.25 are BOCC, 5ubocc the smallest unit.")
 @sending_options
 def transfer(sending: Sending, to: str, amount: int) -> int:
     """Move money to an account."""
@@ -49,7 +49,7 @@ def transfer(sending: Sending, to: str, amount: int) -> int:
 
 
 @command.command()
-@click.option("--amount", type=AMOUNT, required=True, help="Own stake to add.")
+@click.option("--amount", type=POSITIVE_AMOUNT, required=True, help="Own stake to add.")
 @click.option("--consensus-key", metavar="NAME", help="Key of kind validator; needed at the first bond of a validator.")
 @click.option("--provider", "is_provider", is_flag=True, help="Bond as a provider instead of as a validator.")
 @sending_options
@@ -69,7 +69,7 @@ def bond(sending: Sending, amount: int, consensus_key: str | None, is_provider: 
 
 
 @command.command()
-@click.option("--amount", type=AMOUNT, required=True, help="Stake to release.")
+@click.option("--amount", type=POSITIVE_AMOUNT, required=True, help="Stake to release.")
 @click.option("--validator", metavar="ADDRESS|NAME", help="Take back what was delegated to this validator.")
 @click.option("--provider", "is_provider", is_flag=True, help="Take back from the security of a provider.")
 @sending_options
@@ -85,7 +85,7 @@ def unbond(sending: Sending, amount: int, validator: str | None, is_provider: bo
 
 @command.command()
 @click.option("--validator", required=True, metavar="ADDRESS|NAME", help="Whom to entrust with it.")
-@click.option("--amount", type=AMOUNT, required=True)
+@click.option("--amount", type=POSITIVE_AMOUNT, required=True)
 @sending_options
 def delegate(sending: Sending, validator: str, amount: int) -> int:
     """Entrust stake to a validator for a share of its rewards, and of its slashes."""

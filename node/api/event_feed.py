@@ -191,9 +191,9 @@ def parse_topics(topics: Iterable[str]) -> Topics:
 
 
 def _parse_account(topic: str) -> bytes:
-    error = RpcError(
-        ErrorCode.INVALID_PARAMS, ApiReason.BAD_TOPIC, topic, "tx, block, head, account:<address>, or a kind of event"
-    )
+    kinds = " ".join(sorted(kind.value for kind in EventKind))
+    bound = f"tx, block, account:<address>, in subscriptions head, or a kind of event: {kinds}"
+    error = RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_TOPIC, topic, bound)
     if not topic.startswith(ACCOUNT_TOPIC):
         raise error
     try:

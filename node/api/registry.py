@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 
 Height = Annotated[int, Meta(ge=0, le=(1 << 53) - 1, description="Block height.")]
 """Height, index or time in JSON: an integer that every reader keeps exactly."""
-HexHash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="32 bytes, lower-case hex.")]
-HexBytes = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$", description="Lower-case hex.")]
+_HASH_PATTERN: Final = "^[0-9a-f]{64}$"
+_BYTES_PATTERN: Final = "^([0-9a-f]{2})*$"
+_AMOUNT_PATTERN: Final = "^(0|[1-9][0-9]{0,18})$"
+_PATTERN_WORDS: Final = {
+    _HASH_PATTERN: "64 lower-case hex digits",
+    _BYTES_PATTERN: "lower-case hex digits, an even number of them",
+    _AMOUNT_PATTERN: "a decimal string of ubocc",
+}
+"""What a refusal says instead of the pattern."""
+HexHash = Annotated[str, Meta(pattern=_HASH_PATTERN, description="32 bytes, lower-case hex.")]
+HexBytes = Annotated[str, Meta(pattern=_BYTES_PATTERN, description="Lower-case hex.")]
 AddressText = Annotated[str, Meta(min_length=8, max_length=90, description="bech32m address, bocc1...")]
-AmountText = Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,18})$", description="ubocc, a decimal string.")]
+AmountText = Annotated[str, Meta(pattern=_AMOUNT_PATTERN, description="ubocc, a decimal string.")]
 
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -117,4 +126,7 @@ def convert_query(method: Method, query: list[tuple[str, str]]) -> Params:
 
 def _bad_params(method: Method, error: msgspec.ValidationError) -> RpcError:
     known = ", ".join(method.params_type.__struct_fields__) or "none"
-    return RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_PARAMS, str(error), f"parameters: {known}")
+    text = str(error)
+    for pattern, words in _PATTERN_WORDS.items():
+        text = text.replace(f"`str` matching regex {pattern!r}", words)
+    return RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_PARAMS, text, f"parameters: {known}")

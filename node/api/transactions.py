@@ -225,7 +225,9 @@ def _describe(transaction: Transaction, outcome: TxOutcome, block_hash: bytes | 
 async def request_faucet(call: Call, params: FaucetParams) -> TxOutcome:
     """Give an account money of a development chain, and answer when the transfer is final or after ten seconds."""
     address, amount = parse_account(params.address), int(params.amount)
-    if not 0 < amount <= call.config.faucet_amount_max:
+    if amount == 0:
+        raise RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_PARAMS, "amount 0", "1 or more")
+    if amount > call.config.faucet_amount_max:
         raise RpcError(ErrorCode.LIMIT_EXCEEDED, ApiReason.FAUCET_LIMIT, amount, call.config.faucet_amount_max)
     transaction = call.node.build_faucet_transfer(address, amount)
     if transaction is None:

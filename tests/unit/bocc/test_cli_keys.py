@@ -13,7 +13,10 @@ from click.testing import CliRunner, Result
 
 from bocc.cli.keys import command
 from bocc.wallet import DEVELOPMENT_MNEMONIC, Keyring, development_key
+from state.crypto import text_signing_bytes
 from state.keyfile import KeyFileReason, KeyFileRejected, KeyKind
+from state.messages import Transfer
+from state.transactions import Body, body_signing_bytes
 
 Run = Callable[..., Result]
 
@@ -139,3 +142,52 @@ def test_no_command_takes_a_secret_as_an_argument():
                 assert not any(word in parameter.name for word in secret_words)
             elif any(word in parameter.name for word in secret_words):
                 assert parameter.is_flag or parameter.name.endswith("_file")
+
+
+CHAIN = "11" * 32
+
+
+@pytest.fixture
+def plain_key(run) -> Run:
+    told(run("add", "bob", "--plain", "--json"))
+    return run
+
+
+def test_a_signed_text_is_shown_to_be_its_signers_and_no_other_text_chain_or_key_is(plain_key):
+    run = plain_key
+    signed = told(run("sign-message", "bob", "I hold this key", "--chain-id", CHAIN, "--json"))
+    told(run("add", "eve", "--plain", "--json"))
+
+    def verdict(text, key, chain):
+        outcome = run(
+            "verify-message",
+            text,
+            "--public-key",
+            key,
+            "--signature",
+            signed["signature"],
+            "--chain-id",
+            chain,
+            "--json",
+        )
+        return json.loads(outcome.stdout)["is_valid"]
+
+    assert verdict("I hold this key", "bob", CHAIN)
+    assert verdict("I hold this key", signed["public_key"], CHAIN)
+    assert not verdict("I hold that key", "bob", CHAIN)
+    assert not verdict("I hold this key", "eve", CHAIN)
+    assert not verdict("I hold this key", "bob", "22" * 32)
+
+
+def test_no_signature_of_a_text_is_one_of_a_transaction():
+    chain_id = bytes.fromhex(CHAIN)
+    body = Body(
+        sender=bytes(21), nonce=0, expires_at_ms=1, fee=1, messages=(Transfer(to=bytes(21), amount=1),), memo=b""
+    )
+    assert not text_signing_bytes(chain_id, "").startswith(body_signing_bytes(chain_id, body)[:16])
+
+
+@pytest.mark.parametrize("chain", ["xx", "11"])
+def test_a_chain_id_that_is_none_is_wrong_usage(plain_key, chain):
+    outcome = plain_key("sign-message", "bob", "text", "--chain-id", chain)
+    assert outcome.exit_code == 2

@@ -168,7 +168,7 @@ def test_refusal_of_the_node_passes(run, chain, node):
 
 def test_bad_amount_and_bad_address_are_refused_before_anything_is_asked(run, chain, node):
     bad_amount = run("transfer", "--from", "alice", "--to", "bob", "--amount", "five")
-    bad_address = run("transfer", "--from", "alice", "--to", "nobody", "--amount", "5")
+    bad_address = run("transfer", "--from", "alice", "--to", "bocc1qqqqqqqq", "--amount", "5")
     assert isinstance(bad_amount.exception, InputRejected)
     assert bad_amount.exception.reason is InputReason.BAD_AMOUNT
     assert isinstance(bad_address.exception, AddressRejected)

@@ -294,7 +294,7 @@ async def test_faucet_pays_when_the_transfer_is_final():
 @pytest.mark.parametrize(
     ("amount", "code", "reason"),
     [
-        ("0", -32005, "faucet_limit"),
+        ("0", -32602, "bad_params"),
         ("1000000001", -32005, "faucet_limit"),
         ("-1", -32602, "bad_params"),
         ("1.5", -32602, "bad_params"),
