@@ -51,7 +51,7 @@ class PositiveAmountType(AmountType):
 class SecondsType(click.FloatRange):
     """A duration in seconds; what is not a number is out of its range."""
 
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the seconds of a text such as 2.5."""
         seconds = float(super().convert(value, param, ctx))
         if math.isnan(seconds):
