@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tee.roots import TrustedRoot
+
 SIMULATED_ROOT_DER: Final = bytes.fromhex(
     """
     30820219308201c0a00302010202145c272c148547aac0ccc9c224eb422721898fc9d1300a06082a8648ce3d040302303e311a3018060355
@@ -22,3 +24,5 @@ SIMULATED_ROOT_DER: Final = bytes.fromhex(
     d282910220392be8cd2f0bfc6241fac3f3a5326a24fb0762b4d05c1cd56963270fa895b4f3
     """
 )
+SIMULATED_ROOT: Final = TrustedRoot(der=SIMULATED_ROOT_DER, is_simulated=True)
+"""The same, as verifiers take it."""

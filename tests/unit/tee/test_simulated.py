@@ -12,6 +12,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
 
+from tee.certificates import is_signed_by, parse_certificate, parse_revocation_list
+from tee.roots import TrustedRoot
 from tee.simulated import (
     PLATFORM_CA_TEMPLATE,
     ROOT_LIST_LIFE_S,
@@ -23,7 +25,7 @@ from tee.simulated import (
 )
 from tee.simulated_certificates import BASIC_CONSTRAINTS, SGX_EXTENSION
 from tee.simulated_quotes import QuoteRecipe, SgxBody, TdBody
-from tee.simulated_root import SIMULATED_ROOT_DER
+from tee.simulated_root import SIMULATED_ROOT
 
 AT_S = 1_780_272_000
 """2026-06-01T00:00:00Z."""
@@ -36,7 +38,7 @@ def vendor() -> SimulatedVendor:
 
 
 def test_root_of_development_chains_is_that_of_the_development_seed(vendor: SimulatedVendor) -> None:
-    assert vendor.root == SIMULATED_ROOT_DER
+    assert TrustedRoot(der=vendor.root, is_simulated=True) == SIMULATED_ROOT
 
 
 def test_equal_arguments_give_equal_bytes(vendor: SimulatedVendor) -> None:
@@ -82,6 +84,27 @@ def test_chain_of_a_machine_is_signed_link_by_link(vendor: SimulatedVendor) -> N
     signer.verify_directly_issued_by(root)
     assert pck.serial_number == vendor.machine("alpha").pck_serial
     assert pck.extensions.get_extension_for_oid(x509.ObjectIdentifier(SGX_EXTENSION)).critical is False
+
+
+def test_own_readers_take_what_the_vendor_signs(vendor: SimulatedVendor) -> None:
+    pck, platform_ca, root, signer = (
+        parse_certificate(der)
+        for der in (vendor.machine("alpha").pck, vendor.platform_ca, vendor.root, vendor.tcb_signer)
+    )
+    collateral = vendor.collateral(AT_S, revoked=(5, 3))
+    pck_crl, root_crl = (parse_revocation_list(der) for der in (collateral.pck_crl, collateral.root_crl))
+
+    links = [
+        (pck, platform_ca),
+        (platform_ca, root),
+        (root, root),
+        (signer, root),
+        (pck_crl, platform_ca),
+        (root_crl, root),
+    ]
+    assert all(is_signed_by(document, issuer) for document, issuer in links)
+    assert (pck_crl.serials, pck_crl.number, pck_crl.has_authority_key_id) == ((3, 5), 1, True)
+    assert (root.is_ca, root.path_length, platform_ca.path_length, pck.is_ca) == (True, 1, 0, False)
 
 
 def test_template_with_another_signer_breaks_that_signature_alone() -> None:
