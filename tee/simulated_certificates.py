@@ -78,6 +78,8 @@ class CertificateTemplate(Struct, frozen=True, kw_only=True):
     path_length: int | None = None
     key_usage: int = DIGITAL_SIGNATURE | NON_REPUDIATION
     """Bit 0 digitalSignature to bit 8 decipherOnly."""
+    spki: bytes = b""
+    """SubjectPublicKeyInfo in place of that of the subject's key, as of another kind of key."""
     without: tuple[str, ...] = ()
     """Extensions to leave out, by dotted identifier."""
     extensions: tuple[bytes, ...] = ()
@@ -137,7 +139,6 @@ def write_extension(oid: str, content: bytes, *, is_critical: bool = False) -> b
 
 def issue_certificate(template: CertificateTemplate, keys: KeyByName) -> bytes:
     """Return the certificate of this template, DER."""
-    subject = keys(template.key)
     body = write_sequence(
         write_context(0, write_integer(2)),
         write_integer(serial_of(template)),
@@ -145,7 +146,7 @@ def issue_certificate(template: CertificateTemplate, keys: KeyByName) -> bytes:
         write_name(template.issuer_common_name),
         write_sequence(write_time(template.not_before_s), write_time(template.not_after_s)),
         write_name(template.common_name),
-        subject.spki,
+        template.spki or keys(template.key).spki,
         write_context(3, write_sequence(*_certificate_extensions(template, keys), *template.extensions)),
     )
     return _sign(body, keys(template.signed_by or template.issuer_key))
