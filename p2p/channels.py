@@ -44,6 +44,12 @@ class DropPolicy(StrEnum):
     """The queue is an ordered answer; what does not fit is asked for again."""
 
 
+MESSAGE_COST_BYTES = 256
+"""Where a channel names no cost of its own. It keeps many tiny messages from being free."""
+_COSTLY = 13_107
+"""At 65,536 bytes a millisecond, the cost that permits five messages in that time; an honest node sends some hundred a second."""
+
+
 class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of one channel on one connection, in each direction."""
 
@@ -52,13 +58,13 @@ class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Sustained rate; 1,000 is about 1 MB/s."""
     burst_bytes: int
     """What may pass at once after a pause."""
+    message_cost_bytes: int = MESSAGE_COST_BYTES
+    """Added to the length of each message when its rate is counted: it bounds messages a second as the rate bounds bytes."""
     queue_messages_max: int
     queue_bytes_max: int
     drop: DropPolicy
 
 
-MESSAGE_COST_BYTES = 256
-"""Added to the length of a message when its rate is counted, so that many tiny ones are not free."""
 QUEUED_BYTES_MAX = 256 * MIB
 """Queued bytes of all connections together, above which only CONSENSUS still takes messages."""
 
@@ -67,6 +73,7 @@ POLICIES: Mapping[Channel, ChannelPolicy] = {
         message_bytes_max=MIB,
         rate_bytes_per_ms=65_536,
         burst_bytes=16 * MIB,
+        message_cost_bytes=_COSTLY,
         queue_messages_max=4_096,
         queue_bytes_max=8 * MIB,
         drop=DropPolicy.OLDEST,
@@ -83,6 +90,7 @@ POLICIES: Mapping[Channel, ChannelPolicy] = {
         message_bytes_max=MIB,
         rate_bytes_per_ms=65_536,
         burst_bytes=16 * MIB,
+        message_cost_bytes=_COSTLY,
         queue_messages_max=256,
         queue_bytes_max=8 * MIB,
         drop=DropPolicy.NEWEST,
@@ -91,6 +99,7 @@ POLICIES: Mapping[Channel, ChannelPolicy] = {
         message_bytes_max=384 * KIB,  # one envelope with collateral takes 320 KiB
         rate_bytes_per_ms=16_384,
         burst_bytes=8 * MIB,
+        message_cost_bytes=_COSTLY // 4,
         queue_messages_max=1_024,
         queue_bytes_max=4 * MIB,
         drop=DropPolicy.NEWEST,
@@ -99,6 +108,7 @@ POLICIES: Mapping[Channel, ChannelPolicy] = {
         message_bytes_max=MIB,
         rate_bytes_per_ms=32_768,
         burst_bytes=8 * MIB,
+        message_cost_bytes=_COSTLY // 2,
         queue_messages_max=64,
         queue_bytes_max=4 * MIB,
         drop=DropPolicy.NEWEST,
@@ -253,7 +263,7 @@ class SendQueue:
             parts.append(frame)
             room -= len(frame)
             taken_bytes += len(frame)
-            lane.bucket.spend(message_cost(frame), now_ms)
+            lane.bucket.spend(len(frame) + lane.policy.message_cost_bytes, now_ms)
         lane.queued_bytes -= taken_bytes
         self._budget.used_bytes -= taken_bytes
         return room
@@ -264,7 +274,7 @@ class SendQueue:
             lane.begun = lane.frames.popleft()
             lane.queued_bytes -= len(lane.begun)
             lane.sent_bytes = wire.START_BYTES
-            lane.bucket.spend(message_cost(lane.begun), now_ms)
+            lane.bucket.spend(len(lane.begun) + lane.policy.message_cost_bytes, now_ms)
             return bytes((wire.START,)) + lane.begun[: wire.START_BYTES]
         start = lane.sent_bytes
         lane.sent_bytes += wire.CONTINUE_BYTES_MAX
@@ -304,8 +314,3 @@ class _Lane:
         self.frames.clear()
         self.queued_bytes = 0
         self.begun = b""
-
-
-def message_cost(frame: bytes) -> int:
-    """Return what a frame counts against its channel's rate."""
-    return len(frame) + MESSAGE_COST_BYTES

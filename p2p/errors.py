@@ -44,6 +44,8 @@ class ViolationReason(StrEnum):
     """An answer to a question that this peer was never asked."""
     RESPONSE_TOO_LONG = "response_too_long"
     """An answer is longer than the question allowed."""
+    RATE_EXCEEDED = "rate_exceeded"
+    """More on a channel than an honest sender, which paces itself, ever sends."""
     REQUESTED_TOO_OFTEN = "requested_too_often"
     """A request came before the shortest permitted interval was over."""
 

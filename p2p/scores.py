@@ -26,6 +26,7 @@ WEIGHTS: Mapping[ViolationReason, int] = {
     ViolationReason.BAD_CIPHERTEXT: 25,  # anybody on the path can cause it
     ViolationReason.FRAME_TIMEOUT: 25,  # so can a bad line
     ViolationReason.UNASKED: 25,
+    ViolationReason.RATE_EXCEEDED: 20,  # a line that stalls may deliver at once what was sent in order
     ViolationReason.REQUESTED_TOO_OFTEN: 10,
 }
 """Points of the violations that may be bad luck; all others count `WEIGHT_DEFAULT`."""

@@ -67,6 +67,7 @@ class Session:
         self._records_in = wire.RecordReader(outcome.receive_cipher)
         limits: dict[int, int] = {int(channel): policies[channel].message_bytes_max for channel in policies}
         self._frames_in = wire.FrameReader(limits | {CONTROL_CHANNEL: MESSAGE_BYTES_MAX})
+        self._costs = {int(channel): policy.message_cost_bytes for channel, policy in policies.items()}
         # Invariant: we tolerate twice the burst of a sender, so an honest sender never makes us pause.
         self._buckets = {
             int(channel): TokenBucket(policy.rate_bytes_per_ms, 2 * policy.burst_bytes, now_ms)
@@ -92,7 +93,7 @@ class Session:
                     continue
                 if not self.is_admitted:
                     raise PeerViolation(ViolationReason.NOT_ADMITTED, channel)
-                self._buckets[channel].spend(len(payload) + MESSAGE_COST_BYTES, now_ms)
+                self._buckets[channel].spend(len(payload) + self._costs[channel], now_ms)
                 yield channel, payload
 
     def read_pause_ms(self, now_ms: int) -> int:

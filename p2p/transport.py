@@ -2,8 +2,8 @@
 
 The socket's bytes go to the handshake and then to the session; what they return goes back. A connection reports to its
 owner, in this order: `handle_made`, `handle_identified` for a dialed one, `check_open`, `handle_open`, any number of
-`handle_message`, `handle_closed` exactly once, and `handle_lost` when the socket is gone. A peer's mistake closes its
-connection and touches nothing else.
+`handle_message` and `handle_violation`, `handle_closed` exactly once, and `handle_lost` when the socket is gone. A peer's
+mistake closes its connection and touches nothing else.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from p2p.errors import (
     DisconnectReason,
     PeerViolation,
     RefusalReason,
+    ViolationReason,
 )
 from p2p.events import Direction
 from p2p.handshake import Handshake
@@ -85,7 +86,7 @@ class ConnectionOwner(Protocol):
         """Take a message; raises PeerViolation."""
 
     def handle_violation(self, connection: "Connection", violation: PeerViolation) -> None:
-        """Count a violation, before the connection closes."""
+        """Count a violation; the connection closes, unless it is only too fast and not yet banned."""
 
     def handle_closed(self, connection: "Connection", stage: Stage, reason: CloseReason) -> None:
         """Let a connection go that had come to this stage; never called for one that `handle_made` refused."""
@@ -305,6 +306,8 @@ class Connection(asyncio.BufferedProtocol):
         if session.queue.has_control:
             self._schedule_flush()
         pause_ms = session.read_pause_ms(now_ms)
+        if pause_ms and not self._is_reading_paused:
+            self._owner.handle_violation(self, PeerViolation(ViolationReason.RATE_EXCEEDED, pause_ms, 0))
         if has_transactions and self._settings.is_congested():
             self._pause_reading(max(pause_ms, CONGESTION_CHECK_MS), now_ms + CONGESTION_PAUSE_MS_MAX)
         elif pause_ms:

@@ -240,3 +240,33 @@ async def test_a_flood_is_read_at_the_permitted_rate_and_others_are_served_meanw
         await node.until(lambda: sum(m.channel is Channel.STATUS for m in node.messages) == 40)
         assert node.disconnects[0].peer_id == node_id_of(8)
         assert len(node.disconnects) == 1
+
+
+async def test_a_flood_of_tiny_messages_ends_in_a_ban_and_delays_nobody() -> None:
+    """Given a peer that sends votes of one byte as fast as the line takes them, then it is read slowly, and soon banned."""
+    node = TestNode(1)
+    async with running(node), raw_peer(RAW, node) as peer:
+        reading = asyncio.ensure_future(peer.closed())
+        batch = b"\x00" + wire.encode_frame(Channel.CONSENSUS, b"x") * 10_000
+        await check_alive(node)
+        while not reading.done():
+            peer.writer.write(peer.session._records_out.write(batch))
+            await asyncio.wait({reading}, timeout=0.01)
+            if peer.writer.transport.get_write_buffer_size() > 1 << 20:
+                await asyncio.wait({reading}, timeout=0.2)
+        await reading
+        assert [gone.reason for gone in node.disconnects if gone.peer_id == node_id_of(RAW)] == [RefusalReason.BANNED]
+        assert sum(message.peer_id == node_id_of(RAW) for message in node.messages) < 300_000
+        await node.until(lambda: not node.network.peers)
+        await check_alive(node)
+
+
+async def test_a_peer_that_sends_much_in_order_is_not_reported() -> None:
+    """Given a sender that paces itself, when it has more votes than its rate permits, then all arrive and nobody is blamed."""
+    async with connected() as (listener, dialer):
+        sent = 0
+        while sent < 4_000:
+            sent += dialer.network.send(listener.node_id, Channel.CONSENSUS, sent.to_bytes(2, "big"))
+        await listener.until(lambda: len(listener.messages) == sent)
+        assert [int.from_bytes(message.payload, "big") for message in listener.messages] == list(range(sent))
+        assert listener.network.counters.violations == 0

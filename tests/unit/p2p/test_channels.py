@@ -162,3 +162,21 @@ def test_a_bucket_lets_any_size_pass_and_pays_the_debt_at_its_rate() -> None:
     bucket.spend(0, 1_000)
     bucket.spend(100, 1_000)
     assert bucket.debt_ms(1_000) == 1
+
+
+@pytest.mark.parametrize("channel", [channel for channel in Channel if channel is not Channel.PEERS])
+def test_tiny_messages_are_bounded_in_number_to_some_thousand_a_second(channel: Channel) -> None:
+    policy = POLICIES[channel]
+    cost = policy.message_cost_bytes + wire.FRAME_HEADER.size + 1
+    assert 3_000 <= 1_000 * policy.rate_bytes_per_ms / cost <= 5_000
+    assert policy.burst_bytes // cost >= 1_000
+
+
+def test_the_cost_of_a_message_paces_a_sender() -> None:
+    policy = build_policy(rate_bytes_per_ms=1_000, burst_bytes=4_000, message_cost_bytes=1_000)
+    queue = build_queue({Channel.CONSENSUS: policy})
+    for number in range(20):
+        queue.add(Channel.CONSENSUS, encode_frame(0, bytes([number])))
+    assert len(drain(queue, 0)) == 4
+    assert len(drain(queue, 10)) == 4
+    assert sum(len(drain(queue, now_ms)) for now_ms in range(11, 15)) == 4

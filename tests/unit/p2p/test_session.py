@@ -124,8 +124,21 @@ def test_reading_pauses_while_a_channel_is_above_its_rate() -> None:
     assert responder.read_pause_ms(51) == READ_PAUSE_MS_MAX
 
 
-def test_an_honest_sender_never_makes_the_receiver_pause() -> None:
-    policies = {channel: build_policy(rate_bytes_per_ms=100, burst_bytes=5_000) for channel in Channel}
+def test_reading_pauses_after_too_many_messages_however_small_they_are() -> None:
+    fast = {channel: build_policy() for channel in Channel}
+    slow = fast | {Channel.CONSENSUS: build_policy(rate_bytes_per_ms=1_000, burst_bytes=4_000, message_cost_bytes=999)}
+    initiator, _ = open_sessions(policies=fast)
+    _, responder = open_sessions(policies=slow)
+    for expected_ms in [0] * 7 + [1, 2, 3]:
+        initiator.queue.add(Channel.CONSENSUS, encode_frame(0, b"x"))
+        list(responder.receive(take_all(initiator), 0))
+        assert responder.read_pause_ms(0) == expected_ms
+
+
+@pytest.mark.parametrize("cost", [256, 2_000])
+def test_an_honest_sender_never_makes_the_receiver_pause(cost: int) -> None:
+    policy = build_policy(rate_bytes_per_ms=1_000, burst_bytes=5_000, message_cost_bytes=cost)
+    policies = dict.fromkeys(Channel, policy)
     initiator, responder = open_sessions(policies=policies)
     received = 0
     for _ in range(400):
