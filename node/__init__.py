@@ -1,6 +1,7 @@
 """The imperative shell: wires everything, and owns time, disk, sockets and keys.
 
 node           builds all parts and runs them in one task group
+happenings     what waits for the one consumer: lanes, turns of peers, room
 driver         performs the effects of consensus, in order; the simulator drives the same code
 shell          what the driver asks of the world outside; `outside` implements it
 mempool        pending transactions; `admission` are its rules, `intake` its door, `body_pool` what unfinal blocks pin

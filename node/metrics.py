@@ -49,6 +49,8 @@ class NodeFigures(Struct, frozen=True, kw_only=True):
     """By cause."""
     peers_punished: Mapping[str, int] = _NONE
     """By reason."""
+    p2p_dropped: Mapping[str, int] = _NONE
+    """By channel."""
     rpc_calls: Mapping[str, int] = _NONE
     """By method."""
     rpc_errors: Mapping[str, int] = _NONE
@@ -56,6 +58,7 @@ class NodeFigures(Struct, frozen=True, kw_only=True):
     websockets: int = 0
     waiters: int = 0
     signatures_waiting: int = 0
+    p2p_bans: int = 0
 
 
 class Metrics:
@@ -129,6 +132,7 @@ def _gauges(figures: NodeFigures) -> Iterable[Metric]:
 
 def _counters(figures: NodeFigures) -> Iterable[Metric]:
     yield CounterMetricFamily("bocc_blocks", "Blocks made final since the start.", value=figures.blocks)
+    yield CounterMetricFamily("bocc_p2p_bans", "Peers shut out for a while.", value=figures.p2p_bans)
     transactions = {"ok": figures.transactions_ok, "failed": figures.transactions_failed}
     for name, text, label, counts in (
         ("bocc_transactions", "Transactions in final blocks since the start.", "status", transactions),
@@ -141,6 +145,7 @@ def _counters(figures: NodeFigures) -> Iterable[Metric]:
             figures.mempool_dropped,
         ),
         ("bocc_p2p_punished", "Violations counted against peers.", "reason", figures.peers_punished),
+        ("bocc_p2p_dropped", "Messages of peers that found no room.", "channel", figures.p2p_dropped),
         ("bocc_rpc_calls", "Calls of the API.", "method", figures.rpc_calls),
         ("bocc_rpc_errors", "Calls answered with an error.", "reason", figures.rpc_errors),
     ):

@@ -13,6 +13,7 @@ import importlib.util
 import shutil
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
@@ -35,12 +36,13 @@ from node.driver import Driver, DriverParts
 from node.errors import ConfigError, SignerFault
 from node.facade import FacadeParts, NodeFacade, Pulse
 from node.figures import read_figures
+from node.happenings import Happening, Happenings, Tick
 from node.home import Home
 from node.logs import EventLog
 from node.mempool import Mempool
 from node.metrics import CONTENT_TYPE, Metrics
 from node.opened import OpenedHome, build_consensus, open_home
-from node.outside import AsyncShell, Happening, Happenings, Tick, now
+from node.outside import AsyncShell, now
 from node.own_account import OwnAccount, report_message
 from node.verification import SignaturePool
 from node.vote_cache import VoteVerifier
@@ -52,14 +54,20 @@ from state.errors import StorageFault, TransactionRejected
 from state.votes import Vote
 
 TICK_S: Final = 0.1
-SLICE_MS: Final = 4
+SLICE_US: Final = 4_000
 """After about this much handling others get their turn on the loop; a single message may take longer."""
+OVERFLOW_TICKS: Final = 10
 DISK_CHECK_TICKS: Final = 50
 SWITCH_INTERVAL_S: Final = 0.0002
 """How long a thread may keep the interpreter while another waits for it. The default of 5 ms would cost every vote as much, and
 would let a busy loop starve the threads that verify signatures, which wait for the interpreter after each one."""
 GC_THRESHOLD: Final = 50_000
 """Allocations between collections of the youngest objects; the records of a block are no cycles."""
+
+
+def clock_us() -> int:
+    """Return a clock that never goes back, in microseconds."""
+    return time.monotonic_ns() // 1_000
 
 
 class Node:
@@ -189,11 +197,13 @@ class Node:
         """The one consumer: handle what happened, and execute in between."""
         self.driver.start()
         while True:
-            deadline_ms = now().mono_ms + SLICE_MS
-            while (happening := self.happenings.take()) is not None:
+            began_us = clock_us()
+            deadline_us = began_us + SLICE_US
+            while began_us < deadline_us and (happening := self.happenings.take()) is not None:
                 self._handle(happening)
-                if now().mono_ms >= deadline_ms:
-                    break
+                ended_us = clock_us()
+                self.happenings.charge(ended_us - began_us)
+                began_us = ended_us
             if self.shell.wants_execution:
                 self.shell.wants_execution = self.driver.execute_slice()
             self.pulse.last_round_ms = now().mono_ms
@@ -229,6 +239,8 @@ class Node:
             self.metrics.observe_loop_lag(late_s)
             self.happenings.put(Tick())
             tick_count += 1
+            if tick_count % OVERFLOW_TICKS == 0:
+                self.shell.punish_overflowing()
             if tick_count % DISK_CHECK_TICKS == 0:
                 check_disk(self.opened.home, self.opened.config)
                 dump = self.driver.chain.take_dump()

@@ -22,6 +22,8 @@ RELEASED = {
     "bocc_mempool_dropped_total",
     "bocc_mempool_rejected_total",
     "bocc_mempool_transactions",
+    "bocc_p2p_bans_total",
+    "bocc_p2p_dropped_total",
     "bocc_p2p_peers",
     "bocc_p2p_punished_total",
     "bocc_rpc_calls_total",
@@ -51,6 +53,8 @@ def figures(**changes):
         "mempool_transactions": 1,
         "mempool_bytes": 170,
         "mempool_rejected": {"duplicate": 3},
+        "p2p_dropped": {"consensus": 6},
+        "p2p_bans": 8,
     }
     return NodeFigures(**(base | changes))
 
@@ -82,6 +86,8 @@ def test_counts_have_their_labels():
     assert seen['bocc_transactions_total{status="ok"}'] == 10
     assert seen['bocc_transactions_total{status="failed"}'] == 2
     assert seen['bocc_mempool_rejected_total{reason="duplicate"}'] == 3
+    assert seen['bocc_p2p_dropped_total{channel="consensus"}'] == 6
+    assert seen["bocc_p2p_bans_total"] == 8
     assert seen["bocc_block_time_seconds"] == 1.5
 
 

@@ -1,4 +1,4 @@
-"""Laws of the one queue of happenings and of the shell over the running loop: lanes, bounds, timers, counts."""
+"""Laws of the shell over the running loop: timers, counts, punishments."""
 
 from __future__ import annotations
 
@@ -6,141 +6,20 @@ import asyncio
 from types import SimpleNamespace
 from unittest import mock
 
-import pytest
-
 from consensus.inputs import Now, TimerFired, TimerKind
 from node import outside
-from node.outside import (
-    MESSAGE_COST_BYTES,
-    PUNISHMENT_DEFAULT,
-    PUNISHMENTS,
-    WAITING_BYTES_MAX,
-    AsyncShell,
-    Happenings,
-    Tick,
-)
+from node.happenings import WAITING_BYTES_MAX, Happenings
+from node.outside import PUNISHMENT_DEFAULT, PUNISHMENTS, AsyncShell
 from p2p.channels import Channel
-from p2p.errors import DisconnectReason
-from p2p.events import Direction, MessageReceived, PeerConnected, PeerDisconnected
+from p2p.events import MessageReceived
 from tests.support.fixture_chain import FixtureChain, account, transfer
 
 WAIT_S = 10.0
-TIMER = TimerFired(TimerKind.VIEW, 0, 1)
-URGENT = (Channel.CONSENSUS, Channel.STATUS)
-CHANNELS = tuple(channel for channel in Channel if channel is not Channel.PEERS)
-BULK = tuple(channel for channel in CHANNELS if channel not in URGENT and channel is not Channel.BODIES)
-
-
-def message(channel, peer="a", payload=b""):
-    return MessageReceived(peer, channel, payload)
-
-
-def filled(*entries):
-    happenings = Happenings()
-    for entry in entries:
-        happenings.put(entry)
-    return happenings
 
 
 def drain(happenings):
     """Take everything."""
     return list(iter(happenings.take, None))
-
-
-def test_empty_queue_gives_nothing():
-    assert (Happenings().take(), len(Happenings())) == (None, 0)
-
-
-def test_entries_of_one_lane_come_in_their_order():
-    entries = [message(Channel.CONSENSUS, payload=bytes([number])) for number in range(3)]
-    assert drain(filled(*entries)) == entries
-
-
-def test_votes_timers_and_connections_go_before_bodies_and_those_before_all_else():
-    bulk = [message(channel) for channel in BULK]
-    bodies = [message(Channel.BODIES)]
-    urgent = [
-        PeerConnected("a", "127.0.0.1:1", Direction.INBOUND),
-        *(message(channel) for channel in URGENT),
-        TIMER,
-        Tick(),
-        PeerDisconnected("a", DisconnectReason.STOPPED),
-    ]
-    assert drain(filled(*bulk, *bodies, *urgent)) == [*urgent, *bodies, *bulk]
-
-
-def test_every_entry_counts():
-    happenings = filled(TIMER, message(Channel.BODIES), message(Channel.TRANSACTIONS))
-    lengths = [len(happenings)]
-    while happenings.take() is not None:
-        lengths.append(len(happenings))
-    assert lengths == [3, 2, 1, 0]
-
-
-def test_peers_are_read_no_further_while_the_queue_is_long(monkeypatch):
-    monkeypatch.setattr(outside, "QUEUE_MAX", 2)
-    happenings = filled(TIMER, Tick())
-    assert not happenings.is_long
-    happenings.put(message(Channel.TRANSACTIONS))
-    assert happenings.is_long
-    happenings.take()
-    assert not happenings.is_long
-
-
-def room_for(channel, payload=b""):
-    """Return how many such messages of one peer may wait."""
-    return WAITING_BYTES_MAX[channel] // (len(payload) + MESSAGE_COST_BYTES)
-
-
-@pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("payload", [b"", b"x" * 100_000], ids=["tiny", "large"])
-def test_messages_of_a_peer_with_too_much_waiting_on_a_channel_are_dropped_and_no_others(channel, payload):
-    room = room_for(channel, payload)
-    happenings = filled(*[message(channel, payload=payload)] * (room + 2))
-    assert (len(happenings), happenings.dropped_count) == (room, 2)
-    others = [message(channel, "b"), *(message(other) for other in CHANNELS if other is not channel), TIMER]
-    for entry in others:
-        happenings.put(entry)
-    assert (len(happenings), happenings.dropped_count) == (room + len(others), 2)
-
-
-@pytest.mark.parametrize("channel", CHANNELS)
-def test_messages_are_taken_again_as_soon_as_there_is_place(channel):
-    happenings = filled(*[message(channel)] * (room_for(channel) + 1))
-    drain(happenings)
-    happenings.put(message(channel, payload=b"next"))
-    assert drain(happenings) == [message(channel, payload=b"next")]
-    assert happenings.dropped_count == 1
-
-
-def test_all_peers_together_have_a_bound_that_holds_for_no_vote(monkeypatch):
-    monkeypatch.setattr(outside, "BULK_BYTES_MAX", 3 * MESSAGE_COST_BYTES)
-    bulk = [message(Channel.SYNC, peer) for peer in "abcd"]
-    votes = [message(channel, peer) for channel in URGENT for peer in "abcd"]
-    happenings = filled(*bulk, *votes)
-    assert (drain(happenings), happenings.dropped_count) == ([*votes, *bulk[:3]], 1)
-    happenings.put(bulk[3])
-    assert drain(happenings) == [bulk[3]]
-
-
-async def test_consumer_wakes_when_something_happens():
-    happenings = Happenings()
-    waiting = asyncio.ensure_future(happenings.wait())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    happenings.put(TIMER)
-    await asyncio.wait_for(waiting, WAIT_S)
-    assert drain(happenings) == [TIMER]
-
-
-async def test_what_happened_before_the_consumer_waits_is_not_missed():
-    happenings = filled(TIMER)
-    await asyncio.wait_for(happenings.wait(), WAIT_S)
-    waiting = asyncio.ensure_future(happenings.wait())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    happenings.wake()
-    await asyncio.wait_for(waiting, WAIT_S)
 
 
 class FakeLoop:
@@ -251,6 +130,19 @@ def test_violations_are_counted_by_reason_and_reported_with_their_points():
     serious = ("report", "a", "bad_signature", PUNISHMENTS["bad_signature"])
     assert out.network.calls == [serious, ("report", "a", "wrong_body", PUNISHMENT_DEFAULT), serious]
     assert [call[:2] for call in out.log.calls] == [("warning", "peer_punished")] * 3
+
+
+def test_peers_that_overflow_are_punished_and_what_was_dropped_is_shown_by_channel():
+    out = Outside()
+    for peer in ("b", "a"):
+        for channel in (Channel.CONSENSUS, Channel.CONSENSUS, Channel.TRANSACTIONS):
+            out.happenings.put(MessageReceived(peer, channel, bytes(WAITING_BYTES_MAX[channel])))
+    assert out.shell.dropped == {"consensus": 4, "transactions": 2}
+    out.shell.punish_overflowing()
+    reports = [("report", peer, "overflow", PUNISHMENT_DEFAULT) for peer in ("a", "b")]
+    assert out.network.calls == reports
+    out.shell.punish_overflowing()
+    assert out.network.calls == reports
 
 
 def test_signatures_of_blocks_have_their_own_thread():
