@@ -271,7 +271,7 @@ def _claim(report: SnpReport, vek: Vek, product: SnpProduct) -> SnpClaims:
     return SnpClaims(
         product=product,
         is_vlek=is_vlek,
-        csp_id=(vek.csp_id or "") if is_vlek else "",
+        csp_id=vek.csp_id if is_vlek else "",
         chip_id=fields.chip_id[: CHIP_ID_BYTES[product]] if has_chip_id else b"",
         vek_issuer=sha256(certificate.issuer).digest(),
         vek_serial=certificate.serial.to_bytes(max(1, (certificate.serial.bit_length() + 7) // 8), "big"),

@@ -161,7 +161,7 @@ def _check_zeros(report: SnpReport, unsigned_zeros: bytes) -> None:
     )
     for name, is_filled in areas:
         if is_filled:
-            raise EvidenceRejected(Reason.RESERVED, f"bytes at {name}", 0)
+            raise EvidenceRejected(Reason.RESERVED, f"bytes at {name}")
 
 
 _MODELS: Final = (

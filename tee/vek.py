@@ -54,7 +54,8 @@ class Vek(NamedTuple):
     svns: dict[str, int]
     """Security versions by the names above."""
     hardware_id: bytes | None
-    csp_id: str | None
+    csp_id: str
+    """Cloud provider; empty where there is none."""
 
 
 class SnpChain(NamedTuple):
@@ -73,7 +74,7 @@ def parse_vek(der: bytes) -> Vek:
         EvidenceRejected: CERT_KEY.
     """
     certificate = parse_certificate(der)
-    product_name, hardware_id, csp_id = "", None, None
+    product_name, csp_id, hardware_id = "", "", None
     svns: dict[str, int] = {}
     for oid, extension in certificate.extensions.items():
         if not oid.startswith(AMD_ARC):

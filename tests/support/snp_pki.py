@@ -161,6 +161,12 @@ def vek_extensions(product: str, security_versions: dict[str, int]) -> tuple[tup
     return tuple((AMD + suffix, False, content) for suffix, content in values.items())
 
 
+def swap_keys(certificate: Certificate) -> Certificate:
+    """Return the same certificate of another PKI: what one RSA key does, the other one does there."""
+    swapped = {"root": "issuer", "issuer": "root"}
+    return replace(certificate, key=swapped.get(certificate.key, certificate.key), signer=swapped[certificate.signer])
+
+
 CHIP_ID = bytes(range(1, 65))
 CSP_ID = "CN=cloud.example"
 PROVIDER = AMD + "5"

@@ -18,9 +18,10 @@ import pytest
 from tee.amd_collateral import check_amd_crl
 from tee.certificates import parse_revocation_list
 from tee.claims import Flag, SnpClaims
+from tee.documents import RevokedSerials
 from tee.errors import EvidenceRejected
-from tee.roots import TrustedRoot
-from tee.sev_snp import verify_snp
+from tee.roots import VENDOR_ROOTS, TrustedRoot
+from tee.sev_snp import verify_sev_snp, verify_snp
 
 VECTORS = 65
 """How many the set has."""
@@ -154,6 +155,22 @@ def test_every_single_bit_of_report_and_certificate_counts(shared_dir: Path, nam
         changed = bytearray(genuine)
         changed[place // 8] ^= 1 << place % 8
         assert judge(sample._replace(**{part: bytes(changed)})).reason != "", f"bit {place} of the {part}"
+
+
+class NoLists:
+    """A chain that stores no revocation list."""
+
+    def amd_crl(self, root: bytes, /) -> RevokedSerials | None:
+        return None
+
+
+@pytest.mark.parametrize("name", REAL_REPORTS)
+def test_real_reports_verify_under_our_own_roots(shared_dir: Path, name: str) -> None:
+    sample = find_real(shared_dir, name)
+    answer = verify_sev_snp(sample.report + sample.vek, NoLists(), VENDOR_ROOTS, sample.time_s)
+    assert not answer.is_simulated
+    assert answer.claims == verify(sample._replace(crl=None))
+    assert answer.valid_from_s <= sample.time_s <= answer.valid_until_s
 
 
 def run_openssl(*arguments: str | Path) -> str:

@@ -11,9 +11,10 @@ import pytest
 
 from tee.claims import Flag, SnpClaims, SnpProduct, SnpTcb, Verified
 from tee.errors import EvidenceRejected, Reason
+from tee.roots import Roots
 from tests.support import snp_pki as pki
 from tests.support.snp_cases import GENOA, TURIN, VLEK, Case, Encoded, Evidence
-from tests.support.snp_verdicts import encoded_cases, judge, verify
+from tests.support.snp_verdicts import Bundle, bundles, encoded_cases, trust, verdict_of, verify, verify_bundle
 
 GENOA_VERSIONS = SnpTcb(fmc=0, boot_loader=10, tee=0, snp=27, microcode=130)
 TURIN_VERSIONS = SnpTcb(fmc=1, boot_loader=2, tee=3, snp=4, microcode=81)
@@ -49,7 +50,7 @@ GENOA_CLAIMS = SnpClaims(
 
 @pytest.mark.parametrize(("case", "encoded"), encoded_cases(), ids=[case.name for case, _ in encoded_cases()])
 def test_every_fault_alone_has_its_reason_and_genuine_evidence_none(case: Case, encoded: Encoded) -> None:
-    verdict = judge(encoded)
+    verdict = verdict_of(verify, encoded)
     assert (verdict if isinstance(verdict, Reason) else None) == case.reason
 
 
@@ -63,6 +64,22 @@ def test_every_reason_of_the_verifier_has_a_case() -> None:
     }
     assert {case.reason.name for case, _ in encoded_cases() if case.reason} == expected
     assert max(Counter(case.name for case, _ in encoded_cases()).values()) == 1
+
+
+@pytest.mark.parametrize("bundle", tuple(bundles()), ids=lambda bundle: bundle.name)
+def test_evidence_finds_its_issuer_among_the_trusted_roots(bundle: Bundle) -> None:
+    verdict = verdict_of(verify_bundle, bundle)
+    if isinstance(verdict, Verified):
+        assert (bundle.reason, verdict.is_simulated) == (None, bundle.is_simulated)
+    else:
+        assert verdict == bundle.reason
+
+
+def test_both_ways_to_verify_give_one_answer() -> None:
+    for evidence in (GENOA, TURIN, VLEK):
+        encoded = replace(evidence, crl=None).encode()
+        bundle = Bundle(name="", evidence=encoded.report + encoded.vek, roots=Roots(amd=trust(GENOA, TURIN, VLEK)))
+        assert verify_bundle(bundle) == verify(encoded)
 
 
 def test_claims_of_a_vcek_hold_every_field_of_the_report() -> None:
@@ -192,9 +209,9 @@ def test_of_several_faults_the_first_in_order_is_named() -> None:
         (Reason.TCB_ORDER, lambda it: it.with_report(committed_tcb=pki.GENOA_TCB)),
     )
     for reason, mend in mends:
-        assert judge(everything.encode()) == reason
+        assert verdict_of(verify, everything.encode()) == reason
         everything = mend(everything)
-    assert isinstance(judge(everything.encode()), Verified)
+    assert isinstance(verdict_of(verify, everything.encode()), Verified)
 
 
 def test_refusal_says_what_was_seen_and_what_is_allowed() -> None:
