@@ -118,13 +118,11 @@ def _read_blocks(record: bytes, count: int) -> dict[int, bytes]:
         if index in measurements:
             raise EvidenceRejected(Reason.MEASUREMENT_BLOCK, f"block {index} occurs twice")
         position += len(head)
-        value = record[position : position + value_size]
-        if len(value) != value_size:
-            raise EvidenceRejected(Reason.MEASUREMENT_BLOCK, f"block {index} reaches over the end")
-        measurements[index] = value
+        measurements[index] = record[position : position + value_size]
         position += value_size
+    # A value that is cut off ends here too, for then the position lies behind the record.
     if position != len(record):
-        raise EvidenceRejected(Reason.MEASUREMENT_BLOCK, f"{len(record) - position} bytes behind the blocks", 0)
+        raise EvidenceRejected(Reason.MEASUREMENT_BLOCK, f"blocks of {position} bytes", len(record))
     return measurements
 
 
@@ -132,17 +130,15 @@ def _read_fields(opaque: bytes) -> dict[int, bytes]:
     """Read fields of type, length and value, which fill the opaque data."""
     fields: dict[int, bytes] = {}
     position = 0
-    while position != len(opaque):
-        head = opaque[position : position + _FIELD_HEAD_BYTES]
-        if len(head) != _FIELD_HEAD_BYTES:
-            raise EvidenceRejected(Reason.OPAQUE, "a field is cut off")
-        kind, length = int.from_bytes(head[:2], "little"), int.from_bytes(head[2:], "little")
+    while position < len(opaque):
+        kind = int.from_bytes(opaque[position : position + 2], "little")
+        length = int.from_bytes(opaque[position + 2 : position + _FIELD_HEAD_BYTES], "little")
         if kind in fields:
             raise EvidenceRejected(Reason.OPAQUE, f"field {kind} occurs twice")
         position += _FIELD_HEAD_BYTES
-        content = opaque[position : position + length]
-        if len(content) != length:
-            raise EvidenceRejected(Reason.OPAQUE, f"field {kind} reaches over the end")
-        fields[kind] = content
+        fields[kind] = opaque[position : position + length]
         position += length
+    # A head or content that is cut off ends here, for then the position lies behind the data.
+    if position != len(opaque):
+        raise EvidenceRejected(Reason.OPAQUE, f"fields of {position} bytes", len(opaque))
     return fields
