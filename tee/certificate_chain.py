@@ -19,7 +19,7 @@ from tee.roots import TrustedRoot
 from tee.signatures import Curve, EcKey
 
 LINK_CACHE_ENTRIES: Final = 512
-"""Remembered links. AWS has two of them per availability zone at a time, NVIDIA two per product."""
+"""Remembered links. AWS has two of them per availability zone at a time, NVIDIA two per product and one per device."""
 
 _parse_authority = lru_cache(maxsize=LINK_CACHE_ENTRIES)(parse_certificate)
 

@@ -36,8 +36,8 @@ CHAIN_CERTIFICATES: Final = 5
 """Leaf of the firmware, device key, provisioner, product family, root."""
 CHAIN_BYTES_MAX: Final = 16 * 1024
 """Longest chain, in DER; real ones have about 3.4 KiB."""
-_SHARED_CERTIFICATES: Final = 3
-"""Root, product family and provisioner: many devices share them."""
+_SHARED_CERTIFICATES: Final = 4
+"""Root, product family, provisioner, and the device key, which a device shows with each of its reports."""
 
 _DRIVER_VERSION: Final = 3
 _VBIOS_VERSION: Final = 6

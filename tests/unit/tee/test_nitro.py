@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 
 import pytest
 
@@ -163,6 +164,23 @@ WORLDS: dict[str, tuple[World, Reason]] = {
 }
 
 
+FAULTS_IN_ORDER: dict[Reason, Callable[[World], World]] = {
+    Reason.PAYLOAD_FIELDS: lambda world: world.put(user_data="text"),
+    Reason.CERT_DER: lambda world: world.change(REGIONAL, others=(("1.2.3", True, b"\x05\x00"),)),
+    Reason.ROOT_UNTRUSTED: lambda world: world.change(ROOT, serial=5),
+    Reason.CERT_KEY: lambda world: world.change(LEAF, key="p256 leaf"),
+    Reason.CERT_BAD_ISSUER: lambda world: world.change(ZONAL, issuer="other"),
+    Reason.CERT_EXPIRED: lambda world: world.change(LEAF, not_after_s=TIME_S - 1),
+    Reason.CERT_EXTENSIONS: lambda world: world.change(INSTANCE, key_usage=None),
+    Reason.CERT_NOT_CA: lambda world: world.change(REGIONAL, key_usage=DIGITAL_SIGNATURE),
+    Reason.CERT_PATH_LENGTH: lambda world: world.change(ZONAL, path_length=0),
+    Reason.LEAF_USAGE: lambda world: world.change(LEAF, key_usage=CERT_SIGN),
+    Reason.SIGNATURE: lambda world: pki.replace(world, signer="nitro instance"),
+    Reason.TIMESTAMP: lambda world: world.put(timestamp=(TIME_S + 1) * 1000),
+}
+"""One fault for each stage, in the order of the specification."""
+
+
 def check_form(document: bytes) -> Callable[[], object]:
     return lambda: verify_nitro(document, ROOTS, TIME_S)
 
@@ -200,6 +218,14 @@ REFUSALS = find_refusals(cose, nitro, certificate_chain)
 def test_each_rule_refuses_with_its_own_reason(name: str) -> None:
     verify, reason = CASES[name]
     assert refusal_of(verify) is reason
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), list(combinations(FAULTS_IN_ORDER, 2)), ids=lambda reason: str(reason.value)
+)
+def test_of_two_faults_the_earlier_check_speaks(first: Reason, second: Reason) -> None:
+    world = FAULTS_IN_ORDER[first](FAULTS_IN_ORDER[second](GOOD))
+    assert refusal_of(check_world(world)) is first
 
 
 def test_refusals_of_all_modules_are_found() -> None:

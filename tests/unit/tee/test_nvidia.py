@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import combinations
 
 import pytest
 from msgspec.structs import replace
@@ -139,6 +140,26 @@ CHAINS: dict[str, tuple[tuple[bytes, ...], Reason]] = {
 }
 
 
+FAULTS_IN_ORDER: dict[Reason, Callable[[Report], Report]] = {
+    Reason.REQUEST: lambda report: replace(report, request=b"\x11\xe0\x00" + report.request[3:]),
+    Reason.RESPONSE: lambda report: replace(report, response=b"\x11\x7f\0\0"),
+    Reason.MEASUREMENT_BLOCK: lambda report: replace(report, block_count=1),
+    Reason.OPAQUE: lambda report: replace(report, opaque=report.opaque + FIRMWARE_FIELD),
+    Reason.TRAILING_BYTES: lambda report: replace(report, tail=b"\0"),
+    Reason.NONCE: lambda report: replace(report, request=report.request[:4] + bytes(32) + report.request[36:]),
+    Reason.CERT_DER: lambda report: report.change(IDENTITY, others=(("1.2.3", True, b"\x05\x00"),)),
+    Reason.ROOT_UNTRUSTED: lambda report: report.change(ROOT, serial=5),
+    Reason.CERT_KEY: lambda report: report.change(LEAF, key="p256 leaf"),
+    Reason.CERT_BAD_ISSUER: lambda report: report.change(PROVISIONER, issuer="other"),
+    Reason.CERT_VALIDITY: lambda report: report.change(LEAF, not_after_s=TIME_S - 1),
+    Reason.CERT_NOT_CA: lambda report: report.change(DEVICE, key_usage=None),
+    Reason.CERT_PATH_LENGTH: lambda report: report.change(IDENTITY, path_length=0),
+    Reason.SIGNATURE: lambda report: replace(report, signer="nvidia device"),
+    Reason.FWID_MISMATCH: lambda report: report.change(LEAF, others=()),
+}
+"""One fault for each stage, in the order of the specification."""
+
+
 def check_report(report: Report, time_s: int = TIME_S, roots: Roots = ROOTS) -> Callable[[], GpuClaims]:
     encoded, chain = report.encode(), report.encode_chain()
     return lambda: verify_gpu(encoded, chain, NONCE, roots, time_s)
@@ -176,6 +197,14 @@ REFUSALS = find_refusals(spdm, nvidia, certificate_chain)
 def test_each_rule_refuses_with_its_own_reason(name: str) -> None:
     verify, reason = CASES[name]
     assert refusal_of(verify) is reason
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), list(combinations(FAULTS_IN_ORDER, 2)), ids=lambda reason: str(reason.value)
+)
+def test_of_two_faults_the_earlier_check_speaks(first: Reason, second: Reason) -> None:
+    report = FAULTS_IN_ORDER[second](FAULTS_IN_ORDER[first](GOOD))
+    assert refusal_of(check_report(report)) is first
 
 
 def test_refusals_of_all_modules_are_found() -> None:
