@@ -38,6 +38,7 @@ TCB_SIGNER_NAME: Final = "Intel SGX TCB Signing"
 AUTHORITIES_MAX: Final = 64
 """Authorities and links to remember: Intel has five, a test or a rollover a few more."""
 
+_PEM_END: Final = b"-----END CERTIFICATE-----"
 _REQUIRED: Final = (AUTHORITY_KEY_ID, CRL_DISTRIBUTION_POINTS, SUBJECT_KEY_ID, KEY_USAGE, BASIC_CONSTRAINTS)
 
 
@@ -114,7 +115,7 @@ def check_pck_chain(pem: bytes, trusted: Sequence[TrustedRoot], time_s: int) -> 
             PCK_CERT_NOT_YET_VALID, PCK_CERT_EXPIRED.
     """
     try:
-        pck_der, ca_der, root_der = split_pem_chain(pem, 3)
+        pck_der, ca_der, root_der = _split_chain(pem)
     except PemError as error:
         raise EvidenceRejected(Reason.PCK_CHAIN_SHAPE, str(error)) from error
     try:
@@ -135,6 +136,23 @@ def check_pck_chain(pem: bytes, trusted: Sequence[TrustedRoot], time_s: int) -> 
     # Invariant: parse_intel_certificate lets no other kind of key pass.
     assert isinstance(pck.key, EcKey)
     return PckChain(pck, pck.key.point, ca, root)
+
+
+def _split_chain(pem: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return PCK, CA and root, as `split_pem_chain` cuts them; the text of the last two is the same in many quotes."""
+    end = pem.find(_PEM_END)
+    if end < 0:
+        raise PemError("no block ends")
+    end += len(_PEM_END)
+    end += pem.startswith(b"\n", end)
+    (pck,) = split_pem_chain(pem[:end], 1)
+    return pck, *_split_authorities(pem[end:])
+
+
+@lru_cache(maxsize=AUTHORITIES_MAX)
+def _split_authorities(pem: bytes) -> tuple[bytes, bytes]:
+    ca, root = split_pem_chain(pem, 2)
+    return ca, root
 
 
 def check_ca(ca: Certificate, root: IntelRoot) -> None:
