@@ -1,5 +1,6 @@
 """The imperative shell: wires everything, and owns time, disk, sockets and keys.
 
+running        the process: its loop, its signals, and the observation before a key signs whose votes may be lost
 node           builds all parts and runs them in one task group
 happenings     what waits for the one consumer: lanes, turns of peers, room
 driver         performs the effects of consensus, in order; the simulator drives the same code

@@ -15,7 +15,7 @@ from node.config import load_config
 from node.errors import ConfigError, SignerFault
 from node.home import Home
 from node.logs import EventLog, configure_logging
-from node.node import run_node
+from node.running import run_node
 from p2p.errors import ConfigError as NetworkConfigError
 from state.errors import StorageFault
 from state.keyfile import read_password

@@ -7,22 +7,16 @@ any of them ends the process, and a restart goes on from what is durable.
 from __future__ import annotations
 
 import asyncio
-import gc
-import importlib
-import importlib.util
 import shutil
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from aiohttp import web
 
-from consensus.epoch_state import VIEWS_AHEAD_MAX
 from consensus.inputs import TimerFired
-from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, signing_floor
+from consensus.records import LogRecord
 from consensus.signing import Sign
 from node.admin import serve_admin
 from node.admission import RuntimeRules, Source
@@ -33,7 +27,7 @@ from node.api.server import serve
 from node.api.waiters import TransactionTracker
 from node.config import ADMIN_SOCKET, NodeConfig, parse_listen
 from node.driver import Driver, DriverParts
-from node.errors import ConfigError, SignerFault
+from node.errors import ConfigError
 from node.facade import FacadeParts, NodeFacade, Pulse
 from node.figures import read_figures
 from node.happenings import Happening, Happenings, Tick
@@ -41,7 +35,7 @@ from node.home import Home
 from node.logs import EventLog
 from node.mempool import Mempool
 from node.metrics import CONTENT_TYPE, Metrics
-from node.opened import OpenedHome, build_consensus, open_home
+from node.opened import OpenedHome, build_consensus
 from node.outside import AsyncShell, now
 from node.own_account import OwnAccount, report_message
 from node.verification import SignaturePool
@@ -58,11 +52,6 @@ SLICE_US: Final = 4_000
 """After about this much handling others get their turn on the loop; a single message may take longer."""
 OVERFLOW_TICKS: Final = 10
 DISK_CHECK_TICKS: Final = 50
-SWITCH_INTERVAL_S: Final = 0.0002
-"""How long a thread may keep the interpreter while another waits for it. The default of 5 ms would cost every vote as much, and
-would let a busy loop starve the threads that verify signatures, which wait for the interpreter after each one."""
-GC_THRESHOLD: Final = 50_000
-"""Allocations between collections of the youngest objects; the records of a block are no cycles."""
 
 
 def clock_us() -> int:
@@ -126,8 +115,10 @@ class Node:
         self.app = create_app(self.facade, api_config(config))
 
     def fail(self, error: BaseException) -> None:
-        """Stop the node with this error."""
-        if not self.ended.done():
+        """Stop the node with this error, or say at least that it came while the node stopped anyway."""
+        if self.ended.done():
+            self.log.error("failed_while_stopping", kind=type(error).__name__, why=str(error))
+        else:
             self.ended.set_exception(error)
 
     def handle_stray_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -304,91 +295,3 @@ async def listening(app: web.Application, listen: str, config: ApiConfig) -> Asy
         except OSError as error:
             raise ConfigError(f"{listen} cannot be listened on: {error.strerror}; choose another address") from error
         yield f"http://{bound_host}:{bound_port}"
-
-
-def find_loop_factory(config: NodeConfig) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the faster event loop, if it is wanted and installed."""
-    if not config.use_uvloop or importlib.util.find_spec("uvloop") is None:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
-    return factory
-
-
-def run_node(home: Home, config: NodeConfig, password: bytes | None) -> None:
-    """Run a node until a signal ends it.
-
-    Raises:
-        ConfigError, SignerFault, StorageFault: what the operator must look after.
-    """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.set_threshold(GC_THRESHOLD, 20, 50)
-    if home.data.is_dir():
-        check_disk(home, config)
-    opened = open_home(home, config, password)
-    with asyncio.Runner(loop_factory=find_loop_factory(config)) as runner:
-        runner.run(_main(opened))
-
-
-async def _main(opened: OpenedHome) -> None:
-    records: list[LogRecord] = [RECORD_CODEC.decode(encoded) for encoded in opened.log.records()]
-    try:
-        floor = opened.resume_after or await observe(opened, records)
-        if floor is None:
-            return
-        if floor > signing_floor(records):
-            records.append(FloorRecord(epoch=floor[0], view=floor[1]))
-            opened.log.append(RECORD_CODEC.encode(records[-1]))
-            opened.log.sync()
-            opened.home.repaired.unlink(missing_ok=True)
-        node = Node(opened, records, floor, opened.sign)
-        gc.freeze()
-        await _run(node)
-    finally:
-        opened.close()
-
-
-async def _run(node: Node) -> None:
-    """Run a node until a signal ends it."""
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(node.handle_stray_error)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, node.interrupt)
-    try:
-        await node.run()
-    finally:
-        node.close()
-
-
-async def observe(opened: OpenedHome, records: Sequence[LogRecord]) -> tuple[int, int] | None:
-    """W6: follow the network without signing until this node is in step; return a position that it surely never passed.
-
-    None if a signal came. The margin covers views that others have entered and this node has not heard of.
-
-    Raises:
-        SignerFault: somebody else votes with this node's key.
-    """
-    node = Node(opened, records, (0, 0), None)
-    seconds = 2 * opened.chain.params().consensus.timer_max_ms // 1_000
-    node.log.warning("observing", seconds=seconds, why="resume_after is observe; nothing is signed until then")
-    async with asyncio.TaskGroup() as tasks:
-        watch = tasks.create_task(_stop_when_in_step(node, seconds))
-        await _run(node)
-        watch.cancel()
-    if node.is_interrupted:
-        return None
-    if node.driver.halted is not None:
-        raise SignerFault(f"{node.driver.halted}; stop the other process before this node may sign")
-    core = node.driver.consensus.node
-    node.log.warning("observed", epoch=core.state.number, view=core.view, margin=VIEWS_AHEAD_MAX)
-    return core.state.number, core.view + VIEWS_AHEAD_MAX
-
-
-async def _stop_when_in_step(node: Node, seconds: int) -> None:
-    """Stop a node once it was connected and in step with its peers' claims for some seconds on end."""
-    calm_s = 0
-    while calm_s < seconds and node.driver.halted is None:
-        await asyncio.sleep(1)
-        syncing, tip = node.driver.syncing, node.driver.chain.tip.block
-        is_in_step = bool(syncing.claims) and not syncing.is_active and max(syncing.claims.values()) <= tip.height + 1
-        calm_s = calm_s + 1 if is_in_step else 0
-    node.stop()

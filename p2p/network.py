@@ -46,6 +46,8 @@ from p2p.transport import Connection, ConnectionSettings, Stage
 
 TICK_MS = 100
 """How often deadlines are checked and dials begun."""
+DRAIN_S = 2.0
+"""How long a network that stops waits for its sockets to be gone."""
 LATE_TICK_MS = 2_000
 """After a gap like this between ticks we were asleep ourselves, and nobody else is called silent."""
 BACKLOG = 128
@@ -138,14 +140,15 @@ class Network:
         loop = asyncio.get_running_loop()
         host, port = self._config.listen_host, self._config.listen_port
         try:
-            server = await loop.create_server(self._build_inbound, host, port, backlog=BACKLOG)
+            server = await loop.create_server(self._build_inbound, host, port, backlog=BACKLOG, start_serving=False)
         except OSError as error:
             raise ConfigError(ConfigReason.ADDRESS_UNAVAILABLE, f"{host}:{port}", str(error)) from error
         self.listen_address = str(Address(host, server.sockets[0].getsockname()[1]))
         if not self._local.listen_address:
             self._local = msgspec.structs.replace(self._local, listen_address=self.listen_address)
-        self.listening.set()
         try:
+            await server.start_serving()
+            self.listening.set()
             async with asyncio.TaskGroup() as tasks:
                 await self._maintain(tasks)
         finally:
@@ -154,8 +157,7 @@ class Network:
             for connection in list(self._connections):
                 connection.close(DisconnectReason.STOPPED)
                 connection.abort()
-            if self._connections:
-                await self._drained.wait()
+            await self._drain()
 
     def send(self, peer_id: str, channel: Channel, payload: bytes) -> bool:
         """Queue a message for a peer, and return whether it is queued.
@@ -295,6 +297,15 @@ class Network:
         else:
             self._schedule.note_failed(dialed, now_ms, self._rng)
 
+    async def _drain(self) -> None:
+        """Wait for the last sockets to be gone, but not for ever: the node is to end whatever a peer or the loop does."""
+        if self._connections:
+            try:
+                async with asyncio.timeout(DRAIN_S):
+                    await self._drained.wait()
+            except TimeoutError:
+                self._connections.clear()
+
     async def _maintain(self, tasks: asyncio.TaskGroup) -> None:
         ticked_ms = self._now_ms()
         while True:
@@ -325,7 +336,19 @@ class Network:
                 await asyncio.get_running_loop().create_connection(lambda: connection, address.host, address.port)
         except (OSError, UnicodeError):  # a host name may be no name at all; a timeout is an OSError
             self.counters.failed_dials += 1
-            self._schedule.note_failed(address, self._now_ms(), self._rng)
+            if not self._give_up(connection):
+                self._schedule.note_failed(address, self._now_ms(), self._rng)
+        except asyncio.CancelledError:
+            self._give_up(connection)
+            raise
+
+    def _give_up(self, connection: Connection) -> bool:
+        """End a dial that came to nothing, and return whether there was a connection; its loop may never say that it is lost."""
+        is_made = connection in self._connections
+        if is_made:
+            connection.close(DisconnectReason.HANDSHAKE_TIMEOUT)
+            self.handle_lost(connection)
+        return is_made
 
     def _build_inbound(self) -> Connection:
         return Connection(self, self._settings, self._build_handshake(Role.RESPONDER, ""))
