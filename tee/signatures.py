@@ -174,7 +174,7 @@ def _is_on_curve(curve: Curve, point: bytes) -> bool:
 @lru_cache(maxsize=KEY_CACHE_ENTRIES)
 def _find_ec_key(curve: Curve, point: bytes) -> ec.EllipticCurvePublicKey | None:
     """Return the library's form of a key, or None for a point that is not on its curve."""
-    if len(point) != 2 * curve or not _is_on_curve(curve, point):
+    if not _is_on_curve(curve, point):
         return None
     x, y = int.from_bytes(point[:curve], "big"), int.from_bytes(point[curve:], "big")
     return ec.EllipticCurvePublicNumbers(x, y, _DOMAINS[curve].curve).public_key()
@@ -198,7 +198,7 @@ def _read_ecdsa_signature(signature: bytes) -> tuple[int, int]:
 
 def _verify_raw(curve: Curve, point: bytes, signature: bytes, message: bytes) -> bool:
     """Verify a signature of fixed width."""
-    if len(signature) != 2 * curve:
+    if len(signature) != 2 * curve or len(point) != 2 * curve:
         return False
     r, s = int.from_bytes(signature[:curve], "big"), int.from_bytes(signature[curve:], "big")
     return _verify_ecdsa(curve, point, r, s, message)

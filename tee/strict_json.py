@@ -24,7 +24,7 @@ _INTEGER_CHARACTERS_MAX: Final = 20
 
 # Possessive quantifiers keep the time linear in text that nearly matches.
 _STRING: Final = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}))*+"')
-_OUTSIDE_STRINGS: Final = re.compile(rb"[ \t\r\n{}\[\]:,a-z0-9-]*+")
+_STRINGS_AND_TOKENS: Final = re.compile(rb"(?:[ \t\r\n{}\[\]:,a-z0-9-]++|" + _STRING.pattern + rb")*+")
 _NOT_BRACKETS: Final = bytes(octet for octet in range(256) if octet not in b"{}[]")
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
 _TIME: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z", re.ASCII)
@@ -106,9 +106,9 @@ def parse_json(raw: bytes) -> dict[str, object]:
 
 def _check_text(raw: bytes) -> None:
     """Check everything on which builds of the library's parser might differ: strings, characters outside, depth."""
-    outside = _STRING.sub(b"", raw)
-    if _OUTSIDE_STRINGS.fullmatch(outside) is None:
+    if _STRINGS_AND_TOKENS.fullmatch(raw) is None:
         raise JsonError("a string has a wrong form, or a character stands outside of strings that has no place there")
+    outside = _STRING.sub(b"", raw)
     depth = 0
     for bracket in outside.translate(None, delete=_NOT_BRACKETS):
         depth += 1 if bracket in b"{[" else -1

@@ -17,6 +17,8 @@ EXTENSIONS_MAX: Final = 32
 """Most extensions of a certificate or list; AMD's certificates have 13."""
 SERIAL_BYTES_MAX: Final = 20
 """Longest serial number without its sign octet. RFC 5280, section 4.1.2.2."""
+NAME_BYTES_MAX: Final = 1024
+"""Longest name that is searched; the vendors' longest has 131 bytes. It also bounds the memory of what is remembered."""
 
 _TEXT_TAGS: Final = frozenset({UTF8_STRING, PRINTABLE_STRING, IA5_STRING})
 _COMMON_NAME: Final = "2.5.4.3"
@@ -106,6 +108,8 @@ def read_extension_list(fields: DerReader, understood: frozenset[str]) -> dict[s
 @lru_cache(maxsize=256)
 def find_common_name(name: bytes) -> str:
     """Return the common name in a Name of DER, or none; a Name with two is refused. Few names occur, again and again."""
+    if len(name) > NAME_BYTES_MAX:
+        raise DerError(f"a name of {len(name)} bytes where {NAME_BYTES_MAX} are allowed")
     outside = DerReader(name)
     parts = outside.enter(SEQUENCE)
     outside.finish()

@@ -191,6 +191,7 @@ def test_published_encodings_that_libraries_accept_are_refused(shared_dir: Path,
             {"subject": write_name("A").replace(b"\x0c\x01", b"\x04\x01")}, "no text", id="common-name-of-octets"
         ),
         pytest.param({"subject": write_name("A").replace(b"A", b"\xff")}, "UTF-8", id="common-name-not-utf8"),
+        pytest.param({"subject": write_name("A" * 1024)}, "1024 are allowed", id="name-too-long"),
         pytest.param({"spki": write_spki(KEY)[:-1] + b"\x00"}, "point", id="point-off-the-curve"),
         pytest.param({"unique_ids": w.write_context(1, b"\x00\x00", is_constructed=False)}, "tag", id="unique-id"),
         pytest.param({"extensions": b""}, "cut off", id="no-extensions"),

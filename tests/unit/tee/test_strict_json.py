@@ -167,6 +167,16 @@ def test_nesting_and_size_are_bounded_before_the_library_sees_the_text() -> None
         parse_json(b"{" + b" " * (DOCUMENT_BYTES_MAX - 1) + b"}")
 
 
+@pytest.mark.timeout(5)  # several times that if each quote were tried anew
+@pytest.mark.parametrize("piece", [b'\\"', b'"', b"\\", b'{"', b'["a",', b'"a":"\\u0041'])
+def test_text_that_nearly_matches_takes_no_longer(piece: bytes) -> None:
+    text = (b'{"' + piece * DOCUMENT_BYTES_MAX)[:DOCUMENT_BYTES_MAX]
+    with pytest.raises(JsonError):
+        parse_json(text)
+    with pytest.raises(JsonError):
+        cut_signed_object((b'{"tcbInfo":' + text)[:DOCUMENT_BYTES_MAX], "tcbInfo")
+
+
 def test_brackets_inside_strings_are_no_nesting() -> None:
     assert parse_json(b'{"a":"' + b"[{" * 1000 + b'"}') == {"a": "[{" * 1000}
 
