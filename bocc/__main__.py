@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "query": "Ask a node about chain, accounts and network.",
     "faucet": "Get money on a development chain.",
     "proof": "Verify proofs offline.",
+    "tee": "Verify and read evidence of confidential hardware, offline.",
     "node": "Set up and run one node.",
     "health": "Tell whether a node is well, by exit code.",
 }

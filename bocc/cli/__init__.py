@@ -3,5 +3,5 @@
 - `context`: options that every command takes, and what follows from them
 - `output`: tables for people, JSON for programs
 - `failures`: one line and a next step for everything that can go wrong, with exit codes
-- `keys`, `tx`, `query`, `faucet`, `health`, `node`, `proof`, `testnet`: the commands
+- `keys`, `tx`, `query`, `faucet`, `health`, `node`, `proof`, `tee`, `testnet`: the commands
 """

@@ -1,0 +1,155 @@
+"""A report on evidence as people read it: checks in their order, causes, claims, and the verdict last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bocc.cli.output import print_fields, print_line, print_table
+from bocc.evidence.files import Content
+from bocc.evidence.names import format_second
+from bocc.evidence.report import CheckOutcome, CheckState, Proven, Refusal, Report
+from tee.checks import Family
+
+_TITLES: Final = {
+    Family.SGX: "SGX quote",
+    Family.TDX: "TDX quote",
+    Family.SEV_SNP: "SEV-SNP report",
+    Family.NITRO: "Nitro document",
+    Family.NVIDIA: "NVIDIA report",
+}
+_STATES: Final = {
+    CheckState.OK: "ok",
+    CheckState.FAILED: "NO",
+    CheckState.NOT_REACHED: "not reached",
+    CheckState.NOT_GIVEN: "not given",
+}
+_SIMULATED: Final = "SIMULATED: everybody can sign this; it proves nothing about hardware."
+
+
+def print_report(report: Report, content: Content, hint: str, *, is_clock: bool) -> None:
+    """Print a report; the last line is the verdict."""
+    source = "the clock of this machine" if is_clock else "as given"
+    print_line(f"{_TITLES[report.kind]}, {len(content.octets)} bytes ({content.form.value})")
+    print_line(f"Judged at {format_second(report.time_s)} UTC, {source}")
+    if report.root_name:
+        print_line(f"Root: {report.root_name}, {_describe_root(report)}, sha256 {report.root_sha256}")
+    if report.is_simulated:
+        print_line(_SIMULATED)
+    _print_title("Checks")
+    print_table(("", "", ""), [(_STATES[check.state], check.name, _explain(report, check)) for check in report.checks])
+    if report.proven is not None:
+        _print_status(report, report.proven)
+    _print_gaps(report)
+    if report.proven is not None:
+        _print_claims(report.proven)
+    if report.windows:
+        _print_title("Valid (UTC)")
+        rows = [(format_second(each.from_s), format_second(each.until_s), each.what) for each in report.windows]
+        print_table(("from", "until", "what"), rows)
+    if report.proven is not None:
+        _print_appraisal(report.proven)
+    print_line("")
+    if hint:
+        print_line(f"What to do: {hint}")
+    print_line(_conclude(report))
+
+
+def _print_title(title: str) -> None:
+    print_line(f"\n{title}")
+
+
+def _describe_root(report: Report) -> str:
+    if report.is_simulated:
+        return "SIMULATED"
+    return "the vendor's own" if report.is_vendor_root else "NOT A VENDOR'S"
+
+
+def _explain(report: Report, check: CheckOutcome) -> str:
+    """Return what a check says, or what it found instead."""
+    if report.refusal is None or check.state is not CheckState.FAILED:
+        return check.law
+    return f"{_describe_refusal(report.refusal)}, where this should hold: {check.law}"
+
+
+def _describe_refusal(refusal: Refusal) -> str:
+    """Return the reason with what was seen and what is allowed."""
+    bound = f", allowed {refusal.bound}" if refusal.bound else ""
+    return refusal.reason + (f": {refusal.seen}{bound}" if refusal.seen else "")
+
+
+def _print_status(report: Report, proven: Proven) -> None:
+    if proven.tcb is not None:
+        tcb: dict[str, Any] = proven.tcb  # Any: JSON of `tee.claims.Tcb`.
+        _print_title(f"TCB status: {tcb['status']}")
+        parts = [("platform", "platform_status"), ("quoting enclave", "qe_status")]
+        if report.kind is Family.TDX:
+            parts += [("TDX module", "module_status"), ("in force now", "current_status")]
+        rows = [(name, tcb[field]) for name, field in parts]
+        rows.append(("TCB date", format_second(tcb["date_s"])))
+        rows.append(
+            ("evaluation numbers", f"TCB info {tcb['tcb_info_number']}, QE identity {tcb['qe_identity_number']}")
+        )
+        rows.append(("advisories", ", ".join(tcb["advisories"]) or "none"))
+        print_table(("", ""), rows)
+    _print_title(f"Flags: {', '.join(proven.flags) or 'none'}")
+
+
+def _print_gaps(report: Report) -> None:
+    """Print why the status is not better, or that no update of a version would better it."""
+    if report.gaps:
+        _print_title("Short of the best level")
+        print_table(
+            ("part", "component", "seen", "needed"),
+            [(gap.part, gap.component, gap.seen, gap.needed) for gap in report.gaps],
+        )
+        if report.kind in {Family.SGX, Family.TDX}:
+            print_line("Components are counted from 0, as in the TCB info.")
+    elif report.proven is not None and report.proven.tcb is not None and report.proven.tcb["status"] != "UpToDate":
+        print_line("\nNo version is short: what remains is configuration, hardening or a decision of the vendor.")
+
+
+def _print_claims(proven: Proven) -> None:
+    _print_title("Platform")
+    fields: dict[str, Any] = {"platform_ids": list(proven.platform_ids) or "none: the evidence hides it"}
+    print_fields(fields | (proven.platform or {}))
+    _print_title("Measurements")
+    print_fields(_without_empty(proven.measurements | {"report_data": proven.report_data}))
+    _print_title("Other claims")
+    print_fields(_without_empty(proven.other))
+
+
+def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: field for name, field in fields.items() if field != ""}
+
+
+def _print_appraisal(proven: Proven) -> None:
+    """Print what the policy of this release makes of the claims; a chain has its own."""
+    _print_title("Under the default policy of this release, without lists of machines and without grace")
+    appraisal = proven.appraisal
+    if appraisal["is_denied"]:
+        bound = f" (allowed: {appraisal['bound']})" if appraisal["bound"] else ""
+        print_line(f"DENIED: {appraisal['reason']}: {appraisal['seen']}{bound}")
+    elif "level" not in appraisal:
+        print_line("acceptable; a GPU has no level of its own")
+    else:
+        open_advisories = ", ".join(appraisal["open_advisories"])
+        print_line(f"level {appraisal['level']}" + (f", held down by {open_advisories}" if open_advisories else ""))
+
+
+def _conclude(report: Report) -> str:
+    """Return the verdict in one line."""
+    mark = "SIMULATED, " if report.is_simulated else ""
+    if report.refusal is not None:
+        return f"{mark}REFUSED at {report.refusal.check}: {_describe_refusal(report.refusal)}"
+    assert report.proven is not None
+    until = format_second(report.proven.valid_until_s)
+    if report.is_simulated:
+        return f"{mark}authentic until {until}: below the root of the software TEE, it proves nothing about hardware"
+    if not report.is_vendor_root:
+        return f"AUTHENTIC until {until}, below a root that is not a vendor's"
+    if "DEBUG" in report.proven.flags:
+        return f"AUTHENTIC until {until}, but DEBUG: its memory is open to the owner of the machine"
+    if report.proven.tcb is not None and report.proven.tcb["status"] != "UpToDate":
+        return f"AUTHENTIC until {until}, status {report.proven.tcb['status']}"
+    return f"AUTHENTIC until {until}"
