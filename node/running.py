@@ -14,13 +14,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from consensus.epoch_state import VIEWS_AHEAD_MAX
+from consensus.inputs import Now
 from consensus.records import RECORD_CODEC, FloorRecord, LogRecord, signing_floor
 from node.config import NodeConfig
 from node.errors import SignerFault
 from node.home import Home
 from node.node import Node, check_disk
 from node.opened import OpenedHome, open_home
+from node.outside import now
 
 SWITCH_INTERVAL_S: Final = 0.0002
 """How long a thread may keep the interpreter while another waits for it. The default of 5 ms would cost every vote as much, and
@@ -28,6 +32,30 @@ would let a busy loop starve the threads that verify signatures, which wait for 
 GC_THRESHOLD: Final = 50_000
 """Allocations between collections of the youngest objects; the records of a block are no cycles."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SAY_EVERY_S: Final = 5
+
+
+class Observation(Struct, frozen=True):
+    """What must be seen before a key whose votes may be lost signs again.
+
+    A block that is final here and was made after the observation began carries signatures of more than two thirds of the power,
+    all given since then. Any view that this key ever voted in, which was before, followed a certificate of as much power. The
+    two have more than a third in common, so a correct validator that had come as far then signed this block: it is not behind.
+    What peers merely claim proves nothing in either direction, neither that the node lags nor that it does not.
+    """
+
+    began: Now
+    seconds: int
+    """For how long at least; whoever else votes with this key is heard meanwhile."""
+    precision_ms: int
+    """By how much clocks may differ."""
+
+    def find_lack(self, tip_time_ms: int, present: Now) -> str | None:
+        """Say what is still to be waited for, or nothing."""
+        if tip_time_ms <= self.began.wall_ms + self.precision_ms:
+            return "a block made since the start that two thirds of the power signed"
+        left_s = self.seconds - (present.mono_ms - self.began.mono_ms) // 1_000
+        return f"{left_s} s without a vote of this key from elsewhere" if left_s > 0 else None
 
 
 def find_loop_factory(config: NodeConfig) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -91,7 +119,7 @@ async def run_until_signal(node: Node) -> None:
 
 
 async def observe(opened: OpenedHome, records: Sequence[LogRecord]) -> tuple[int, int] | None:
-    """W6: follow the network without signing until this node is in step; return a position that it surely never passed.
+    """W6: follow the network without signing until it is proven where it is; return a position that this key surely never passed.
 
     None if a signal came. The margin covers views that others have entered and this node has not heard of.
 
@@ -99,10 +127,13 @@ async def observe(opened: OpenedHome, records: Sequence[LogRecord]) -> tuple[int
         SignerFault: somebody else votes with this node's key.
     """
     node = Node(opened, records, (0, 0), None)
-    seconds = 2 * opened.chain.params().consensus.timer_max_ms // 1_000
-    node.log.warning("observing", seconds=seconds, why="resume_after is observe; nothing is signed until then")
+    params = opened.chain.params().consensus
+    observation = Observation(now(), 2 * params.timer_max_ms // 1_000, params.precision_ms)
+    node.log.warning(
+        "observing", seconds=observation.seconds, why="resume_after is observe; nothing is signed until then"
+    )
     async with asyncio.TaskGroup() as tasks:
-        watch = tasks.create_task(_stop_when_in_step(node, seconds))
+        watch = tasks.create_task(_stop_when_proven(node, observation))
         await run_until_signal(node)
         watch.cancel()
     if node.is_interrupted:
@@ -114,12 +145,16 @@ async def observe(opened: OpenedHome, records: Sequence[LogRecord]) -> tuple[int
     return core.state.number, core.view + VIEWS_AHEAD_MAX
 
 
-async def _stop_when_in_step(node: Node, seconds: int) -> None:
-    """Stop a node once it was connected and in step with its peers' claims for some seconds on end."""
-    calm_s = 0
-    while calm_s < seconds and node.driver.halted is None:
+async def _stop_when_proven(node: Node, observation: Observation) -> None:
+    """Stop a node once nothing is lacking, and say now and then what is."""
+    seconds = 0
+    while node.driver.halted is None:
         await asyncio.sleep(1)
-        syncing, tip = node.driver.syncing, node.driver.chain.tip.block
-        is_in_step = bool(syncing.claims) and not syncing.is_active and max(syncing.claims.values()) <= tip.height + 1
-        calm_s = calm_s + 1 if is_in_step else 0
+        seconds += 1
+        tip = node.driver.chain.tip.block
+        lack = observation.find_lack(tip.time_ms, now())
+        if lack is None:
+            break
+        if seconds % SAY_EVERY_S == 0:
+            node.log.info("observing", waits_for=lack, height=tip.height, peers=len(node.network.peers))
     node.stop()

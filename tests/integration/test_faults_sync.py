@@ -10,9 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from bocc.client import Client
+from consensus.messages import MESSAGE_CODEC, Status
+from p2p.channels import Channel
 from state.address import account_address, format_address
 from state.crypto import SigningKey, tagged_hash
 from tests.support.live_network import call, further_node, live_network, node_process, run_cli, until
+from tests.support.live_siege import hostile_peer
 from tests.support.live_traffic import BackgroundTraffic
 
 BLOCKS = 300
@@ -93,6 +96,48 @@ async def test_a_validator_that_lost_its_votes_may_observe_where_it_can_sign_aga
         await asyncio.to_thread(net.start, "node3")
     assert seen >= before
     assert "ERROR" not in process.output
+
+
+async def lie(peer):
+    """Claim again and again a height that nobody has."""
+    while True:
+        claim = Status(epoch=0, view=1, final_height=10**6, final_hash=os.urandom(32))
+        peer.send(Channel.STATUS, MESSAGE_CODEC.encode(claim))
+        await asyncio.sleep(0.2)
+
+
+async def test_a_peer_that_lies_about_its_height_keeps_no_observing_validator_from_signing(net):
+    net.stop("node3")
+    home = net.home / "node3"
+    (home / "data" / "votes.log").unlink()
+    async with BackgroundTraffic(net, "lied-to"):
+        with node_process(home, "resume_after=observe") as process:
+            await asyncio.to_thread(process.until_logged, " started ")
+            async with hostile_peer(net, "node3") as liar, hostile_peer(net, "node3") as other:
+                lies = [asyncio.ensure_future(lie(peer)) for peer in (liar, other)]
+                await asyncio.to_thread(process.until_logged, " observed ")
+                for task in lies:
+                    task.cancel()
+            os.kill(process.pid, signal.SIGTERM)
+            assert await asyncio.to_thread(process.end) == 0
+        await asyncio.to_thread(net.start, "node3")
+
+
+async def test_an_observing_validator_believes_no_single_peer_that_it_has_come_far_enough(net):
+    """Given one peer that claims no more than this validator has, then it signs nothing before two thirds of the power went on."""
+    net.stop("node3", "node1", "node0")
+    home = net.home / "node3"
+    (home / "data" / "votes.log").unlink()
+    with node_process(home, "resume_after=observe") as process:
+        await asyncio.to_thread(process.until_logged, 'waits_for="a block made since the start')
+        await asyncio.to_thread(until, lambda: process.output.count("waits_for") == 2, lambda: process.output)
+        assert " observed " not in process.output
+        await asyncio.to_thread(net.start, "node0", "node1")
+        async with BackgroundTraffic(net, "believed"):
+            await asyncio.to_thread(process.until_logged, " observed ")
+        os.kill(process.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(process.end) == 0
+    await asyncio.to_thread(net.start, "node3")
 
 
 async def test_a_new_node_without_a_key_follows_serves_clients_and_survives_kill_9(net, tmp_path):
