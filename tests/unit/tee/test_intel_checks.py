@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 import tee.dcap
 import tee.intel_chain
@@ -180,6 +181,18 @@ def test_documents_are_not_used_before_the_window_of_their_signer() -> None:
     with pytest.raises(EvidenceRejected) as refused:
         judge(world.having(time_s=LAST_S + 1))
     assert refused.value.reason is Reason.TCB_INFO_EXPIRED
+
+
+@pytest.mark.parametrize("world", [TDX_15_WORLD, SGX_WORLD], ids=["tdx", "sgx"])
+def test_order_of_levels_in_documents_changes_no_verdict(world: World) -> None:
+    modules = tuple(replace(module, levels=module.levels[::-1]) for module in world.tcb_info.modules)
+    turned = world.having(
+        tcb_info={"levels": world.tcb_info.levels[::-1], "modules": modules},
+        qe_identity={"levels": world.qe_identity.levels[::-1]},
+    )
+
+    assert turned.files() != world.files()
+    assert judge(turned).claims.tcb == judge(world).claims.tcb
 
 
 @pytest.fixture(scope="module")
