@@ -14,7 +14,17 @@ from bocc.cli.failures import ExitCode, Failure, print_failure
 from bocc.cli.output import print_fields, print_json, print_line
 from bocc.cli.tee_text import print_report
 from bocc.evidence.decode import cut_quote, decode
-from bocc.evidence.files import FILE_BYTES_MAX, Content, Document, Kind, find_kind, read_certificates, read_content
+from bocc.evidence.files import (
+    FILE_BYTES_MAX,
+    Content,
+    Document,
+    Kind,
+    find_kind,
+    find_vek_name,
+    read_certificate_table,
+    read_certificates,
+    read_content,
+)
 from bocc.evidence.folder import load_files
 from bocc.evidence.hints import find_hint
 from bocc.evidence.names import to_plain
@@ -90,7 +100,7 @@ def command() -> None:
     "certificate_files",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     multiple=True,
-    help="SEV-SNP: the VEK; then, if they are not the vendor's, the ASK and the ARK.",
+    help="SEV-SNP: the VEK, or the table (auxblob) with it; then, if they are not the vendor's, the ASK and the ARK.",
 )
 @click.option(
     "--chain",
@@ -122,11 +132,10 @@ def verify_command(
     family = _find_family(content, kind_word)
     if family is Family.NVIDIA and (chain_file is None or nonce is None):
         raise click.UsageError("an NVIDIA report needs --chain and --nonce")
-    certificates = tuple(der for path in certificate_files for der in read_certificates(_read_file(path)))
     case = Case(
         family=family,
         evidence=content.octets,
-        certificates=certificates,
+        certificates=tuple(der for path in certificate_files for der in _read_veks(path, content.octets)),
         chain=read_certificates(_read_file(chain_file)) if chain_file else (),
         nonce=_parse_nonce(nonce) if nonce else b"",
         files=load_files(collateral),
@@ -209,6 +218,18 @@ def _choose_roots(family: Family, root_file: Path | None, *, is_simulated_truste
             case Family.NVIDIA:
                 roots = Roots(nvidia=given)
     return replace(roots, intel=(*roots.intel, SIMULATED_ROOT)) if is_simulated_trusted else roots
+
+
+def _read_veks(path: Path, report: bytes) -> tuple[bytes, ...]:
+    """Return the certificates of a file; of a table, the one of the key that signed the report."""
+    file = _read_file(path)
+    table = read_certificate_table(file)
+    if not table:
+        return read_certificates(file)
+    name = find_vek_name(report)
+    if name not in table:
+        raise click.UsageError(f"{path} has no {name} for this report, only {', '.join(table)}")
+    return (table[name],)
 
 
 def _parse_nonce(text: str) -> bytes:

@@ -50,6 +50,8 @@ def print_report(report: Report, content: Content, hint: str, *, is_clock: bool)
     if report.proven is not None:
         _print_appraisal(report.proven)
     print_line("")
+    if any(check.state is CheckState.NOT_GIVEN for check in report.checks):
+        print_line("Revocation was not checked: --collateral DIR with amd_crl.der brings AMD's list.")
     if hint:
         print_line(f"What to do: {hint}")
     print_line(_conclude(report))

@@ -250,7 +250,7 @@ def _decode_nvidia(octets: bytes) -> Fields:
     opaque = {}
     for kind, content in report.opaque.items():
         text = content.rstrip(b"\0")
-        is_text = bool(text) and all(0x20 < octet < 0x7F for octet in text)
+        is_text = len(text) > 1 and all(0x20 < octet < 0x7F for octet in text)
         opaque[NVIDIA_FIELDS.get(kind, f"type {kind}")] = text.decode() if is_text else content.hex()
     return {
         "kind": "NVIDIA report",

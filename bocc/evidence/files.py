@@ -11,11 +11,14 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from enum import StrEnum
 from typing import Final
+from urllib.parse import unquote_to_bytes
+from uuid import UUID
 
 from msgspec import Struct
 
 from tee.checks import Family
 from tee.intel_quote import BODY_BYTES, BODY_SGX, BODY_TD_1_0, HEADER_BYTES, INTEL_QE_VENDOR, KEY_TYPE_P256, TEE_TYPES
+from tee.snp_report import SIGNING_KEY_VLEK
 
 FILE_BYTES_MAX: Final = 1 << 20
 """Longest file. The longest document of a vendor has 256 KiB, in hex twice that."""
@@ -26,6 +29,20 @@ _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\r\n]
 _BLANKS: Final = re.compile(rb"\s+")
 _PEM_MARK: Final = b"-----BEGIN "
 _PEM_CERTIFICATE: Final = b"CERTIFICATE"
+_PERCENT_MARK: Final = b"-----BEGIN%20"
+"""How PEM begins in the headers of Intel's answers."""
+_TABLE_ENTRY_BYTES: Final = 24
+_TABLE_NAMES: Final = {
+    UUID(guid).bytes_le: name
+    for name, guid in (
+        ("VCEK", "63da758d-e664-4564-adc5-f4b93be8accd"),
+        ("VLEK", "a8074bc2-a25a-483e-aae6-39c045a0b8a1"),
+        ("ASK", "4ab7b379-bbac-4fe4-a02f-05aef327c782"),
+        ("ARK", "c0b406a4-a803-4952-9743-3fb6014cd0ae"),
+        ("CRL", "92f81bc3-5811-4d3d-97ff-d19f88dc67ea"),
+    )
+}
+_KEY_INFO_AT: Final = 0x48
 _DER_SEQUENCE: Final = 0x30
 
 
@@ -73,11 +90,30 @@ def read_content(file: bytes) -> Content:
 
 
 def read_certificates(file: bytes) -> tuple[bytes, ...]:
-    """Return the certificates of a file in the order in which they stand: PEM blocks, or one in DER, hex or base64."""
+    """Return the certificates of a file in the order in which they stand: PEM blocks, or one in DER, hex or base64.
+
+    PEM may be percent-encoded, as Intel's service sends it in headers.
+    """
+    if _PERCENT_MARK in file:
+        file = unquote_to_bytes(file)
     if _is_pem(file):
         blocks = [_decode_base64(body) for label, body in _PEM.findall(file) if label == _PEM_CERTIFICATE]
         return tuple(block for block in blocks if block is not None)
     return (read_content(file).octets,)
+
+
+def read_certificate_table(octets: bytes) -> dict[str, bytes]:
+    """Return the certificates of the table that Linux gives with an SEV-SNP report (`auxblob`), by their names.
+
+    Other bytes have none. Entries of 24 bytes (GUID, offset, length) end with zeros. Names: VCEK, VLEK, ASK, ARK, CRL.
+    """
+    found: dict[str, bytes] = {}
+    position = 0
+    while (name := _TABLE_NAMES.get(octets[position : position + 16])) is not None:
+        start, size = _read_number(octets, position + 16, 4), _read_number(octets, position + 20, 4)
+        found[name] = octets[start : start + size]
+        position += _TABLE_ENTRY_BYTES
+    return found
 
 
 def find_kind(octets: bytes) -> Kind | None:
@@ -99,6 +135,12 @@ def find_kind(octets: bytes) -> Kind | None:
             return Document.QE_IDENTITY
         return Document.TCB_INFO if b'"tcbInfo"' in text else None
     return None
+
+
+def find_vek_name(report: bytes) -> str:
+    """Return which kind of key signed an SEV-SNP report by its own word: VCEK or VLEK."""
+    signing_key = _read_number(report, _KEY_INFO_AT, 4) >> 2 & 7
+    return "VLEK" if signing_key == SIGNING_KEY_VLEK else "VCEK"
 
 
 def find_quote_bytes(octets: bytes) -> int | None:
