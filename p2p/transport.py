@@ -42,6 +42,8 @@ LINGER_S = 1.0
 CONGESTION_PAUSE_MS_MAX = 250
 """A peer that sends transactions while we are congested is read again after this long, for its votes' sake."""
 CONGESTION_CHECK_MS = 10
+EXCESS_INTERVAL_MS = 1_000
+"""A peer above its rate is blamed no more often, so that only who keeps on is banned."""
 
 _CHANNELS = tuple(Channel)
 
@@ -127,6 +129,8 @@ class Connection(asyncio.BufferedProtocol):
         self._is_flush_due = False
         self._is_paced_flush_due = False
         self._is_reading_paused = False
+        self._exceeded_ms = -EXCESS_INTERVAL_MS
+        """When the peer was last blamed for its rate."""
         self._unwritable_ms: int | None = None
         """Since when the transport takes no more."""
 
@@ -306,7 +310,8 @@ class Connection(asyncio.BufferedProtocol):
         if session.queue.has_control:
             self._schedule_flush()
         pause_ms = session.read_pause_ms(now_ms)
-        if pause_ms and not self._is_reading_paused:
+        if pause_ms and now_ms - self._exceeded_ms >= EXCESS_INTERVAL_MS:
+            self._exceeded_ms = now_ms
             self._owner.handle_violation(self, PeerViolation(ViolationReason.RATE_EXCEEDED, pause_ms, 0))
         if has_transactions and self._settings.is_congested():
             self._pause_reading(max(pause_ms, CONGESTION_CHECK_MS), now_ms + CONGESTION_PAUSE_MS_MAX)

@@ -7,29 +7,34 @@ import http.client
 import itertools
 import os
 import re
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import msgspec
+
 from bocc.testnet.record import NodeRecord
+from p2p.channels import Channel
 from p2p.errors import CloseReason
 from state.address import account_address
 from state.building import build_transaction
 from state.development_genesis import DEVELOPMENT_PARAMS
 from state.messages import Transfer
 from state.transactions import sign_transaction
-from tests.support.live_network import LiveNetwork
+from tests.support.flooding_process import Flooded
+from tests.support.live_network import ROOT, LiveNetwork, until
 from tests.support.live_traffic import BackgroundTraffic
-from tests.support.p2p_networks import RawPeer, now_ms, raw_peer
+from tests.support.p2p_networks import RawPeer, node_id_of, now_ms, raw_peer
 
 PROBE_S = 0.01
-SIEGE_S = 2.0
-"""How long floods last."""
+SIEGE_S = 30.0
+"""How long a flood goes on that nobody ends; one that is fought off ends within seconds."""
 _numbers = itertools.count(1)
 _chance = Random(6)
 
@@ -52,31 +57,31 @@ async def hostile_peer(net: LiveNetwork, name: str) -> AsyncIterator[RawPeer]:
         yield peer
 
 
-async def flood(peer: RawPeer, channel: int, payloads: Callable[[], bytes], seconds: float = SIEGE_S) -> int:
-    """Send messages as fast as the other end reads, until time is up or it hangs up; return how many."""
-    deadline, sent = time.monotonic() + seconds, 0
-    reading = asyncio.ensure_future(swallow(peer))
+async def flood(
+    net: LiveNetwork, name: str, channel: Channel, payloads: Sequence[bytes], seconds: float = SIEGE_S
+) -> str:
+    """Send the same messages again and again as fast as the node reads, from a process of its own.
+
+    Return why the node says in its log that the connection ended.
+    """
+    node, chain_id, number = net.node(name), net.network.record.chain_id, next(_numbers)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.flooding_process", node.p2p, chain_id),
+        *(str(number), str(int(channel)), str(seconds)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
     try:
-        while time.monotonic() < deadline and not reading.done():
-            for _ in range(20):
-                peer.send(channel, payloads())
-                sent += 1
-            await asyncio.wait_for(peer.writer.drain(), seconds)
-            await asyncio.sleep(0)
-    except (ConnectionError, TimeoutError):
-        pass
+        answer, _ = await process.communicate(msgspec.msgpack.encode(list(payloads)))
     finally:
-        reading.cancel()
-    return sent
-
-
-async def swallow(peer: RawPeer) -> None:
-    """Read and forget until the other end closes, keeping nothing of what it says."""
-    try:
-        while await peer.reader.read(1 << 16):
-            pass
-    except ConnectionError:
-        pass
+        if process.returncode is None:
+            process.kill()
+    flooded = msgspec.json.decode(answer, type=Flooded)
+    assert flooded.sent > 10 * len(payloads), flooded
+    lost = re.compile(rf"peer_lost peer={node_id_of(number)} reason=(\w+)")
+    await asyncio.to_thread(until, lambda: lost.search(net.log(name)), lambda: net.log(name)[-2_000:])
+    return lost.search(net.log(name))[1]
 
 
 async def reason_of_end(peer: RawPeer, seconds: float = 10.0) -> CloseReason | None:
@@ -141,16 +146,26 @@ class LoopWatch:
 
 @asynccontextmanager
 async def besieged(net: LiveNetwork, name: str, what: str, figures: list[str]) -> AsyncIterator[None]:
-    """Let honest clients pay through all nodes while the context lasts, and note how the node under attack felt."""
-    watch = LoopWatch(net.node(name))
+    """Let honest clients pay through all nodes while the context lasts, and note how the node under attack felt.
+
+    The attacked node itself must go on meanwhile, at half the pace of the others at least.
+    """
+    watch, others = LoopWatch(net.node(name)), [other for other in net.names if other != name]
     async with BackgroundTraffic(net, f"siege-{what}", 3) as traffic:
         await asyncio.to_thread(watch.start)
-        began, before = time.monotonic(), len(traffic.acknowledged)
+        before = {one: await asyncio.to_thread(net.height, one) for one in net.names}
+        began, paid = time.monotonic(), len(traffic.acknowledged)
         yield
-        seconds, done = time.monotonic() - began, len(traffic.acknowledged) - before
+        seconds, done = time.monotonic() - began, len(traffic.acknowledged) - paid
+        gained = {one: await asyncio.to_thread(net.height, one) - before[one] for one in [name, *others]}
         felt = await asyncio.to_thread(watch.finish)
+    pace = max(gained[other] for other in others)
+    assert pace > 0, "the chain stood still"
+    assert 2 * gained[name] >= pace, f"the attacked node made {gained[name]} of {pace} blocks final, {felt}"
     assert done > seconds, f"{done} payments in {seconds} s"
-    figures.append(f"{what}: {felt}; {done / seconds:.0f} payments a second of 3 waiting payers")
+    figures.append(
+        f"{what}: {felt}; {gained[name]} of {pace} blocks; {done / seconds:.0f} payments a second of 3 waiting payers"
+    )
 
 
 async def together(*attacks: Awaitable[object]) -> list[object]:
