@@ -19,6 +19,7 @@ from state.runtime.execute import check_admission
 from state.runtime.nonces import find_nonce_problem
 from state.runtime.rules import VALIDITY_RULES, are_signers_authorised, situation_at
 from state.transactions import Transaction
+from state.trust_messages import Attest, Endorse, Publish, PutCollateral
 
 
 class MempoolReason(StrEnum):
@@ -153,7 +154,7 @@ class RuntimeRules:
                     total += amount
                 case Bond(action=BondAction.ADD, amount=amount):
                     total += amount
-                case Transfer() | Bond() | SetAuth() | Report():
+                case Transfer() | Bond() | SetAuth() | Report() | Publish() | Endorse() | PutCollateral() | Attest():
                     pass
         return total
 

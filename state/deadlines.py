@@ -41,6 +41,18 @@ class DeadlineKind(IntEnum):
     """An unbonding entry returns to its owner; subject: its number."""
     EVIDENCE_OVER = 3
     """The end of an epoch is forgotten; subject: its number."""
+    ENCLAVE_DUE = 4
+    """A proof ends, or an expired enclave is forgotten; subject: the enclave."""
+    COLLATERAL_DUE = 5
+    """A document is overdue, or its grace ends; subject: its key."""
+    NUMBER_DUE = 6
+    """An evaluation number comes into force; subject: the root."""
+    GRACE_OVER = 7
+    """Machines that fell behind lose their grace; subject: the root."""
+    RULES_DUE = 8
+    """A date of the rules of appraisal has come; no subject."""
+    RELEASE_DUE = 9
+    """The notice of a deprecated release is over; subject: resource and number."""
 
 
 class Deadline(Wire, frozen=True):

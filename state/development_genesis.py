@@ -27,6 +27,7 @@ from state.params import (
     Params,
     StakingParams,
 )
+from tee.simulated_root import SIMULATED_ROOT_DER
 
 BOCC: Final = 10**6
 """ubocc in one BOCC."""
@@ -84,6 +85,12 @@ DEVELOPMENT_PARAMS: Final = Params(
         collateral_grace_ms=7 * DAY_MS,
         tcb_grace_ms=15 * DAY_MS,
         promotion_delay_ms=30 * DAY_MS,
+        collateral_age_ms_max=31 * DAY_MS,
+        news_interval_ms=0,
+        verifier_cap_ms=DAY_MS,
+        platform_enclaves_max=64,
+        platform_notice_ms=5 * MINUTE_MS,
+        enclave_keep_ms=30 * DAY_MS,
     ),
     governance=GovernanceParams(
         voting_ms=2 * MINUTE_MS,
@@ -122,6 +129,7 @@ def development_genesis(chain_name: str, validator_count: int, salt: bytes, time
         salt=salt,
         time_ms=time_ms,
         params=DEVELOPMENT_PARAMS,
+        simulated_roots=(SIMULATED_ROOT_DER,),
         treasury=SUPPLY_MAX - sum(balances.values()) - validator_count * OPERATOR_STAKE,
         accounts=tuple(
             GenesisAccount(address=address, balance=balance) for address, balance in sorted(balances.items())

@@ -7,6 +7,7 @@ state/genesis_file.py. A chain that is not marked as development refuses the key
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Final
@@ -49,8 +50,26 @@ from state.records import (
     ValidatorRecord,
     ValidatorStatus,
 )
+from state.resource_records import RESOURCE_BOOKS, ResourceBooks
 from state.runtime.prices import check_work_fits
+from state.trust_messages import CERTIFICATE_BYTES_MAX
+from state.trust_records import (
+    APPRAISAL_RULES,
+    BRAKES,
+    COHORT_BOOKS,
+    SIMULATED_ROOTS_MAX,
+    TRUST_BOOKS,
+    TRUSTED_ROOTS,
+    AppraisalRules,
+    Brakes,
+    Cohorts,
+    TrustBooks,
+    TrustedRoots,
+)
 from state.validators import Validator, ValidatorSet
+from tee.appraisal import DEFAULT_POLICY, LEVEL_GRACE
+from tee.certificates import parse_certificate
+from tee.der import DerError
 
 SUPPLY_MAX: Final = 10**15
 """ubocc: no chain issues more than 10^9 BOCC, so sums and products of money stay far from 2^63."""
@@ -89,6 +108,11 @@ class Genesis(Wire, frozen=True):
     """Random, so that no two networks share signatures."""
     time_ms: TimeMs
     params: Params
+    simulated_roots: Annotated[
+        tuple[Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)], ...],
+        Meta(max_length=SIMULATED_ROOTS_MAX),
+    ]
+    """Root certificates of software TEEs, DER: of development chains only, and for ever."""
     treasury: Amount
     """ubocc that governance may spend."""
     accounts: Annotated[tuple[GenesisAccount, ...], Meta(max_length=GENESIS_ACCOUNTS_MAX)]
@@ -131,6 +155,8 @@ class GenesisReason(StrEnum):
     """A validator's stake is below the minimum of the parameters."""
     SUPPLY_TOO_LARGE = "genesis_supply_too_large"
     """More money than a chain may issue."""
+    SIMULATED_ROOT = "genesis_simulated_root"
+    """A root of simulated hardware on a chain that is not marked as development, or one that is no certificate."""
     DEVELOPMENT_KEY = "genesis_development_key"
     """A well-known key on a chain that is not marked as development."""
 
@@ -170,6 +196,7 @@ def check_genesis(genesis: Genesis) -> None:
         raise GenesisRejected(GenesisReason.SUPPLY_TOO_LARGE, issued, SUPPLY_MAX)
     if not genesis.development:
         _check_no_development_keys(genesis)
+    _check_simulated_roots(genesis)
 
 
 def _check_addresses(addresses: list[bytes]) -> None:
@@ -179,6 +206,16 @@ def _check_addresses(addresses: list[bytes]) -> None:
     for address in addresses:
         if address[0] != AddressKind.ACCOUNT:
             raise GenesisRejected(GenesisReason.NOT_AN_ACCOUNT, address.hex())
+
+
+def _check_simulated_roots(genesis: Genesis) -> None:
+    for der in genesis.simulated_roots:
+        if not genesis.development:
+            raise GenesisRejected(GenesisReason.SIMULATED_ROOT, hashlib.sha256(der).hexdigest())
+        try:
+            parse_certificate(der)
+        except DerError as error:
+            raise GenesisRejected(GenesisReason.SIMULATED_ROOT, str(error)) from error
 
 
 def _check_no_development_keys(genesis: Genesis) -> None:
@@ -201,6 +238,7 @@ def initial_money(genesis: Genesis) -> Money:
         unbonding=0,
         provider_bonds=0,
         fee_pool=0,
+        storage_bonds=0,
         treasury=genesis.treasury,
         burned=0,
         issued=balances + bonded + genesis.treasury,
@@ -225,6 +263,7 @@ def genesis_state(genesis: Genesis) -> tuple[dict[bytes, bytes], ValidatorSet]:
     records.put(PARAMS, ONLY, genesis.params)
     records.put(MONEY, ONLY, initial_money(genesis))
     records.put(CHAIN_STATE, ONLY, _chain_state(genesis))
+    _put_trust(records, genesis)
     for account in genesis.accounts:
         record = Account(balance=account.balance, next_nonce=0, unused_nonces=(), has_auth=False)
         records.put(ACCOUNTS, account.address, record)
@@ -237,6 +276,16 @@ def genesis_state(genesis: Genesis) -> tuple[dict[bytes, bytes], ValidatorSet]:
     records.put(CURRENT_SET, ONLY, CurrentSet(members=members))
     records.put(ROSTER, ONLY, Roster(addresses=tuple(member.address for member in members)))
     return records, ValidatorSet(members)
+
+
+def _put_trust(records: _Records, genesis: Genesis) -> None:
+    """Trust begins with the vendors' own roots, the default policy, and neither collateral nor enclaves."""
+    records.put(RESOURCE_BOOKS, ONLY, ResourceBooks(next_resource=0))
+    records.put(TRUST_BOOKS, ONLY, TrustBooks(verification_root=genesis.chain_id, verifier_changed_ms=0))
+    records.put(TRUSTED_ROOTS, ONLY, TrustedRoots(simulated=genesis.simulated_roots, distrusted=()))
+    records.put(APPRAISAL_RULES, ONLY, AppraisalRules(policy=DEFAULT_POLICY, standing_min=LEVEL_GRACE))
+    records.put(BRAKES, ONLY, Brakes(brakes=()))
+    records.put(COHORT_BOOKS, ONLY, Cohorts(ids=(), queue=()))
 
 
 def _chain_state(genesis: Genesis) -> ChainState:

@@ -39,6 +39,7 @@ class _GenesisEntry(Struct, frozen=True, forbid_unknown_fields=True):
     salt: str
     time_ms: int
     params: dict[str, Json]
+    simulated_roots: list[str]
     treasury: str
     accounts: list[_AccountEntry]
     validators: list[_ValidatorEntry]
@@ -70,6 +71,7 @@ def format_genesis(genesis: Genesis) -> bytes:
         salt=genesis.salt.hex(),
         time_ms=genesis.time_ms,
         params=_name(genesis.params),
+        simulated_roots=[der.hex() for der in genesis.simulated_roots],
         treasury=str(genesis.treasury),
         accounts=[_AccountEntry(format_address(account.address), str(account.balance)) for account in genesis.accounts],
         validators=[
@@ -88,6 +90,7 @@ def _genesis_of(entry: _GenesisEntry) -> Genesis:
         bytes.fromhex(entry.salt),
         entry.time_ms,
         _unname(Params, entry.params),
+        [bytes.fromhex(der) for der in entry.simulated_roots],
         _amount(entry.treasury),
         [[parse_address(account.address), _amount(account.balance)] for account in entry.accounts],
         [

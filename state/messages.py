@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from state.codec import Address, Amount, PublicKey, Wire
 from state.crypto import signing_bytes, tag
+from state.trust_messages import Attest, Endorse, Publish, PutCollateral
 from state.votes import Vote
 
 AUTH_KEYS_MAX = 16
@@ -129,7 +130,7 @@ class Report(Wire, frozen=True, tag=4):
     """Sorts after first by canonical bytes, so that one pair has one form."""
 
 
-Message = Transfer | SetAuth | Bond | Report
+Message = Transfer | SetAuth | Bond | Report | Publish | Endorse | PutCollateral | Attest
 """Every message of this version."""
 
 

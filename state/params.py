@@ -131,6 +131,18 @@ class AttestationParams(Wire, frozen=True):
     """How long a machine below the newest TCB keeps level 3."""
     promotion_delay_ms: DurationMs
     """When a higher evaluation number comes into force after it is first seen."""
+    collateral_age_ms_max: DurationMs
+    """Age since their issue at which Intel's documents admit no new attestation, whatever end they name."""
+    news_interval_ms: DurationMs
+    """A document returns its fee if it was issued at least this long after the one that it replaces."""
+    verifier_cap_ms: DurationMs
+    """How long proofs of before a change of the verifier still count."""
+    platform_enclaves_max: Annotated[int, Meta(ge=1, le=10_000)]
+    """Enclaves on one machine at a time."""
+    platform_notice_ms: DurationMs
+    """How long a machine without enclaves stays its last owner's."""
+    enclave_keep_ms: DurationMs
+    """How long an expired enclave is remembered."""
 
 
 class GovernanceParams(Wire, frozen=True):

@@ -30,6 +30,7 @@ from state.records import (
     ValidatorRecord,
     number_key,
 )
+from state.runtime.cohorts import has_queue
 from state.runtime.rewards import settle_delegation, settled_rewards
 from state.runtime.roster import own_stake
 from state.validators import ValidatorSet
@@ -128,11 +129,13 @@ def validators(ledger: Ledger) -> tuple[ValidatorView, ...]:
 def next_work_ms(ledger: Ledger) -> int | None:
     """Return the block time from which the end of a block has something to do although nobody sends anything, or None.
 
-    It is the earliest deadline, or the time at which a waiting change of the validator set may take effect. A time that is past
-    means that work carried over: the chain must not rest.
+    It is the earliest deadline, or the time at which a waiting change of the validator set may take effect, or the time of the last
+    block if enclaves wait to be judged again. A time that is past means that work carried over: the chain must not rest.
     """
     deadline_ms = find_next_deadline_ms(ledger)
     chain = ledger.get(CHAIN_STATE, ONLY)
+    if has_queue(ledger):
+        return chain.time_ms
     if not chain.is_set_stale:
         return deadline_ms
     change_ms = chain.set_changed_ms + params(ledger).consensus.validator_update_interval_ms

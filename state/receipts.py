@@ -79,11 +79,44 @@ class EventKind(StrEnum):
     """validator, amount, reporter, reward"""
     VALIDATORS_CHANGED = "validators_changed"
     """members, power: count and total of the next set"""
+    PUBLISHED = "published"
+    """resource, owner, kind (lower-case name)"""
+    RELEASED = "released"
+    """resource, release (number), content_root"""
+    RELEASE_STATUS = "release_status"
+    """resource, release, status (lower-case name), until_ms"""
+    ENDORSED = "endorsed"
+    """endorser, subject_kind (lower-case name), subject, claim, until_ms"""
+    ENDORSEMENT_REVOKED = "endorsement_revoked"
+    """endorser, subject_kind, subject, claim, until_ms (0)"""
+    COLLATERAL_UPDATED = "collateral_updated"
+    """collateral (its key), kind (lower-case name), number, is_early (0, 1: it feeds the forecast alone), issued_ms,
+    next_update_ms"""
+    COLLATERAL_OVERDUE = "collateral_overdue"
+    """collateral, kind, grace_end_ms"""
+    NUMBER_SEEN = "number_seen"
+    """root, number (of an evaluation), due_ms (when it comes into force)"""
+    NUMBER_IN_FORCE = "number_in_force"
+    """root, number"""
+    ATTESTED = "attested"
+    """enclave, operator, hardware, image, release, is_renewal, is_simulated (0, 1), expires_ms"""
+    ENCLAVE_CHANGED = "enclave_changed"
+    """enclave, operator, state (lower-case name), level, standing, reason"""
+    ENCLAVE_FORGOTTEN = "enclave_forgotten"
+    """enclave, operator"""
+    REAPPRAISED = "reappraised"
+    """cohort: all its enclaves have been judged again"""
+    RULES_CHANGED = "rules_changed"
+    """what (policy, platforms, roots, verifier)"""
+    BRAKED = "braked"
+    """scope (lower-case name), subject, until_ms"""
     DEADLINE_FAILED = "deadline_failed"
     """deadline (kind), subject, reason"""
 
 
-TEXT_ATTRIBUTES: Final = frozenset({"deadline", "purpose", "reason", "status"})
+TEXT_ATTRIBUTES: Final = frozenset(
+    {"claim", "deadline", "kind", "purpose", "reason", "scope", "state", "status", "subject_kind", "what"}
+)
 """Attributes whose bytes are ASCII text; bytes of all others are addresses, keys and digests."""
 
 Attribute = tuple[Annotated[str, Meta(min_length=1, max_length=32)], UInt | Annotated[bytes, Meta(max_length=128)]]

@@ -215,6 +215,8 @@ class Money(Wire, frozen=True):
     provider_bonds: Amount
     fee_pool: Amount
     """Fees and rewards that nobody has claimed yet; fractions lost in rounding stay here."""
+    storage_bonds: Amount
+    """Of resources, for their bytes in the state."""
     treasury: Amount
     burned: Amount
     issued: Amount

@@ -112,7 +112,7 @@ class Enclave(Wire, frozen=True):
     gpus: Annotated[tuple[GpuClaims, ...], Meta(max_length=GPUS_MAX)]
     is_simulated: bool
     root: Hash
-    """SHA-256 of the vendor's root certificate; zeros for Nitro and AMD, which have one per product."""
+    """SHA-256 of the root certificate that its collateral is under; zeros for Nitro, which has none."""
     evidence_hash: Hash
     verification_root: Hash
     """Of the collateral under which the evidence was verified."""

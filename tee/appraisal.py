@@ -37,6 +37,8 @@ LEVEL_OUT_OF_DATE: Final = 2
 LEVEL_GRACE: Final = 3
 LEVEL_HARDENING: Final = 4
 LEVEL_UP_TO_DATE: Final = 5
+GRACE_S: Final = 15 * 86_400
+"""How long a machine that fell behind keeps level 3, unless the caller says otherwise."""
 
 _STATUS_LEVELS: Final = {
     TcbStatus.UP_TO_DATE: LEVEL_UP_TO_DATE,
@@ -132,8 +134,6 @@ class SnpFloor(ClaimsStruct, frozen=True):
 class Policy(ClaimsStruct, frozen=True):
     """What is acceptable, for all machines alike."""
 
-    grace_s: int
-    """How long a machine that fell behind keeps level 3."""
     waivers: tuple[Waiver, ...]
     denied_flags: tuple[Flag, ...]
     """Beside DEBUG."""
@@ -149,6 +149,8 @@ class Policy(ClaimsStruct, frozen=True):
     denied_products: tuple[SnpProduct, ...]
     clouds: tuple[str, ...]
     """CSP ids whose VLEKs are accepted."""
+    products_without_crl: tuple[SnpProduct, ...]
+    """Products for which AMD publishes no revocation list that a chain could ask for."""
     snp_floors: tuple[SnpFloor, ...]
     snp_mitigations: int
     """Bits that the current mitigation vector must have."""
@@ -162,7 +164,6 @@ class Policy(ClaimsStruct, frozen=True):
 
 
 DEFAULT_POLICY: Final = Policy(
-    grace_s=15 * 86_400,
     waivers=(),
     denied_flags=(
         Flag.NO_SEPT_VE_DISABLE,
@@ -182,6 +183,7 @@ DEFAULT_POLICY: Final = Policy(
     mr_seams=(),
     denied_products=(SnpProduct.MILAN,),
     clouds=(),
+    products_without_crl=(SnpProduct.GENOA, SnpProduct.TURIN),
     snp_floors=(
         SnpFloor(product=SnpProduct.GENOA, since_s=0, tcb=SnpTcb(fmc=0, boot_loader=10, tee=0, snp=23, microcode=0)),
         SnpFloor(product=SnpProduct.TURIN, since_s=0, tcb=SnpTcb(fmc=1, boot_loader=1, tee=1, snp=4, microcode=0)),
@@ -232,6 +234,7 @@ def appraise(
     time_s: int,
     *,
     is_simulated: bool = False,
+    grace_s: int = GRACE_S,
     fell_behind_s: int = 0,
 ) -> Level | Denial:
     """Return the level of claims at block time, or why they have none. Checks run from the general to the particular.
@@ -244,9 +247,9 @@ def appraise(
         return denial
     match claims:
         case SgxClaims() | TdxClaims():
-            standing, advisories = _intel_standing(claims, policy, time_s, fell_behind_s)
+            standing, advisories = _intel_standing(claims, policy, time_s, fell_behind_s + grace_s)
         case SnpClaims():
-            standing, advisories = _snp_standing(claims, policy, time_s), ()
+            standing, advisories = _snp_standing(claims, policy, time_s, grace_s), ()
         case NitroClaims():
             standing, advisories = LEVEL_UP_TO_DATE, ()
     level = LEVEL_SIMULATED if is_simulated else standing
@@ -351,23 +354,23 @@ def _find_listing(ids: tuple[bytes, ...], policy: Policy, registries: Registries
 
 
 def _intel_standing(
-    claims: SgxClaims | TdxClaims, policy: Policy, time_s: int, fell_behind_s: int
+    claims: SgxClaims | TdxClaims, policy: Policy, time_s: int, grace_until_s: int
 ) -> tuple[int, tuple[str, ...]]:
     """Return the level by status, the worse one of launch and present, and the advisories that no waiver covers."""
     waived = {waiver.advisory for waiver in policy.waivers if time_s <= waiver.until_s}
     advisories = tuple(advisory for advisory in claims.tcb.advisories if advisory not in waived)
     levels = [_STATUS_LEVELS.get(status) for status in (claims.tcb.status, claims.tcb.current_status)]
     if None in levels:
-        return (LEVEL_GRACE if time_s < fell_behind_s + policy.grace_s else LEVEL_OUT_OF_DATE), advisories
+        return (LEVEL_GRACE if time_s < grace_until_s else LEVEL_OUT_OF_DATE), advisories
     standing = min(level for level in levels if level is not None)
     if standing == LEVEL_HARDENING and advisories:
         return LEVEL_OUT_OF_DATE, advisories
     return standing, ()
 
 
-def _snp_standing(claims: SnpClaims, policy: Policy, time_s: int) -> int:
+def _snp_standing(claims: SnpClaims, policy: Policy, time_s: int, grace_s: int) -> int:
     """Return the level by the floors in force: the first one that the reported TCB misses counts."""
     for floor in find_snp_floors(claims.product, policy):
         if floor.since_s <= time_s and is_below(claims.reported, floor.tcb):
-            return LEVEL_GRACE if time_s < floor.since_s + policy.grace_s else LEVEL_OUT_OF_DATE
+            return LEVEL_GRACE if time_s < floor.since_s + grace_s else LEVEL_OUT_OF_DATE
     return LEVEL_UP_TO_DATE

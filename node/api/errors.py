@@ -14,7 +14,7 @@ import msgspec
 from node.admission import MempoolReason
 from state.chain_history import HistoryReason, HistoryRejected
 from state.errors import Malformed, Rejected, TransactionRejected
-from state.runtime.explain import REMEDIES
+from state.runtime.remedies import REMEDIES
 
 TEXT_MAX: Final = 200
 """Characters of a foreign value that an error repeats."""

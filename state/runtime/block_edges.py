@@ -1,7 +1,8 @@
 """Duties at the two edges of a block.
 
 Beginning: put the parent on record among the recent blocks, note leaders of skipped views. End: fees become rewards, due
-deadlines fire within the block's budget, the next validator set is chosen if its time has come, totals are settled and checked.
+deadlines fire within the block's budget, enclaves are judged again within theirs, the next validator set is chosen if its time has
+come, totals are settled and checked.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from state.runtime.conservation import settle_totals
 from state.runtime.context import Context
 from state.runtime.dispatch import DEADLINE_HANDLERS
 from state.runtime.downtime import note_leaders
+from state.runtime.enclaves import run_reappraisals
 from state.runtime.rewards import distribute_fees
 from state.runtime.validator_updates import update_validators
 from state.validators import ValidatorSet
@@ -56,6 +58,7 @@ def end_block(context: Context, fees: int, validators: ValidatorSet) -> Validato
     """Do the duties of a block's end and return the set of the next block; fees are the sum that its transactions paid."""
     distribute_fees(context, fees, validators.total_power)
     fire_deadlines(context)
+    run_reappraisals(context)
     next_validators = update_validators(context, validators)
     settle_totals(context.ledger)
     return next_validators

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from state.errors import ensure
 from state.ledger import Overlay
 from state.records import ACCOUNTS, HOLDINGS, MONEY, ONLY, UNBONDINGS, VALIDATORS, Money
+from state.resource_records import RESOURCES
 
 _Share = tuple[str, Callable[[Any], int]]  # Any: the record type of the row's table
 
@@ -24,6 +25,7 @@ SHARES_BY_TABLE: Final[Mapping[int, tuple[_Share, ...]]] = {
         ("bonded", lambda validator: validator.stake),
         ("unbonding", lambda validator: validator.unbonding),
     ),
+    RESOURCES.prefix[0]: (("storage_bonds", lambda resource: resource.bond_locked),),
     UNBONDINGS.prefix[0]: (("unbonding", lambda entry: 0 if entry.is_slashable else entry.amount),),
 }
 """For each table with money: the class of Money it belongs to, and how much a record holds."""

@@ -10,7 +10,7 @@ from state.receipts import Event, EventKind
 class Context:
     """One block's execution as its handlers see it. Handlers read and write `ledger` and emit events; all else is read only."""
 
-    __slots__ = ("chain_id", "epoch", "events", "height", "ledger", "params", "time_ms", "tx_index")
+    __slots__ = ("chain_id", "epoch", "events", "fees_returned", "height", "ledger", "params", "time_ms", "tx_index")
 
     def __init__(self, ledger: Overlay, params: Params, chain_id: bytes, epoch: int, height: int, time_ms: int) -> None:
         """Prepare the execution of a block at this epoch, height and block time."""
@@ -21,8 +21,10 @@ class Context:
         self.height = height
         self.time_ms = time_ms
         self.events: list[Event] = []
+        self.fees_returned = 0
+        """Messages of the present transaction that were news to all; if all were, its fee goes back."""
         self.tx_index: int | None = None
 
-    def emit(self, kind: EventKind, **attributes: int | bytes) -> None:
+    def emit(self, kind: EventKind, /, **attributes: int | bytes) -> None:
         """Record a transition. Rolling back the transaction drops it."""
         self.events.append(Event(kind=kind, tx_index=self.tx_index, attributes=tuple(attributes.items())))

@@ -9,7 +9,7 @@ Execution is total: a transaction of a valid block never raises, whatever it ask
 - The sender cannot pay the fee: failed, the nonce is consumed, nothing is charged and nothing runs. An account that does not
   exist is not created by this.
 - A message fails: failed, the fee is paid, the nonce is consumed, and all messages are undone.
-- Otherwise: ok.
+- Otherwise: ok. The fee is paid, unless every message was news that all profit from (collateral): then it goes back.
 
 Source: DESIGN section 4, "Valid, authorised, payable".
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from state.block import EpochStart, Header
 from state.errors import BlockRejected, TransactionRejected
@@ -122,7 +123,7 @@ def _run_messages(context: Context, transaction: Transaction, work: int) -> Rece
     body, ledger = transaction.body, context.ledger
     savepoint = ledger.savepoint()
     events_before = len(context.events)
-    message_index = 0
+    context.fees_returned = message_index = 0
     try:
         for message in body.messages:
             HANDLERS[type(message)].apply(context, body.sender, message)
@@ -131,12 +132,17 @@ def _run_messages(context: Context, transaction: Transaction, work: int) -> Rece
         ledger.rollback(savepoint)
         del context.events[events_before:]
         return _failed(transaction, work, rejection.reason, body.fee, message_index)
+    fee = body.fee
+    if fee and context.fees_returned == len(body.messages):
+        fee = 0
+        account = ledger.get(ACCOUNTS, body.sender)
+        ledger.put(ACCOUNTS, body.sender, replace(account, balance=account.balance + body.fee))
     return Receipt(
         tx_id=transaction.tx_id,
         status=ReceiptStatus.OK,
         reason="",
         message_index=0,
-        fee=body.fee,
+        fee=fee,
         work=work,
         event_count=len(context.events) - events_before,
     )

@@ -12,7 +12,7 @@ from state.transactions import MESSAGES_MAX, SIGNATURES_MAX, Transaction
 class PriceTable:
     """Prices under one set of parameters."""
 
-    __slots__ = ("_fees", "_work_by_type")
+    __slots__ = ("_extra_work", "_fees", "_work_by_type")
 
     def __init__(self, params: Params) -> None:
         """Merge the handlers' work with the parameters' overrides."""
@@ -22,18 +22,33 @@ class PriceTable:
             message_type: overrides.get(message_tag(message_type), handler.work)
             for message_type, handler in HANDLERS.items()
         }
+        self._extra_work = {
+            message_type: handler.extra_work
+            for message_type, handler in HANDLERS.items()
+            if handler.extra_work is not None
+        }
 
     def work(self, transaction: Transaction) -> int:
         """Return the work units of a transaction: its signatures and its messages."""
         work = len(transaction.signatures) * self._fees.signature_work
         for message in transaction.body.messages:
-            work += self._work_by_type[type(message)]
+            message_type = type(message)
+            work += self._work_by_type[message_type]
+            extra_work = self._extra_work.get(message_type)
+            if extra_work is not None:
+                work += extra_work(message)
         return work
 
     @property
     def dearest_work(self) -> int:
-        """Work units of as many signatures and of as many messages of the dearest kind as a transaction may have."""
-        return SIGNATURES_MAX * self._fees.signature_work + MESSAGES_MAX * max(self._work_by_type.values())
+        """Work units of as many signatures and of as many messages of the dearest kinds as a transaction may have."""
+        small = max(work for message_type, work in self._work_by_type.items() if not HANDLERS[message_type].is_large)
+        large = max(
+            work + HANDLERS[message_type].extra_work_max
+            for message_type, work in self._work_by_type.items()
+            if HANDLERS[message_type].is_large
+        )
+        return SIGNATURES_MAX * self._fees.signature_work + (MESSAGES_MAX - 1) * small + max(small, large)
 
     def fee(self, transaction: Transaction) -> int:
         """Return the least fee of a transaction in ubocc."""

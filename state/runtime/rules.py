@@ -48,11 +48,15 @@ def situation_at(ledger: Ledger, time_ms: int, reserved_fees: int = 0) -> Situat
 
 
 def check_size(situation: Situation, transaction: Transaction) -> None:
-    """ENVELOPE_TOO_LARGE."""
-    blocks = situation.params.blocks
+    """ENVELOPE_TOO_LARGE, TOO_MANY_LARGE_MESSAGES."""
+    blocks, messages = situation.params.blocks, transaction.body.messages
+    if len(messages) > 1:
+        large_count = sum(HANDLERS[type(message)].is_large for message in messages)
+        if large_count > 1:
+            raise TransactionRejected(TransactionReason.TOO_MANY_LARGE_MESSAGES, large_count, 1)
     size = len(transaction.encoded)
     if size > blocks.envelope_bytes_max:
-        is_large = any(HANDLERS[type(message)].is_large for message in transaction.body.messages)
+        is_large = any(HANDLERS[type(message)].is_large for message in messages)
         bound = blocks.large_envelope_bytes_max if is_large else blocks.envelope_bytes_max
         if size > bound:
             raise TransactionRejected(TransactionReason.ENVELOPE_TOO_LARGE, size, bound)

@@ -14,7 +14,7 @@ from node.api.methods import METHODS
 from node.config import NodeConfig
 from node.metrics import Metrics, NodeFigures
 from p2p.channels import POLICIES, Channel
-from state import deadlines, records, store
+from state import deadlines, lists, records, resource_records, store, trust_records
 from state.ledger import Table
 from state.runtime.dispatch import HANDLERS
 from state.runtime.prices import message_tag
@@ -74,7 +74,8 @@ def test_every_message_is_listed_with_its_tag_and_work() -> None:
 
 
 def test_every_table_of_the_state_is_listed_under_its_prefix() -> None:
-    tables = [table for module in (records, deadlines) for table in vars(module).values() if type(table) is Table]
+    modules = (records, deadlines, lists, resource_records, trust_records)
+    tables = [table for module in modules for table in vars(module).values() if type(table) is Table]
     assert sorted(first_cells(PROTOCOL, "tables")) == sorted(table.prefix.hex() for table in tables)
 
 

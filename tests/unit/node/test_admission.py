@@ -68,13 +68,13 @@ def test_replaced_transaction_of_an_unfinal_ancestor_keeps_its_rival_out():
 
 
 def test_work_counts_by_the_parameters_of_the_parents_state():
-    fixture = FixtureChain(with_params(make_genesis(4), "blocks", work_max=7_400))
+    fixture = FixtureChain(with_params(make_genesis(4), "blocks", work_max=39_000))
     pool = Mempool(RULES)
-    fill(pool, fixture, *(pay(fixture, nonce) for nonce in range(90)))
+    fill(pool, fixture, *(pay(fixture, nonce) for nonce in range(450)))
     chosen = select(pool, fixture)
     work = RULES.block_work(fixture.chain.ledger, fixture.chain.tip.block.time_ms + 1_000)
-    assert 0 < sum(work(transaction) for transaction in chosen) <= 7_400
-    assert sum(work(transaction) for transaction in chosen) + work(chosen[0]) > 7_400
+    assert 0 < sum(work(transaction) for transaction in chosen) <= 39_000
+    assert sum(work(transaction) for transaction in chosen) + work(chosen[0]) > 39_000
 
 
 def test_final_block_drops_nonces_that_it_used_and_keeps_skipped_ones():

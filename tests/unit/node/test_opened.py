@@ -147,7 +147,7 @@ def public_genesis():
         operator=account_address(SigningKey(b"o" * 32).public_key),
         consensus_key=SigningKey(SEED).public_key,
     )
-    return replace(GENESIS, development=False, accounts=(), validators=(validator,))
+    return replace(GENESIS, development=False, simulated_roots=(), accounts=(), validators=(validator,))
 
 
 def test_key_in_clear_signs_on_development_chains_only(tmp_path):

@@ -42,6 +42,7 @@ def public_genesis(**values: object) -> Genesis:
     base = replace(
         make_genesis(),
         development=False,
+        simulated_roots=(),
         accounts=(GenesisAccount(address=STRANGER, balance=5),),
         validators=(validator,),
     )
@@ -196,7 +197,7 @@ TWO = GenesisValidator(operator=b"\x00" + b"\x78" * 20, consensus_key=SigningKey
             with_params(public_genesis(), "blocks", expiry_ahead_ms_max=0), ParamsReason.TOO_SHORT, id="expiry"
         ),
         pytest.param(
-            with_params(public_genesis(), "blocks", work_max=16 * 60 + 16 * 400 - 1),
+            with_params(public_genesis(), "blocks", work_max=16 * 60 + 15 * 400 + 31_700 - 1),
             ParamsReason.TOO_LITTLE_WORK,
             id="dearest transaction fits no block",
         ),
@@ -232,7 +233,7 @@ def test_well_known_keys_are_refused_outside_development(genesis: Genesis) -> No
 
 
 def test_parameters_at_their_bounds_are_sound() -> None:
-    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 16 * 400)
+    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 15 * 400 + 31_700)
     genesis = with_params(genesis, "staking", unbonding_ms=1_501, evidence_age_ms=1_000)
     check_genesis(with_params(genesis, "consensus", validator_update_interval_ms=500, timer_min_ms=1))
 
@@ -262,7 +263,7 @@ def test_state_holds_the_money_of_the_genesis_and_the_first_set() -> None:
     assert ledger.get(ACCOUNTS, account(0)).balance == 10**12
     assert [member.address for member in validators.members] == sorted(operator(index) for index in range(4))
     assert validators.total_power == 40_000_000
-    assert len(records) == 8 - 2 + len(genesis.accounts) + 4 * 4
+    assert len(records) == 14 - 2 + len(genesis.accounts) + 4 * 4
 
 
 def test_addresses_in_the_file_are_readable() -> None:

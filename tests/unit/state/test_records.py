@@ -103,6 +103,7 @@ LARGEST = [
             unbonding=MAX,
             provider_bonds=MAX,
             fee_pool=MAX,
+            storage_bonds=MAX,
             treasury=MAX,
             burned=MAX,
             issued=MAX,

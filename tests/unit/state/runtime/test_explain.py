@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from state.crypto import SigningKey
 from state.messages import BondAction, BondPurpose
-from state.runtime.explain import REMEDIES, Check, explain
+from state.runtime.explain import Check, explain
 from state.runtime.reasons import TransactionReason
+from state.runtime.remedies import REMEDIES
 from state.transactions import Envelope, KeySignature, Transaction
 from tests.support.chain_builders import World, account, account_key, bond, delegate, operator, transfer
 

@@ -1,0 +1,182 @@
+"""The chain's collateral as verifiers and judges ask for it: which document of a subject counts now.
+
+Of documents with an evaluation number, the one with the highest number not above the number in force counts; where only higher ones
+are known, the lowest of them. The newest one, whatever its number, is what a forecast looks at.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import lru_cache
+from hashlib import sha256
+from typing import Final
+
+from state.ledger import Ledger
+from state.records import ONLY
+from state.trust_records import (
+    COLLATERAL,
+    COLLATERAL_BODIES,
+    COLLATERAL_NUMBERS,
+    EVALUATIONS,
+    TRUSTED_ROOTS,
+    Collateral,
+    Evaluation,
+    TrustedRoots,
+    collateral_subject_key,
+)
+from tee.certificates import parse_certificate
+from tee.claims import SnpProduct
+from tee.documents import CollateralKind, IntelTee, Parsed, QeIdentity, RevokedSerials, TcbInfo
+from tee.roots import VENDOR_ROOTS, Roots, TrustedRoot
+from tee.vek import ARK_PRODUCTS, parse_authority
+
+NO_EVALUATION: Final = Evaluation(number=0, since_ms=0, number_before=0, pending=())
+
+
+class Choice(IntEnum):
+    """Which of several evaluation numbers to look at."""
+
+    IN_FORCE = 1
+    NEWEST = 2
+    BEFORE = 3
+    """What was in force before; none if there was nothing."""
+
+
+def subject_of(document: Parsed) -> bytes:
+    """Return what a document is about: one subject has one document for each evaluation number."""
+    match document:
+        case RevokedSerials(kind=CollateralKind.INTEL_PCK_CRL):
+            return pck_crl_subject(document.root, sha256(document.issuer).digest())
+        case RevokedSerials():
+            return document.root
+        case TcbInfo() | QeIdentity():
+            return document.subject
+
+
+def pck_crl_subject(root: bytes, issuer_hash: bytes) -> bytes:
+    """Return the subject of the list of a CA, named by SHA-256 of its distinguished name."""
+    return root + issuer_hash
+
+
+def evaluation_of(ledger: Ledger, root: bytes) -> Evaluation:
+    """Return which evaluation numbers count below a root."""
+    return ledger.find(EVALUATIONS, root) or NO_EVALUATION
+
+
+def find_key(ledger: Ledger, kind: CollateralKind, root: bytes, subject: bytes, choice: Choice) -> bytes | None:
+    """Return the id of the document that counts, or None."""
+    subject_key = collateral_subject_key(kind, subject)
+    record = ledger.find(COLLATERAL_NUMBERS, subject_key)
+    if record is None:
+        return None
+    numbers = record.numbers
+    if choice is Choice.NEWEST or numbers == (0,):
+        chosen = numbers[-1]
+    else:
+        evaluation = evaluation_of(ledger, root)
+        bound = evaluation.number if choice is Choice.IN_FORCE else evaluation.number_before
+        below = [number for number in numbers if number <= bound]
+        if not below and choice is Choice.BEFORE:
+            return None
+        chosen = below[-1] if below else numbers[0]
+    return subject_key + chosen.to_bytes(8, "big")
+
+
+class ChainCollateral:
+    """The collateral of a state, as the verifiers of `tee` ask for it. Remembers what it gave, by id."""
+
+    def __init__(self, ledger: Ledger, choice: Choice = Choice.IN_FORCE) -> None:
+        """Answer from this state."""
+        self._ledger = ledger
+        self._choice = choice
+        self._found: dict[bytes, Collateral] = {}
+
+    @property
+    def used(self) -> tuple[Collateral, ...]:
+        """Every document given so far."""
+        return tuple(self._found.values())
+
+    def root_crl(self, root: bytes) -> RevokedSerials | None:
+        """Return the list of authorities that a root withdrew; the root by SHA-256 of its certificate."""
+        document = self._find(CollateralKind.INTEL_ROOT_CRL, root, root)
+        return document if isinstance(document, RevokedSerials) else None
+
+    def pck_crl(self, root: bytes, issuer_name: bytes) -> RevokedSerials | None:
+        """Return the list of machines that a CA withdrew; the CA by its distinguished name, DER."""
+        return self.pck_crl_of(root, sha256(issuer_name).digest())
+
+    def pck_crl_of(self, root: bytes, issuer_hash: bytes) -> RevokedSerials | None:
+        """Return the same list; the CA by SHA-256 of its distinguished name, as claims have it."""
+        document = self._find(CollateralKind.INTEL_PCK_CRL, root, pck_crl_subject(root, issuer_hash))
+        return document if isinstance(document, RevokedSerials) else None
+
+    def tcb_info(self, root: bytes, tee: IntelTee, fmspc: bytes) -> TcbInfo | None:
+        """Return Intel's statement on the platforms of one FMSPC."""
+        document = self._find(CollateralKind.INTEL_TCB_INFO, root, root + bytes((tee,)) + fmspc)
+        return document if isinstance(document, TcbInfo) else None
+
+    def qe_identity(self, root: bytes, tee: IntelTee) -> QeIdentity | None:
+        """Return Intel's statement on quoting enclaves."""
+        document = self._find(CollateralKind.INTEL_QE_IDENTITY, root, root + bytes((tee,)))
+        return document if isinstance(document, QeIdentity) else None
+
+    def amd_crl(self, root: bytes) -> RevokedSerials | None:
+        """Return the list of authorities that an ARK withdrew."""
+        document = self._find(CollateralKind.AMD_CRL, root, root)
+        return document if isinstance(document, RevokedSerials) else None
+
+    def _find(self, kind: CollateralKind, root: bytes, subject: bytes) -> Parsed | None:
+        key = find_key(self._ledger, kind, root, subject, self._choice)
+        if key is None:
+            return None
+        collateral = self._ledger.get(COLLATERAL, key)
+        self._found[key] = collateral
+        return collateral.document
+
+
+def find_authority_serial(ledger: Ledger, root: bytes, issuer_hash: bytes) -> int | None:
+    """Return the serial number of the CA that issues machines' certificates, from the chain that came with its list."""
+    key = find_key(ledger, CollateralKind.INTEL_PCK_CRL, root, pck_crl_subject(root, issuer_hash), Choice.IN_FORCE)
+    return None if key is None else _serial(ledger.get(COLLATERAL_BODIES, key).chain[0])
+
+
+@lru_cache(maxsize=64)
+def _serial(certificate: bytes) -> int:
+    return parse_certificate(certificate).serial
+
+
+def roots_of(ledger: Ledger) -> Roots:
+    """Return whom the chain trusts: the vendors' own roots without those that governance distrusts, and simulated ones."""
+    return _merge_roots(ledger.get(TRUSTED_ROOTS, ONLY))
+
+
+@lru_cache(maxsize=8)
+def _merge_roots(record: TrustedRoots) -> Roots:
+    simulated = tuple(TrustedRoot(der=der, is_simulated=True) for der in record.simulated)
+    return Roots(
+        intel=_trusted(VENDOR_ROOTS.intel, record) + simulated,
+        amd=_trusted(VENDOR_ROOTS.amd, record),
+        aws=_trusted(VENDOR_ROOTS.aws, record),
+        nvidia=_trusted(VENDOR_ROOTS.nvidia, record),
+    )
+
+
+def _trusted(roots: tuple[TrustedRoot, ...], record: TrustedRoots) -> tuple[TrustedRoot, ...]:
+    return tuple(root for root in roots if sha256(root.der).digest() not in record.distrusted)
+
+
+def find_amd_root(roots: Roots, product: SnpProduct) -> TrustedRoot | None:
+    """Return the root of an AMD product, or None if it is not trusted."""
+    return next((root for root in roots.amd if _amd_product(root.der) is product), None)
+
+
+@lru_cache(maxsize=16)
+def _amd_product(ark: bytes) -> SnpProduct | None:
+    return ARK_PRODUCTS.get(parse_authority(ark).common_name)
+
+
+@lru_cache(maxsize=16)
+def amd_authorities(root: TrustedRoot) -> dict[bytes, int]:
+    """Return the serial numbers of the authorities below an ARK, by SHA-256 of their names."""
+    authorities = [parse_authority(der) for der in root.intermediates]
+    return {sha256(authority.subject).digest(): authority.serial for authority in authorities}

@@ -1,0 +1,139 @@
+"""Enclaves: how a judgement changes one, when it expires and is forgotten, and the re-appraisal of whole cohorts.
+
+An enclave that is trusted, in grace or suspended is a member of its cohort and holds its platform for its owner. When it expires or
+is revoked it leaves both. Each enclave has one deadline on the wheel: the end of its proof, then the end of its memory.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from state.deadlines import Deadline, DeadlineKind, push_deadline
+from state.lists import ListKind, count_members, list_name, member_at, remove_member
+from state.receipts import EventKind
+from state.records import ONLY
+from state.runtime.cohorts import leave_cohort, members_list
+from state.runtime.context import Context
+from state.runtime.judgement import LIVE, Judge, Judgement, platforms_of, with_tcb
+from state.trust_records import COHORT_BOOKS, COHORTS, ENCLAVES, PLATFORMS, Enclave, EnclaveState
+
+
+def judged(enclave: Enclave, judgement: Judgement) -> Enclave:
+    """Return the enclave as a judgement leaves it."""
+    claims = enclave.claims if judgement.tcb is None else with_tcb(enclave.claims, judgement.tcb)
+    return replace(
+        enclave,
+        claims=claims,
+        level=judgement.level,
+        standing=judgement.standing,
+        state=judgement.state,
+        reason="" if judgement.reason is None else str(judgement.reason),
+        expires_ms=judgement.expires_ms,
+    )
+
+
+def settle(context: Context, address: bytes, before: Enclave, after: Enclave) -> None:
+    """Write an enclave that was judged, if it changed; tell so if its state or level did; give its places up if it is over."""
+    if after == before:
+        return
+    if before.state in LIVE and after.state not in LIVE:
+        leave_cohort(context.ledger, address, before)
+        for platform in platforms_of(before):
+            release_platform(context, platform)
+    context.ledger.put(ENCLAVES, address, after)
+    if (before.state, before.level, before.standing, before.reason) != (
+        after.state,
+        after.level,
+        after.standing,
+        after.reason,
+    ):
+        emit_changed(context, address, after)
+
+
+def emit_changed(context: Context, address: bytes, enclave: Enclave) -> None:
+    """Tell the state and level of an enclave."""
+    context.emit(
+        EventKind.ENCLAVE_CHANGED,
+        enclave=address,
+        operator=enclave.operator,
+        state=enclave.state.name.lower().encode(),
+        level=enclave.level,
+        standing=enclave.standing,
+        reason=enclave.reason.encode(),
+    )
+
+
+def reappraise(context: Context, address: bytes, judge: Judge | None = None) -> Enclave:
+    """Judge an enclave by the state of this moment and return it as it is now."""
+    enclave = context.ledger.get(ENCLAVES, address)
+    if enclave.state not in LIVE:
+        return enclave
+    judge = judge or Judge(context.ledger, context.params, context.time_ms)
+    after = judged(enclave, judge.judge(enclave))
+    settle(context, address, enclave, after)
+    return after
+
+
+def release_platform(context: Context, platform: bytes) -> None:
+    """Count an enclave off its platform; the last one leaves it to its owner for the time of the notice."""
+    record = context.ledger.get(PLATFORMS, platform)
+    count = record.enclave_count - 1
+    free_from_ms = 0 if count else context.time_ms + context.params.attestation.platform_notice_ms
+    context.ledger.put(PLATFORMS, platform, replace(record, enclave_count=count, free_from_ms=free_from_ms))
+
+
+def schedule(context: Context, address: bytes, enclave: Enclave, due_ms: int) -> Enclave:
+    """Put an enclave's deadline on the wheel, unless one waits there that fires earlier anyway; return it with its time."""
+    if enclave.wheel_ms and context.time_ms < enclave.wheel_ms <= due_ms:
+        return enclave
+    push_deadline(context.ledger, DeadlineKind.ENCLAVE_DUE, address, due_ms)
+    return replace(enclave, wheel_ms=due_ms)
+
+
+def finish_enclave(context: Context, deadline: Deadline) -> None:
+    """Expire an enclave whose proof is too old, and forget one that expired long ago; wait on if it was renewed."""
+    address = deadline.subject
+    enclave = context.ledger.find(ENCLAVES, address)
+    if enclave is None or enclave.wheel_ms != deadline.due_ms:
+        return
+    if enclave.state in LIVE:
+        enclave = reappraise(context, address)
+    if enclave.state is EnclaveState.REVOKED:
+        context.ledger.put(ENCLAVES, address, replace(enclave, wheel_ms=0))
+        return
+    keep_until_ms = enclave.expires_ms + context.params.attestation.enclave_keep_ms
+    if enclave.state is EnclaveState.EXPIRED and keep_until_ms <= context.time_ms:
+        context.ledger.delete(ENCLAVES, address)
+        remove_member(context.ledger, list_name(ListKind.OPERATOR, enclave.operator), address)
+        context.emit(EventKind.ENCLAVE_FORGOTTEN, enclave=address, operator=enclave.operator)
+        return
+    next_ms = keep_until_ms if enclave.state is EnclaveState.EXPIRED else enclave.expires_ms
+    push_deadline(context.ledger, DeadlineKind.ENCLAVE_DUE, address, next_ms)
+    context.ledger.put(ENCLAVES, address, replace(enclave, wheel_ms=next_ms))
+
+
+def run_reappraisals(context: Context) -> None:
+    """Judge enclaves of the queue again, as many as the block may; the rest waits for the next block."""
+    ledger = context.ledger
+    books = ledger.get(COHORT_BOOKS, ONLY)
+    if not books.queue:
+        return
+    judge = Judge(ledger, context.params, context.time_ms)
+    budget, queue = context.params.blocks.reappraisals_max, list(books.queue)
+    while queue and budget:
+        budget -= _walk(context, judge, queue[0], budget)
+        if not ledger.get(COHORTS, queue[0]).unseen_count:
+            context.emit(EventKind.REAPPRAISED, cohort=queue.pop(0))
+    ledger.put(COHORT_BOOKS, ONLY, replace(books, queue=tuple(queue)))
+
+
+def _walk(context: Context, judge: Judge, cohort_id: bytes, budget: int) -> int:
+    """Judge the next members of a cohort, downwards, and return how many."""
+    ledger, name = context.ledger, members_list(cohort_id)
+    cohort = ledger.get(COHORTS, cohort_id)
+    unseen, seen = min(cohort.unseen_count, count_members(ledger, name)), 0
+    while unseen and seen < budget:
+        unseen, seen = unseen - 1, seen + 1
+        reappraise(context, member_at(ledger, name, unseen), judge)
+    ledger.put(COHORTS, cohort_id, replace(cohort, unseen_count=unseen))
+    return seen

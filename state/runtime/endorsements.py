@@ -1,0 +1,74 @@
+"""endorse: what accounts say about machines, releases, enclaves, resources and each other, with a date, revocable.
+
+The chain keeps the claim and a digest of the statement; what it is worth is for those to judge whose policies name the endorser.
+"""
+
+from __future__ import annotations
+
+from state.address import ADDRESS_BYTES, AddressKind
+from state.errors import TransactionRejected
+from state.policies import SubjectKind
+from state.receipts import EventKind
+from state.resource_records import ENDORSEMENTS, Endorsement, endorsement_key
+from state.runtime.context import Context
+from state.runtime.reasons import TransactionReason
+from state.trust_messages import Endorse
+from tee.appraisal import PlatformClass
+
+_ADDRESS_KINDS = {
+    SubjectKind.ENCLAVE: AddressKind.ENCLAVE,
+    SubjectKind.RESOURCE: AddressKind.RESOURCE,
+    SubjectKind.RELEASE: AddressKind.RESOURCE,
+    SubjectKind.ACCOUNT: AddressKind.ACCOUNT,
+}
+
+
+def apply_endorse(context: Context, sender: bytes, message: Endorse) -> None:
+    """Put an endorsement on record, replace an older one of the same claim, or take it back.
+
+    Raises:
+        TransactionRejected: BAD_SUBJECT, UNEXPECTED_FIELD, UNTIL_PAST, NOT_ENDORSED.
+    """
+    if not _is_subject(message.subject_kind, message.subject):
+        raise TransactionRejected(TransactionReason.BAD_SUBJECT, message.subject.hex(), message.subject_kind.name)
+    if len(message.statement_hash) not in {0, 32}:
+        raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, message.statement_hash.hex(), "32 bytes or none")
+    key = endorsement_key(sender, message.subject_kind, message.subject, message.claim)
+    if message.until_ms == 0:
+        if context.ledger.find(ENDORSEMENTS, key) is None:
+            raise TransactionRejected(TransactionReason.NOT_ENDORSED, message.claim)
+        context.ledger.delete(ENDORSEMENTS, key)
+        _emit(context, EventKind.ENDORSEMENT_REVOKED, sender, message)
+        return
+    if message.until_ms <= context.time_ms:
+        raise TransactionRejected(TransactionReason.UNTIL_PAST, message.until_ms, context.time_ms)
+    endorsement = Endorsement(
+        endorser=sender,
+        subject_kind=message.subject_kind,
+        subject=message.subject,
+        claim=message.claim,
+        statement_hash=message.statement_hash,
+        from_ms=context.time_ms,
+        until_ms=message.until_ms,
+    )
+    context.ledger.put(ENDORSEMENTS, key, endorsement)
+    _emit(context, EventKind.ENDORSED, sender, message)
+
+
+def _is_subject(kind: SubjectKind, subject: bytes) -> bool:
+    """Tell whether bytes can name something of this kind; whether it exists does not matter."""
+    if kind is SubjectKind.PLATFORM:
+        return 2 <= len(subject) <= 65 and subject[0] in set(PlatformClass)
+    size = ADDRESS_BYTES + 8 if kind is SubjectKind.RELEASE else ADDRESS_BYTES
+    return len(subject) == size and subject[0] == _ADDRESS_KINDS[kind]
+
+
+def _emit(context: Context, event: EventKind, endorser: bytes, message: Endorse) -> None:
+    context.emit(
+        event,
+        endorser=endorser,
+        subject_kind=message.subject_kind.name.lower().encode(),
+        subject=message.subject,
+        claim=message.claim.encode(),
+        until_ms=message.until_ms,
+    )

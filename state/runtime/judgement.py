@@ -1,0 +1,316 @@
+"""The judgement on an enclave: its state and level by what the chain knows now. No signature is verified; claims are compared.
+
+Grounds are looked at in the order of their weight: what ends an enclave, what withdraws it, what stops it for a while, what its
+collateral and its TCB say. An attestation is judged by the same function as an enclave of last year.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from state.ledger import Ledger
+from state.params import Params
+from state.records import ONLY
+from state.resource_records import RELEASES, ReleaseStatus, numbered_key
+from state.runtime.documents import (
+    ChainCollateral,
+    Choice,
+    amd_authorities,
+    evaluation_of,
+    find_amd_root,
+    find_authority_serial,
+    roots_of,
+)
+from state.runtime.reasons import EnclaveReason
+from state.trust_records import (
+    APPRAISAL_RULES,
+    BRAKES,
+    PLATFORM_LISTINGS,
+    TRUST_BOOKS,
+    BrakeScope,
+    Enclave,
+    EnclaveState,
+    PlatformVerdict,
+)
+from tee.appraisal import (
+    LEVEL_GRACE,
+    Denial,
+    DenialReason,
+    Level,
+    Registries,
+    appraise,
+    find_gpu_denial,
+    gpu_id,
+    platform_ids,
+)
+from tee.claims import Claims, NitroClaims, SgxClaims, SnpClaims, Tcb, TcbStatus, TdxClaims
+from tee.documents import IntelTee, Parsed
+from tee.errors import EvidenceRejected
+from tee.tcb import evaluate_tcb, get_versions
+
+LIVE: Final = frozenset({EnclaveState.TRUSTED, EnclaveState.GRACE, EnclaveState.SUSPENDED})
+"""States in which an enclave is judged again when something moves."""
+
+
+class Judgement(Struct, frozen=True):
+    """What an enclave is now."""
+
+    state: EnclaveState
+    level: int
+    standing: int
+    reason: StrEnum | None
+    """Why it is not simply trusted."""
+    seen: str
+    bound: str
+    tcb: Tcb | None
+    """As evaluated now; None where there is nothing to evaluate."""
+    expires_ms: int
+    """Put off while collateral is overdue through no fault of the provider."""
+
+
+class _Verdict(Exception):
+    """A ground was found that needs no further look."""
+
+    def __init__(self, state: EnclaveState, reason: StrEnum, seen: str = "", bound: str = "") -> None:
+        super().__init__(reason)
+        self.state, self.reason, self.seen, self.bound = state, reason, seen, bound
+
+
+class Judge:
+    """Judges enclaves by one state at one time. Build it anew when anything but enclaves has changed."""
+
+    def __init__(self, ledger: Ledger, params: Params, time_ms: int, choice: Choice = Choice.IN_FORCE) -> None:
+        """Load what all enclaves are judged by."""
+        self._ledger = ledger
+        self._params = params.attestation
+        self._time_ms = time_ms
+        self._rules = ledger.get(APPRAISAL_RULES, ONLY)
+        self._brakes = tuple(brake for brake in ledger.get(BRAKES, ONLY).brakes if brake.until_ms > time_ms)
+        self._changed_ms = ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms
+        self._roots = roots_of(ledger)
+        self._trusted = {sha256(root.der).digest() for root in (*self._roots.intel, *self._roots.amd)}
+        self._collateral = ChainCollateral(ledger, choice)
+        self._before = ChainCollateral(ledger, Choice.BEFORE)
+
+    def judge(self, enclave: Enclave) -> Judgement:
+        """Return the state and level of an enclave that is not revoked."""
+        tcb: Tcb | None = None
+        expires_ms = enclave.expires_ms
+        try:
+            self._check_root(enclave)
+            documents = self._check_withdrawn(enclave)
+            overdue_ms = self._overdue_since(documents)
+            grace_end_ms = overdue_ms + self._params.collateral_grace_ms
+            is_overdue = overdue_ms <= self._time_ms < grace_end_ms
+            if is_overdue and expires_ms <= self._time_ms:
+                expires_ms = grace_end_ms
+            self._check_age(enclave, expires_ms)
+            self._check_stopped(enclave)
+            if overdue_ms <= self._time_ms and not is_overdue:
+                raise _suspended(EnclaveReason.COLLATERAL_EXPIRED, self._time_ms, grace_end_ms)
+            tcb = self._evaluate(enclave)
+            level = self._appraise(enclave, tcb)
+        except _Verdict as verdict:
+            return Judgement(verdict.state, 0, 0, verdict.reason, verdict.seen, verdict.bound, tcb, expires_ms)
+        return self._conclude(level, is_overdue, tcb, expires_ms)
+
+    def _conclude(self, level: Level, is_overdue: bool, tcb: Tcb | None, expires_ms: int) -> Judgement:
+        state, reason, seen, bound = EnclaveState.TRUSTED, None, "", ""
+        if level.standing < self._rules.standing_min:
+            state, reason = EnclaveState.SUSPENDED, EnclaveReason.STANDING_TOO_LOW
+            seen, bound = str(level.standing), str(self._rules.standing_min)
+            if tcb is not None:
+                seen = " ".join((seen, tcb.status.name.lower(), *level.open_advisories))
+        elif is_overdue:
+            state, reason = EnclaveState.GRACE, EnclaveReason.COLLATERAL_OVERDUE
+        elif level.standing == LEVEL_GRACE:
+            state, reason = EnclaveState.GRACE, EnclaveReason.BEHIND
+        return Judgement(state, level.level, level.standing, reason, seen, bound, tcb, expires_ms)
+
+    def _check_root(self, enclave: Enclave) -> None:
+        """Look whether the vendor's root still counts. That of a Nitro enclave is the one of its family."""
+        is_trusted = bool(self._roots.aws) if isinstance(enclave.claims, NitroClaims) else enclave.root in self._trusted
+        if not is_trusted:
+            raise _suspended(EnclaveReason.ROOT_DISTRUSTED, enclave.root.hex())
+
+    def _check_withdrawn(self, enclave: Enclave) -> tuple[Parsed, ...]:
+        """Look for what ends an enclave for ever; return the collateral that it rests on."""
+        for platform in platforms_of(enclave):
+            listing = self._ledger.find(PLATFORM_LISTINGS, platform)
+            if listing is not None and listing.verdict is PlatformVerdict.DENIED:
+                raise _Verdict(EnclaveState.REVOKED, DenialReason.PLATFORM_DENIED, platform.hex())
+        match enclave.claims:
+            case SgxClaims() | TdxClaims():
+                return self._check_intel_lists(enclave)
+            case SnpClaims():
+                return self._check_amd_list(enclave.claims)
+            case NitroClaims():
+                return ()
+
+    def _check_intel_lists(self, enclave: Enclave) -> tuple[Parsed, ...]:
+        assert isinstance(enclave.claims, SgxClaims | TdxClaims)
+        platform, root = enclave.claims.platform, enclave.root
+        root_crl = self._collateral.root_crl(root)
+        pck_crl = self._collateral.pck_crl_of(root, platform.pck_issuer)
+        tee = IntelTee(enclave.tee)
+        tcb_info = self._collateral.tcb_info(root, tee, platform.fmspc)
+        qe_identity = self._collateral.qe_identity(root, tee)
+        if root_crl is None or pck_crl is None or tcb_info is None or qe_identity is None:
+            raise _suspended(EnclaveReason.COLLATERAL_LACKING)
+        if pck_crl.is_revoked(int.from_bytes(platform.pck_serial, "big")):
+            raise _Verdict(EnclaveState.REVOKED, EnclaveReason.CERTIFICATE_REVOKED, platform.pck_serial.hex())
+        serial = find_authority_serial(self._ledger, root, platform.pck_issuer)
+        if serial is not None and root_crl.is_revoked(serial):
+            raise _Verdict(EnclaveState.REVOKED, EnclaveReason.AUTHORITY_REVOKED, f"{serial:x}")
+        return root_crl, pck_crl, tcb_info, qe_identity
+
+    def _check_amd_list(self, claims: SnpClaims) -> tuple[Parsed, ...]:
+        root = find_amd_root(self._roots, claims.product)
+        assert root is not None, "_check_root has found it"
+        crl = self._collateral.amd_crl(sha256(root.der).digest())
+        if crl is None:
+            if claims.product in self._rules.policy.products_without_crl:
+                return ()
+            raise _suspended(EnclaveReason.COLLATERAL_LACKING)
+        serial = amd_authorities(root).get(claims.vek_issuer)
+        if serial is not None and crl.is_revoked(serial):
+            raise _Verdict(EnclaveState.REVOKED, EnclaveReason.AUTHORITY_REVOKED, f"{serial:x}")
+        return (crl,)
+
+    def _overdue_since(self, documents: tuple[Parsed, ...]) -> int:
+        """Return the block time from which the first of the documents is overdue."""
+        ends = [(document.valid_until_s + 1) * 1_000 for document in documents]
+        return min(ends, default=self._time_ms + 1)
+
+    def _check_age(self, enclave: Enclave, expires_ms: int) -> None:
+        if expires_ms <= self._time_ms:
+            raise _Verdict(EnclaveState.EXPIRED, EnclaveReason.EXPIRED, str(self._time_ms), str(expires_ms))
+        cap_ms = self._changed_ms + self._params.verifier_cap_ms
+        if enclave.attested_ms < self._changed_ms and cap_ms <= self._time_ms:
+            raise _Verdict(EnclaveState.EXPIRED, EnclaveReason.VERIFIER_CHANGED, str(enclave.attested_ms), str(cap_ms))
+
+    def _check_stopped(self, enclave: Enclave) -> None:
+        """Look for brakes, and for the release that the enclave runs."""
+        release_key = numbered_key(enclave.image, enclave.release)
+        stopped = {
+            BrakeScope.TEE: (bytes((enclave.tee,)),),
+            BrakeScope.PRODUCT: (product_of(enclave.claims),),
+            BrakeScope.PLATFORM: platforms_of(enclave),
+            BrakeScope.RELEASE: (release_key,),
+        }
+        for brake in self._brakes:
+            if brake.subject in stopped.get(brake.scope, ()):
+                raise _suspended(
+                    EnclaveReason.BRAKED, f"{brake.scope.name.lower()} {brake.subject.hex()}", brake.until_ms
+                )
+        release = self._ledger.get(RELEASES, release_key)
+        if release.status is ReleaseStatus.REVOKED:
+            raise _suspended(EnclaveReason.RELEASE_REVOKED, enclave.release)
+
+    def _evaluate(self, enclave: Enclave) -> Tcb | None:
+        return evaluate(enclave, self._collateral)
+
+    def _appraise(self, enclave: Enclave, tcb: Tcb | None) -> Level:
+        claims, policy = enclave.claims, self._rules.policy
+        fell_behind_s = 0
+        if tcb is not None:
+            claims = with_tcb(claims, tcb)
+            fell_behind_s = self._fell_behind_s(enclave, tcb)
+        registries = self._registries(enclave)
+        answer = appraise(
+            claims,
+            policy,
+            registries,
+            self._time_ms // 1_000,
+            is_simulated=enclave.is_simulated,
+            grace_s=self._params.tcb_grace_ms // 1_000,
+            fell_behind_s=fell_behind_s,
+        )
+        if isinstance(answer, Level):
+            denials = (find_gpu_denial(gpu, policy, registries) for gpu in enclave.gpus)
+            answer = next((denial for denial in denials if denial is not None), answer)
+        if isinstance(answer, Denial):
+            raise _Verdict(EnclaveState.SUSPENDED, answer.reason, answer.seen, answer.bound)
+        return answer
+
+    def _fell_behind_s(self, enclave: Enclave, tcb: Tcb) -> int:
+        """Return when a machine fell behind: with the number in force, unless it was behind under the one before."""
+        if is_behind(tcb):
+            before = _try_evaluate(enclave, self._before)
+            if before is None or not is_behind(before):
+                return evaluation_of(self._ledger, enclave.root).since_ms // 1_000
+        return 0
+
+    def _registries(self, enclave: Enclave) -> Registries:
+        """Return the lists as far as they name this machine; the deny list was looked at before."""
+        listings = ((each, self._ledger.find(PLATFORM_LISTINGS, each)) for each in platforms_of(enclave))
+        return Registries(denied=(), allowed=tuple(each for each, listing in listings if listing is not None))
+
+
+def _suspended(reason: EnclaveReason, seen: object = "", bound: object = "") -> _Verdict:
+    return _Verdict(EnclaveState.SUSPENDED, reason, str(seen), str(bound))
+
+
+def evaluate(enclave: Enclave, collateral: ChainCollateral) -> Tcb | None:
+    """Return the standing of an Intel machine by this collateral, which must be there; None for other machines.
+
+    Raises:
+        _Verdict: the documents do not know such a machine.
+    """
+    try:
+        return _evaluate(enclave, collateral)
+    except EvidenceRejected as rejection:
+        raise _Verdict(
+            EnclaveState.SUSPENDED, rejection.reason, str(rejection.seen), str(rejection.bound)
+        ) from rejection
+
+
+def _try_evaluate(enclave: Enclave, collateral: ChainCollateral) -> Tcb | None:
+    try:
+        return _evaluate(enclave, collateral)
+    except EvidenceRejected:
+        return None
+
+
+def _evaluate(enclave: Enclave, collateral: ChainCollateral) -> Tcb | None:
+    claims = enclave.claims
+    if not isinstance(claims, SgxClaims | TdxClaims):
+        return None
+    tee = IntelTee(enclave.tee)
+    tcb_info = collateral.tcb_info(enclave.root, tee, claims.platform.fmspc)
+    qe_identity = collateral.qe_identity(enclave.root, tee)
+    if tcb_info is None or qe_identity is None:
+        return None
+    return evaluate_tcb(get_versions(claims), tcb_info, qe_identity)
+
+
+def is_behind(tcb: Tcb) -> bool:
+    """Tell whether launch or present status is worse than hardening or configuration."""
+    return max(tcb.status, tcb.current_status) >= TcbStatus.TD_RELAUNCH_ADVISED
+
+
+def with_tcb(claims: Claims, tcb: Tcb) -> Claims:
+    """Return Intel claims with another evaluation."""
+    assert isinstance(claims, SgxClaims | TdxClaims)
+    return replace(claims, tcb=tcb)
+
+
+def platforms_of(enclave: Enclave) -> tuple[bytes, ...]:
+    """Return every id of the machine and of its GPUs."""
+    return platform_ids(enclave.claims) + tuple(gpu_id(gpu) for gpu in enclave.gpus)
+
+
+def product_of(claims: Claims) -> bytes:
+    """Return the FMSPC, AMD's product as one byte, or nothing for Nitro."""
+    match claims:
+        case SgxClaims(platform=platform) | TdxClaims(platform=platform):
+            return platform.fmspc
+        case SnpClaims(product=product):
+            return bytes((product,))
+        case NitroClaims():
+            return b""

@@ -1,0 +1,129 @@
+"""What governance decides about trust: policy, platform lists, roots, numbers in force, brakes, the end of an old verifier's word.
+
+Every change has the enclaves that it may concern judged again, and so has every date that a change names. Handlers of proposals
+call these functions; until then the genesis' values hold.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from state.deadlines import Deadline, DeadlineKind, push_deadline
+from state.errors import TransactionRejected
+from state.receipts import EventKind
+from state.records import ONLY
+from state.runtime.cohorts import enqueue_all
+from state.runtime.collateral import move_verification_root
+from state.runtime.context import Context
+from state.runtime.documents import evaluation_of
+from state.runtime.reasons import TransactionReason
+from state.trust_records import (
+    APPRAISAL_RULES,
+    BRAKES,
+    BRAKES_MAX,
+    EVALUATIONS,
+    PLATFORM_LISTINGS,
+    ROOTS_DISTRUSTED_MAX,
+    TRUST_BOOKS,
+    TRUSTED_ROOTS,
+    AppraisalRules,
+    Brake,
+    Brakes,
+    PendingNumber,
+    PlatformListing,
+    PlatformVerdict,
+)
+
+_ALL: Final = b""
+"""Subject of deadlines that concern every enclave."""
+
+
+def set_rules(context: Context, rules: AppraisalRules) -> None:
+    """Put a policy into force. Dates in it have effect when they come."""
+    context.ledger.put(APPRAISAL_RULES, ONLY, rules)
+    grace_s = context.params.attestation.tcb_grace_ms // 1_000
+    dates_s = {waiver.until_s + 1 for waiver in rules.policy.waivers}
+    for floor in rules.policy.snp_floors:
+        dates_s |= {floor.since_s, floor.since_s + grace_s}
+    for date_s in sorted(dates_s):
+        if date_s * 1_000 > context.time_ms:
+            push_deadline(context.ledger, DeadlineKind.RULES_DUE, _ALL, date_s * 1_000)
+    context.emit(EventKind.RULES_CHANGED, what=b"policy")
+    enqueue_all(context.ledger)
+
+
+def list_platform(context: Context, platform: bytes, verdict: PlatformVerdict | None) -> None:
+    """Put a machine on a list, or take it off. Denied machines lose their enclaves for good."""
+    if verdict is None:
+        context.ledger.delete(PLATFORM_LISTINGS, platform)
+    else:
+        context.ledger.put(PLATFORM_LISTINGS, platform, PlatformListing(verdict=verdict))
+    context.emit(EventKind.RULES_CHANGED, what=b"platforms")
+    enqueue_all(context.ledger)
+
+
+def distrust_root(context: Context, fingerprint: bytes) -> None:
+    """Let nothing new be proven below a root, named by SHA-256 of its certificate.
+
+    Raises:
+        TransactionRejected: TOO_MANY_ROOTS.
+    """
+    roots = context.ledger.get(TRUSTED_ROOTS, ONLY)
+    distrusted = tuple(sorted({*roots.distrusted, fingerprint}))
+    if len(distrusted) > ROOTS_DISTRUSTED_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_ROOTS, len(distrusted), ROOTS_DISTRUSTED_MAX)
+    context.ledger.put(TRUSTED_ROOTS, ONLY, replace(roots, distrusted=distrusted))
+    move_verification_root(context.ledger, fingerprint)
+    context.emit(EventKind.RULES_CHANGED, what=b"roots")
+    enqueue_all(context.ledger)
+
+
+def schedule_number(context: Context, root: bytes, number: int, due_ms: int) -> None:
+    """Let an evaluation number come into force at another time than by its default delay."""
+    evaluation = evaluation_of(context.ledger, root)
+    others = [pending for pending in evaluation.pending if pending.number != number]
+    pending = sorted((*others, PendingNumber(number=number, due_ms=due_ms)), key=lambda each: each.number)
+    context.ledger.put(EVALUATIONS, root, replace(evaluation, pending=tuple(pending)))
+    push_deadline(context.ledger, DeadlineKind.NUMBER_DUE, root, due_ms)
+    context.emit(EventKind.NUMBER_SEEN, root=root, number=number, due_ms=due_ms)
+
+
+def set_brake(context: Context, brake: Brake) -> None:
+    """Stop something at once, for as long as governance may.
+
+    Raises:
+        TransactionRejected: BRAKE_TOO_LONG, TOO_MANY_BRAKES.
+    """
+    latest_ms = context.time_ms + context.params.governance.brake_ms_max
+    if brake.until_ms > latest_ms:
+        raise TransactionRejected(TransactionReason.BRAKE_TOO_LONG, brake.until_ms, latest_ms)
+    present = context.ledger.get(BRAKES, ONLY).brakes
+    others = [each for each in present if (each.scope, each.subject) != (brake.scope, brake.subject)]
+    if len(others) >= BRAKES_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_BRAKES, len(others), BRAKES_MAX)
+    context.ledger.put(BRAKES, ONLY, Brakes(brakes=(*others, brake)))
+    push_deadline(context.ledger, DeadlineKind.RULES_DUE, _ALL, brake.until_ms)
+    context.emit(
+        EventKind.BRAKED, scope=brake.scope.name.lower().encode(), subject=brake.subject, until_ms=brake.until_ms
+    )
+    enqueue_all(context.ledger)
+
+
+def note_verifier_change(context: Context) -> None:
+    """Let every proof from before now end within `verifier_cap_ms`, so that no verdict of an old verifier lingers."""
+    books = context.ledger.get(TRUST_BOOKS, ONLY)
+    context.ledger.put(TRUST_BOOKS, ONLY, replace(books, verifier_changed_ms=context.time_ms))
+    move_verification_root(context.ledger, context.time_ms.to_bytes(8, "big"))
+    cap_ms = context.time_ms + context.params.attestation.verifier_cap_ms
+    push_deadline(context.ledger, DeadlineKind.RULES_DUE, _ALL, cap_ms)
+    context.emit(EventKind.RULES_CHANGED, what=b"verifier")
+
+
+def finish_rules(context: Context, _deadline: Deadline) -> None:
+    """Forget brakes that have ended, and judge every enclave again."""
+    brakes = context.ledger.get(BRAKES, ONLY).brakes
+    holding = tuple(brake for brake in brakes if brake.until_ms > context.time_ms)
+    context.ledger.put(BRAKES, ONLY, Brakes(brakes=holding))
+    enqueue_all(context.ledger)
