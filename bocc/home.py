@@ -12,8 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bocc.errors import InputReason, InputRejected
-from bocc.testnet.network import process_of
-from bocc.testnet.process import is_running
+from bocc.testnet.process import is_running, process_of
 from bocc.testnet.record import NodeRecord, load_record, record_path
 from node.config import CONFIG_NAME, NodeConfig, load_config
 

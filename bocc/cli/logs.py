@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from bocc.testnet.network import LOG_NAME
-from bocc.testnet.record import NodeRecord
+from bocc.testnet.provider import PROVIDER_LOG_NAME
+from bocc.testnet.record import NodeRecord, ProviderRecord
 
 _POLL_S: Final = 0.2
 _TAIL_BYTES_PER_LINE: Final = 512
@@ -52,9 +53,14 @@ class LogReader:
         return [self._prefix + line.decode("utf-8", "replace") for line in lines]
 
 
-def show_logs(nodes: Sequence[NodeRecord], line_count: int, *, follow: bool) -> None:
-    """Print the last lines of each node's log, and each new one until Ctrl-C if following."""
-    readers = [LogReader(node.name, Path(node.home) / LOG_NAME) for node in nodes]
+def log_path(record: NodeRecord | ProviderRecord) -> Path:
+    """Return where a node or the provider writes its log."""
+    return Path(record.home) / (PROVIDER_LOG_NAME if isinstance(record, ProviderRecord) else LOG_NAME)
+
+
+def show_logs(processes: Sequence[NodeRecord | ProviderRecord], line_count: int, *, follow: bool) -> None:
+    """Print the last lines of each log, and each new one until Ctrl-C if following."""
+    readers = [LogReader(one.name, log_path(one)) for one in processes]
     for reader in readers:
         reader.skip_to_last(line_count)
     while True:

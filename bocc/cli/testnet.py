@@ -14,12 +14,14 @@ import click
 from bocc.cli.context import Context, common_options
 from bocc.cli.failures import ExitCode
 from bocc.cli.logs import show_logs
-from bocc.cli.output import print_json, print_line, print_table
+from bocc.cli.output import format_time, print_json, print_line, print_table
 from bocc.home import testnet_home
+from bocc.provider.place import SIMULATED
 from bocc.testnet.layout import VALIDATORS_MAX, Layout, prepare_network, write_network
-from bocc.testnet.network import Network, process_of
-from bocc.testnet.process import is_running, reap_children
-from bocc.testnet.record import TestnetRecord, record_path
+from bocc.testnet.network import Network
+from bocc.testnet.process import is_running, process_of, reap_children
+from bocc.testnet.provider import ProviderState
+from bocc.testnet.record import PROVIDER_NAME, NodeRecord, ProviderRecord, TestnetRecord, record_path
 
 _POLL_S: Final = 0.25
 
@@ -29,7 +31,7 @@ def command() -> None:
     """Run a local network of several nodes.
 
     Its keys are public, its chain is new each time, and everything is in one folder: --home, $BOCC_HOME or ~/.bocc/testnet. Nodes
-    are called node0, node1 and so on.
+    are called node0, node1 and so on; `provider` has simulated hardware, which proves nothing.
     """
 
 
@@ -53,15 +55,27 @@ def ports_options(function: Callable[..., int]) -> Callable[..., int]:
     return base(auto(function))
 
 
+provider_option = click.option(
+    "--provider/--no-provider",
+    "has_provider",
+    default=True,
+    help="Whether a provider with SIMULATED hardware runs and attests.  [default: yes]",
+)
+
+
 @command.command()
 @validators_option
 @ports_options
 @fresh_option
+@provider_option
 @common_options
-def init(context: Context, validators: int | None, base_port: int | None, ports: str | None, fresh: bool) -> int:
+def init(
+    context: Context, validators: int | None, base_port: int | None, ports: str | None, fresh: bool, has_provider: bool
+) -> int:
     """Write homes, keys and genesis of a network without starting it."""
     network = network_of(context)
-    record = write_network(network, Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh))
+    layout = Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh, has_provider=has_provider)
+    record = write_network(network, layout)
     _print_network(context, record, f"Written to {network.home}. `bocc testnet up` starts it.")
     return ExitCode.DONE
 
@@ -72,6 +86,7 @@ def init(context: Context, validators: int | None, base_port: int | None, ports:
 @click.option("--detach", is_flag=True, help="Return when the network is ready and leave it running.")
 @click.option("--load", type=click.IntRange(1), metavar="N", help="Keep sending N transfers per second.")
 @fresh_option
+@provider_option
 @common_options
 def up(
     context: Context,
@@ -81,6 +96,7 @@ def up(
     detach: bool,
     load: int | None,
     fresh: bool,
+    has_provider: bool,
 ) -> int:
     """Start a network and say when it is ready; Ctrl-C stops it.
 
@@ -88,13 +104,15 @@ def up(
     """
     network = network_of(context)
     started_at = time.monotonic()
-    layout = Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh)
+    layout = Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh, has_provider=has_provider)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with _stopping_on_failure(network):
         prepare_network(network, layout)
         network.start()
         height = network.wait_ready(report=lambda text: _tell(context, text))
+        if has_provider:
+            network.start_provider()
         if load:
             network.start_load(load)
         ended = _EndSignals()
@@ -124,10 +142,11 @@ def down(context: Context) -> int:
 @command.command()
 @common_options
 def status(context: Context) -> int:
-    """Show every node: process, height, view, peers. Exit code 1 if one is not ready."""
-    states = network_of(context).states()
+    """Show every node: process, height, view, peers; and the provider. Exit code 1 if one is not ready or has ended."""
+    network = network_of(context)
+    states, provider = network.states(), network.provider_state()
     if context.as_json:
-        print_json(states)
+        print_json(states if provider is None else [*states, provider])
     else:
         print_table(
             ("node", "state", "ready", "pid", "height", "view", "peers", "rpc"),
@@ -145,7 +164,21 @@ def status(context: Context) -> int:
                 for one in states
             ],
         )
-    return ExitCode.DONE if all(one.is_ready for one in states) else ExitCode.REFUSED
+        if provider is not None:
+            print_line(f"\n{describe_provider(provider)}")
+    has_ended = network.has_provider_ended()
+    return ExitCode.DONE if all(one.is_ready for one in states) and not has_ended else ExitCode.REFUSED
+
+
+def describe_provider(provider: ProviderState) -> str:
+    """Return one line about the provider, which always says that it is simulated."""
+    head = f"{provider.name} {provider.state} (pid {provider.pid}), {SIMULATED} hardware"
+    if provider.pid is None:
+        head = f"{provider.name} {provider.state}, {SIMULATED} hardware"
+    if provider.enclave_state is None:
+        return f"{head}: not attested yet"
+    until = "" if provider.expires_ms is None else f", until {format_time(provider.expires_ms)}"
+    return f"{head}: {provider.enclave} {provider.enclave_state}, level {provider.level}{until}"
 
 
 @command.command()
@@ -154,10 +187,13 @@ def status(context: Context) -> int:
 @click.option("--lines", "-n", type=click.IntRange(0), default=20, show_default=True, help="Last lines of each node.")
 @common_options
 def logs(context: Context, name: str | None, follow: bool, lines: int) -> int:
-    """Show the logs of one node or of all."""
+    """Show the logs of one node or of all, the provider included."""
     record = network_of(context).record
-    nodes = [record.find_node(name)] if name else list(record.nodes)
-    show_logs(nodes, lines, follow=follow)
+    if name:
+        chosen: list[NodeRecord | ProviderRecord] = [record.find_process(name)]
+    else:
+        chosen = [*record.nodes, *([record.provider] if record.provider is not None else [])]
+    show_logs(chosen, lines, follow=follow)
     return ExitCode.DONE
 
 
@@ -165,9 +201,9 @@ def logs(context: Context, name: str | None, follow: bool, lines: int) -> int:
 @click.argument("name", metavar="NODE")
 @common_options
 def kill(context: Context, name: str) -> int:
-    """End a node at once, as a power failure would (SIGKILL)."""
+    """End a node or the provider at once, as a power failure would (SIGKILL)."""
     network = network_of(context)
-    name = network.record.find_node(name).name
+    name = network.record.find_process(name).name
     network.kill(name)
     return _done(context, f"{name} is killed. `bocc testnet restart {name}` starts it again.")
 
@@ -176,9 +212,9 @@ def kill(context: Context, name: str) -> int:
 @click.argument("name", metavar="NODE")
 @common_options
 def pause(context: Context, name: str) -> int:
-    """Freeze a node (SIGSTOP)."""
+    """Freeze a node or the provider (SIGSTOP)."""
     network = network_of(context)
-    name = network.record.find_node(name).name
+    name = network.record.find_process(name).name
     network.pause(name)
     return _done(context, f"{name} is frozen. `bocc testnet resume {name}` lets it go on.")
 
@@ -187,9 +223,9 @@ def pause(context: Context, name: str) -> int:
 @click.argument("name", metavar="NODE")
 @common_options
 def resume(context: Context, name: str) -> int:
-    """Let a frozen node go on (SIGCONT)."""
+    """Let a frozen node or provider go on (SIGCONT)."""
     network = network_of(context)
-    name = network.record.find_node(name).name
+    name = network.record.find_process(name).name
     network.resume(name)
     return _done(context, f"{name} goes on.")
 
@@ -198,10 +234,12 @@ def resume(context: Context, name: str) -> int:
 @click.argument("name", metavar="NODE")
 @common_options
 def restart(context: Context, name: str) -> int:
-    """Stop a node if it runs, start it and wait until it is ready."""
+    """Stop a node if it runs, start it and wait until it is ready; or the provider, without waiting."""
     network = network_of(context)
-    name = network.record.find_node(name).name
+    name = network.record.find_process(name).name
     network.restart(name)
+    if name == PROVIDER_NAME:
+        return _done(context, f"{name} is started again; it attests {SIMULATED} hardware by itself.")
     height = network.wait_ready([name])
     return _done(context, f"{name} is ready at height {height}.")
 
@@ -250,6 +288,10 @@ def _print_network(context: Context, record: TestnetRecord, last_line: str) -> N
     )
     print_line("\nFunded accounts, whose keys are public:\n")
     print_table(("name", "address"), [(account.name, account.address) for account in record.accounts])
+    if record.provider is not None and record.provider.pid is not None:
+        print_line(
+            f"\nProvider of {SIMULATED} hardware, pid {record.provider.pid}; `bocc provider status` shows its enclave."
+        )
     print_line(f"\n{last_line}")
 
 
@@ -266,17 +308,17 @@ def _stopping_on_failure(network: Network) -> Iterator[None]:
 
 
 def _is_anything_running(network: Network) -> bool:
-    return record_path(network.home).exists() and bool(network.running())
+    return record_path(network.home).exists() and bool(_names_running(network.record))
 
 
 def _watch(context: Context, network: Network, ended: _EndSignals) -> int:
     """Stay until Ctrl-C, then stop all nodes; tell when one ends, and leave when another command has stopped the network."""
-    was_running = {node.name for node in network.running()}
+    was_running = _names_running(network.record)
     while not ended.seen:
         time.sleep(_POLL_S)
         reap_children()
         record = network.record
-        running = {node.name for node in record.nodes if is_running(process_of(node))}
+        running = _names_running(record)
         for name in sorted(was_running - running):
             _tell(
                 context,
@@ -291,6 +333,14 @@ def _watch(context: Context, network: Network, ended: _EndSignals) -> int:
     if killed:
         _tell(context, f"{', '.join(killed)} did not end in time and had to be killed.")
     return ExitCode.DONE
+
+
+def _names_running(record: TestnetRecord) -> set[str]:
+    """Return the names of nodes and provider whose processes run."""
+    processes: list[NodeRecord | ProviderRecord] = [*record.nodes]
+    if record.provider is not None:
+        processes.append(record.provider)
+    return {one.name for one in processes if is_running(process_of(one))}
 
 
 class _EndSignals:

@@ -34,7 +34,12 @@ def probe_page(rpc_url: str, page: str) -> Probe:
 
 def probe_status(rpc_url: str) -> dict[str, Any] | None:
     """Return the `status` of a node, or None if it does not answer in time."""
-    call = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "status", "params": {}})
+    return probe_call(rpc_url, "status", {})
+
+
+def probe_call(rpc_url: str, method: str, params: dict[str, object]) -> dict[str, Any] | None:
+    """Return what a node answers to a call, or None if it refuses or does not answer in time."""
+    call = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     probe = _request("POST", rpc_url, None, call)
     if not isinstance(probe.detail, dict):
         return None

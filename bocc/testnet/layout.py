@@ -32,7 +32,17 @@ from bocc.testnet.ports import (
     random_base,
     require_base,
 )
-from bocc.testnet.record import AccountRecord, NodeRecord, TestnetRecord, load_record, record_path, save_record
+from bocc.testnet.process import is_running, process_of
+from bocc.testnet.record import (
+    PROVIDER_NAME,
+    AccountRecord,
+    NodeRecord,
+    ProviderRecord,
+    TestnetRecord,
+    load_record,
+    record_path,
+    save_record,
+)
 from bocc.wallet import Keyring, derivation_path, development_key, development_seed
 from node.config import CONFIG_NAME, NodeConfig, render_config
 from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, init_home
@@ -64,6 +74,8 @@ class Layout:
     takes_any_port: bool = False
     is_fresh: bool = False
     """Whether a chain in the home is thrown away."""
+    has_provider: bool = False
+    """Whether a provider of simulated hardware belongs to the network."""
 
 
 def prepare_network(network: Network, layout: Layout) -> TestnetRecord:
@@ -75,7 +87,7 @@ def prepare_network(network: Network, layout: Layout) -> TestnetRecord:
     if not record_path(network.home).exists() or layout.is_fresh:
         return write_network(network, layout)
     _refuse_running(network)
-    record = load_record(network.home)
+    record = _with_provider(network.home, load_record(network.home), layout)
     if layout.validators not in {None, len(record.nodes)}:
         bound = f"{len(record.nodes)} as in {network.home}; --fresh begins a new chain"
         raise InputRejected(InputReason.BAD_VALIDATOR_COUNT, layout.validators, bound)
@@ -114,6 +126,7 @@ def write_network(network: Network, layout: Layout) -> TestnetRecord:
         chain_name=genesis.chain_name,
         nodes=tuple(_name_node(home, index, base) for index in range(count)),
         accounts=tuple(_name_account(home, index, name) for index, name in enumerate(ACCOUNT_NAMES)),
+        provider=_name_provider(home) if layout.has_provider else None,
     )
     _refuse_strangers(home, record)
     with ExitStack() as undo:
@@ -123,15 +136,39 @@ def write_network(network: Network, layout: Layout) -> TestnetRecord:
         for index, node in enumerate(record.nodes):
             _add_key(home, _operator_name(index), KeyKind.OPERATOR, index)
             _write_node(home, index, node, record.nodes, format_genesis(genesis))
+        if record.provider is not None:
+            _add_key(home, record.provider.name, KeyKind.PROVIDER, 0)
         save_record(home, record)
         undo.pop_all()
     return record
 
 
 def _refuse_running(network: Network) -> None:
-    running = network.running()
-    if running:
-        raise InputRejected(InputReason.ALREADY_RUNNING, f"{network.home}: {', '.join(node.name for node in running)}")
+    names = [node.name for node in network.running()]
+    provider = network.record.provider
+    if provider is not None and is_running(process_of(provider)):
+        names.append(provider.name)
+    if names:
+        raise InputRejected(InputReason.ALREADY_RUNNING, f"{network.home}: {', '.join(names)}")
+
+
+def _with_provider(home: Path, record: TestnetRecord, layout: Layout) -> TestnetRecord:
+    """Give a stopped network the provider that is wanted; one that it has stays, whether it shall run or not."""
+    if record.provider is not None or not layout.has_provider:
+        return record
+    provider = _name_provider(home)
+    for path in (Path(provider.home), Keyring(home).path(provider.name)):
+        if path.exists():
+            raise InputRejected(InputReason.HOME_OCCUPIED, str(path))
+    _add_key(home, provider.name, KeyKind.PROVIDER, 0)
+    record = msgspec.structs.replace(record, provider=provider)
+    save_record(home, record)
+    return record
+
+
+def _name_provider(home: Path) -> ProviderRecord:
+    address = format_address(account_address(development_key(KeyKind.PROVIDER, 0).public_key))
+    return ProviderRecord(address=address, home=str(home / PROVIDER_NAME))
 
 
 def _choose_base(layout: Layout, count: int) -> int:
@@ -150,10 +187,13 @@ def _remove_network(home: Path, record: TestnetRecord) -> None:
 
 
 def _paths_of(home: Path, record: TestnetRecord) -> list[Path]:
-    """Return the homes of the nodes, the keys and the record: everything that belongs to a network."""
+    """Return the homes of nodes and provider, the keys and the record: everything that belongs to a network."""
     names = [*ACCOUNT_NAMES, *(_operator_name(index) for index in range(len(record.nodes)))]
-    keys = [Keyring(home).path(name) for name in names]
-    return [*(home / node.name for node in record.nodes), *keys, record_path(home)]
+    homes = [home / node.name for node in record.nodes]
+    if record.provider is not None:
+        names.append(record.provider.name)
+        homes.append(home / record.provider.name)
+    return [*homes, *(Keyring(home).path(name) for name in names), record_path(home)]
 
 
 def _refuse_strangers(home: Path, record: TestnetRecord) -> None:

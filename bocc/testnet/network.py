@@ -24,13 +24,15 @@ from bocc.testnet.process import (
     ProcessName,
     is_paused,
     is_running,
+    process_of,
     reap_children,
     send_signal,
     start_module,
     stop_processes,
     wait_for_end,
 )
-from bocc.testnet.record import LoadRecord, NodeRecord, TestnetRecord, load_record, save_record
+from bocc.testnet.provider import ProviderState, provider_state, start_provider
+from bocc.testnet.record import LoadRecord, NodeRecord, ProviderRecord, TestnetRecord, load_record, save_record
 from state.durable import FileLock, LockHeld
 
 READY_TIMEOUT_S: Final = 60.0
@@ -54,13 +56,6 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     view: int | None
     peers: int | None
     rpc: str
-
-
-def process_of(record: NodeRecord | LoadRecord) -> ProcessName | None:
-    """Return the name of the process that the record speaks of, running or not."""
-    if record.pid is None or record.started_ticks is None:
-        return None
-    return ProcessName(record.pid, record.started_ticks)
 
 
 class Network:
@@ -89,8 +84,18 @@ class Network:
             chosen = [record.find_node(name) for name in names] if names is not None else list(record.nodes)
             for node in chosen:
                 if not is_running(process_of(node)):
-                    record = record.with_node(_start_node(node))
+                    record = record.with_process(_start_node(node))
                     save_record(self.home, record)
+
+    def start_provider(self) -> bool:
+        """Start the provider of simulated hardware, if the network has one; tell whether it has. It attests in its own time."""
+        with self._changing():
+            record = self.record
+            if record.provider is None:
+                return False
+            if not is_running(process_of(record.provider)):
+                save_record(self.home, record.with_process(start_provider(self.home, record.provider)))
+            return True
 
     def start_load(self, transfers_per_second: int) -> None:
         """Start the load generator in a process of its own."""
@@ -101,20 +106,23 @@ class Network:
             save_record(self.home, msgspec.structs.replace(self.record, load=load))
 
     def stop(self) -> list[str]:
-        """Stop the load generator and all nodes; return the names of those that had to be killed."""
+        """Stop the load generator, the provider and all nodes; return the names of nodes that had to be killed."""
         with self._changing():
             record = self.record
-            if record.load is not None:
-                stop_processes([process for process in [process_of(record.load)] if process])
+            users = [user for user in (record.load, record.provider) if user is not None]
+            stop_processes([process for process in map(process_of, users) if process])
             name_by_process = {process: node.name for node in record.nodes if (process := process_of(node))}
             late = stop_processes(list(name_by_process))
             nodes = tuple(msgspec.structs.replace(node, pid=None, started_ticks=None) for node in record.nodes)
-            save_record(self.home, msgspec.structs.replace(record, nodes=nodes, load=None))
+            provider = record.provider
+            if provider is not None:
+                provider = msgspec.structs.replace(provider, pid=None, started_ticks=None)
+            save_record(self.home, msgspec.structs.replace(record, nodes=nodes, provider=provider, load=None))
             reap_children()
             return [name_by_process[process] for process in late]
 
     def kill(self, name: str) -> None:
-        """End a node at once, in the middle of whatever it does.
+        """End a node or the provider at once, in the middle of whatever it does.
 
         Raises:
             InputRejected: UNKNOWN_NODE, NOT_RUNNING.
@@ -139,14 +147,18 @@ class Network:
         self._signal(name, signal.SIGCONT)
 
     def restart(self, name: str) -> None:
-        """Stop a node if it runs, and start it again.
+        """Stop a node or the provider if it runs, and start it again.
 
         Raises:
             InputRejected: UNKNOWN_NODE.
         """
-        process = process_of(self.record.find_node(name))
+        record = self.record.find_process(name)
+        process = process_of(record)
         stop_processes([process] if process else [])
-        self.start([name])
+        if isinstance(record, ProviderRecord):
+            self.start_provider()
+        else:
+            self.start([name])
 
     def partition(self, text: str) -> list[list[str]]:
         """Cut the links between groups such as 0,1/2,3 and return the names in each group.
@@ -169,6 +181,19 @@ class Network:
     def states(self) -> list[NodeState]:
         """Ask every node how it is."""
         return [_node_state(node) for node in self.record.nodes]
+
+    def provider_state(self) -> ProviderState | None:
+        """Ask how the provider is, or None if the network has none."""
+        record = self.record
+        if record.provider is None:
+            return None
+        nodes = self.running() or list(record.nodes)
+        return provider_state(record.provider, nodes[0].rpc)
+
+    def has_provider_ended(self) -> bool:
+        """Tell whether the provider was started and has ended without being stopped."""
+        provider = self.record.provider
+        return provider is not None and provider.pid is not None and not is_running(process_of(provider))
 
     def wait_ready(
         self,
@@ -200,10 +225,10 @@ class Network:
         return min(heights)
 
     def _signal(self, name: str, number: signal.Signals) -> ProcessName:
-        node = self.record.find_node(name)
-        process = process_of(node)
+        record = self.record.find_process(name)
+        process = process_of(record)
         if process is None or not send_signal(process, number):
-            raise InputRejected(InputReason.NOT_RUNNING, node.name)
+            raise InputRejected(InputReason.NOT_RUNNING, record.name)
         return process
 
     @contextmanager

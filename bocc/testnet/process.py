@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import bocc
 
@@ -40,6 +40,25 @@ def name_process(pid: int) -> ProcessName | None:
         return None
     fields = content.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else ProcessName(pid, int(fields[_STARTTIME_FIELD]))
+
+
+class ProcessRecord(Protocol):
+    """What is on record about a process."""
+
+    @property
+    def pid(self) -> int | None:
+        """None if it was not started."""
+
+    @property
+    def started_ticks(self) -> int | None:
+        """Start time in clock ticks since boot."""
+
+
+def process_of(record: ProcessRecord) -> ProcessName | None:
+    """Return the name of the process that a record speaks of, running or not."""
+    if record.pid is None or record.started_ticks is None:
+        return None
+    return ProcessName(record.pid, record.started_ticks)
 
 
 def is_running(name: ProcessName | None) -> bool:

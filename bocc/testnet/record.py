@@ -7,7 +7,7 @@ these are not taken from it there: a copy never writes to the original's files n
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,7 @@ from bocc.wallet import Keyring
 from state.durable import replace_file
 
 RECORD_NAME: Final = "testnet.json"
+PROVIDER_NAME: Final = "provider"
 
 
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,19 @@ class LoadRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_ticks: int
 
 
+class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider of simulated hardware."""
+
+    name: Literal["provider"] = PROVIDER_NAME
+    """Also the name of its home in the network's, and of its key."""
+    pid: int | None = None
+    started_ticks: int | None = None
+    address: str
+    home: str
+    is_simulated: Literal[True] = True
+    """It proves nothing about any hardware."""
+
+
 class TestnetRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The whole network."""
 
@@ -62,7 +76,18 @@ class TestnetRecord(msgspec.Struct, frozen=True, kw_only=True):
     chain_name: str
     nodes: tuple[NodeRecord, ...]
     accounts: tuple[AccountRecord, ...]
+    provider: ProviderRecord | None = None
     load: LoadRecord | None = None
+
+    def find_process(self, name: str) -> NodeRecord | ProviderRecord:
+        """Return the node of a name such as node1 or of its bare number, or the provider.
+
+        Raises:
+            InputRejected: UNKNOWN_NODE.
+        """
+        if self.provider is not None and name == self.provider.name:
+            return self.provider
+        return self.find_node(name)
 
     def find_node(self, name: str) -> NodeRecord:
         """Return the node of a name such as node1, or of its bare number.
@@ -76,8 +101,10 @@ class TestnetRecord(msgspec.Struct, frozen=True, kw_only=True):
                 return node
         raise InputRejected(InputReason.UNKNOWN_NODE, name, ", ".join(node.name for node in self.nodes))
 
-    def with_node(self, changed: NodeRecord) -> TestnetRecord:
-        """Return the record with the node of the same name replaced."""
+    def with_process(self, changed: NodeRecord | ProviderRecord) -> TestnetRecord:
+        """Return the record with the node of the same name, or the provider, replaced."""
+        if isinstance(changed, ProviderRecord):
+            return msgspec.structs.replace(self, provider=changed)
         nodes = tuple(changed if node.name == changed.name else node for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes)
 
@@ -116,7 +143,11 @@ def _move_here(place: Path, record: TestnetRecord) -> TestnetRecord:
         msgspec.structs.replace(account, secret_key_file=str(keys / Path(account.secret_key_file).name))
         for account in record.accounts
     )
-    return msgspec.structs.replace(record, nodes=nodes, accounts=accounts, load=None)
+    provider = record.provider
+    if provider is not None:
+        home = str(place / provider.name)
+        provider = msgspec.structs.replace(provider, home=home, pid=None, started_ticks=None)
+    return msgspec.structs.replace(record, nodes=nodes, accounts=accounts, provider=provider, load=None)
 
 
 def save_record(home: Path, record: TestnetRecord) -> None:

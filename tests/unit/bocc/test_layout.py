@@ -119,7 +119,7 @@ def test_interrupted_writing_leaves_nothing_and_can_be_repeated(home, monkeypatc
 def test_copy_of_a_network_has_nothing_to_do_with_the_original(tmp_path):
     home, copy = tmp_path / "net", tmp_path / "copy"
     original = write_network(Network(home), SMALL)
-    running = original.with_node(msgspec.structs.replace(original.nodes[0], pid=1, started_ticks=1))
+    running = original.with_process(msgspec.structs.replace(original.nodes[0], pid=1, started_ticks=1))
     save_record(home, running)
     shutil.copytree(home, copy)
     before = files(home)
@@ -136,7 +136,7 @@ def test_copy_of_a_network_has_nothing_to_do_with_the_original(tmp_path):
 
 def test_network_that_is_named_through_a_link_keeps_its_processes(tmp_path):
     record = write_network(Network(tmp_path / "net"), SMALL)
-    running = record.with_node(msgspec.structs.replace(record.nodes[0], pid=1, started_ticks=1))
+    running = record.with_process(msgspec.structs.replace(record.nodes[0], pid=1, started_ticks=1))
     save_record(tmp_path / "net", running)
     (tmp_path / "link").symlink_to(tmp_path / "net")
     assert load_record(tmp_path / "link") == running

@@ -1,0 +1,8 @@
+"""What a provider of confidential hardware does beside running it: bring vendors' documents to the chain, prove the machine, renew.
+
+documents   a folder or file of vendor documents, split into messages in the order in which the chain can check them
+posting     those messages through a node, leaving out what the chain has
+attesting   challenge, report data and the message that proves an enclave, whatever hardware it runs on
+software    the software TEE: a simulated machine with its documents, for development chains alone
+agent       a simulated provider that keeps itself attested; `python -m bocc.provider` runs it
+"""

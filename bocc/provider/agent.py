@@ -1,0 +1,226 @@
+"""A provider of simulated hardware that keeps itself attested: it looks at the chain, does what is due, and looks again later.
+
+Nothing is remembered between rounds but the enclave's secret and the names of what was published, so a round after a crash, or on a
+chain that went on without us, does the right thing. What the chain would refuse is not sent. Every line of the log says SIMULATED.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bocc.client import Client, Outcome
+from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
+from bocc.home import find_url
+from bocc.provider.attesting import parse_resource, take_challenge
+from bocc.provider.documents import VendorDocument
+from bocc.provider.place import SIMULATED, Published, load_published, open_secret, save_published
+from bocc.provider.posting import PostResult, find_failed_check, post_document
+from bocc.provider.software import (
+    BACKDATED_S,
+    SIMULATED_ROOT_HASH,
+    SoftwareTee,
+    publish_hardware,
+    publish_image,
+)
+from node.logs import EventLog
+from state.address import account_address, format_address
+from state.attestation import enclave_address
+from state.crypto import SigningKey
+from state.errors import Rejected
+from state.messages import Message
+
+ROUND_S: Final = 10.0
+"""Between two looks at the chain; reads alone, so an idle chain stays silent."""
+RETRY_S: Final = 2.0
+"""After a round that could not be finished."""
+FUNDS_MIN: Final = 20_000_000
+FUNDS: Final = 200_000_000
+"""ubocc from the faucet of the development chain when less than FUNDS_MIN is left: some hundred attestations."""
+LEFT_PART: Final = 3
+"""What has less than a third of its life left is renewed: ten days before a document is overdue, two before a proof ends."""
+GOOD_STATES: Final = frozenset({"trusted", "grace"})
+_PAGE: Final = 100
+
+
+class Refusal(Exception):
+    """The chain would refuse, or refused, what is due; the next round tries again."""
+
+    def __init__(self, what: str, told: dict[str, Any]) -> None:
+        super().__init__(what)
+        self.what = what
+        self.told = {name: told[name] for name in ("reason", "seen", "bound") if told.get(name) is not None}
+
+
+def is_due(begin_ms: int, end_ms: int, now_ms: int) -> bool:
+    """Tell whether something that holds between two times has less than a third of its life left."""
+    return (end_ms - now_ms) * LEFT_PART < end_ms - begin_ms
+
+
+def due_documents(
+    documents: Sequence[VendorDocument], stored: Sequence[dict[str, Any]], now_ms: int
+) -> list[VendorDocument]:
+    """Return the documents of whose kind the chain has none of this vendor, or only such that are soon overdue."""
+    ends: dict[str, tuple[int, int]] = {}
+    for one in stored:
+        if one["root"] == SIMULATED_ROOT_HASH.hex():
+            ends[one["kind"]] = max(ends.get(one["kind"], (0, 0)), (one["next_update_ms"], one["issued_ms"]))
+    return [one for one in documents if _is_lacking(ends.get(one.kind.name.lower()), now_ms)]
+
+
+def _is_lacking(times: tuple[int, int] | None, now_ms: int) -> bool:
+    return times is None or is_due(times[1], times[0], now_ms)
+
+
+def is_enclave_due(enclave: dict[str, Any] | None, now_ms: int) -> bool:
+    """Tell whether an enclave must be attested: it never was, is not good, or its proof ends soon. A revoked one never again."""
+    if enclave is None:
+        return True
+    if enclave["state"] == "revoked":
+        return False
+    return enclave["state"] not in GOOD_STATES or is_due(enclave["attested_ms"], enclave["expires_ms"], now_ms)
+
+
+class SoftwareProvider:
+    """One simulated machine on one chain, its operator's key and its home."""
+
+    def __init__(self, home: Path, key: SigningKey, machine: str) -> None:
+        """Open the home, and draw the enclave's secret if there is none yet."""
+        self.home = home
+        self.key = key
+        self.operator = account_address(key.public_key)
+        self.tee = SoftwareTee(machine, open_secret(home))
+        self._log = EventLog(f"provider.{SIMULATED}")
+
+    @property
+    def enclave(self) -> str:
+        """Address of the enclave."""
+        return format_address(enclave_address(self.tee.key.public_key))
+
+    async def run(self, network_home: Path) -> None:
+        """Look at the chain through any node of a network that answers, again and again."""
+        while True:
+            pause_s = RETRY_S
+            try:
+                async with Client(find_url(network_home, None)) as client:
+                    await self.look(client, time.time_ns() // 1_000_000)
+                pause_s = ROUND_S
+            except Refusal as refusal:
+                self._log.warning("refused", what=refusal.what, **refusal.told)
+                pause_s = ROUND_S
+            except RpcRejected as error:
+                self._log.warning("call refused", reason=error.reason, seen=error.seen, bound=error.bound)
+            except (NodeUnreachable, AnswerMalformed, Rejected) as error:
+                self._log.warning("no answer", error=error)
+            await asyncio.sleep(pause_s)
+
+    async def look(self, client: Client, now_ms: int) -> list[str]:
+        """Do what is due now, and return what that was: money, documents, resources, a proof.
+
+        Raises:
+            Refusal: the chain would refuse something.
+            RpcRejected: a node refuses a call.
+            NodeUnreachable: no answer after all attempts.
+        """
+        done: list[str] = []
+        address = format_address(self.operator)
+        if await client.balance(address) < FUNDS_MIN:
+            await client.faucet(address, FUNDS)
+            self._log.info("got money from the faucet", address=address, amount=FUNDS)
+            done.append("faucet")
+        documents = self.tee.documents(now_ms // 1_000 - BACKDATED_S)
+        for document in due_documents(documents, await _stored_documents(client), now_ms):
+            await self._post(client, document)
+            done.append(document.kind.name.lower())
+        published = load_published(self.home, await client.chain_id())
+        if published is None:
+            published = await self.publish(client)
+            done.append("publish")
+        enclave = await find_enclave(client, self.enclave)
+        if is_enclave_due(enclave, now_ms):
+            await self.attest(client, published)
+            done.append("attest")
+        elif enclave is not None and enclave["state"] == "revoked":
+            raise Refusal("attest", {"reason": enclave["reason"], "seen": "revoked"})
+        return done
+
+    async def attest(self, client: Client, published: Published) -> Outcome:
+        """Prove the enclave to the chain, or renew its proof.
+
+        Raises:
+            Refusal: the chain would refuse it.
+        """
+        hardware, image = parse_resource(published.hardware), parse_resource(published.image)
+        names = self.tee.names(self.operator, hardware, image)
+        attest = self.tee.attest(names, await take_challenge(client))
+        outcome = await self._send(client, "attest", attest)
+        self._log.info("attested", enclave=names.enclave, height=outcome.height, tx_id=outcome.tx_id)
+        return outcome
+
+    async def publish(self, client: Client) -> Published:
+        """Offer machine and image on the chain, and keep their names.
+
+        Raises:
+            Refusal: the chain would refuse them.
+        """
+        outcome = await self._send(client, "publish", publish_hardware(), publish_image())
+        hardware, image = await _published_by(client, outcome)
+        published = Published(chain_id=(await client.chain_id()).hex(), hardware=hardware, image=image)
+        save_published(self.home, published)
+        self._log.info("published", hardware=hardware, image=image)
+        return published
+
+    async def _post(self, client: Client, document: VendorDocument) -> None:
+        posted = await post_document(client, self.key, document)
+        if posted.result is PostResult.REFUSED:
+            told = {"reason": posted.reason, "seen": posted.seen, "bound": posted.bound}
+            raise Refusal(f"put_collateral {posted.kind}", told)
+        self._log.info("collateral", kind=posted.kind, became=str(posted.result), height=posted.height)
+
+    async def _send(self, client: Client, what: str, *messages: Message) -> Outcome:
+        """Send a transaction that a dry run finds good, and return it final."""
+        transaction = await client.build(self.key, messages)
+        failed = find_failed_check(await client.explain(transaction))
+        if failed is not None:
+            raise Refusal(what, failed)
+        outcome = await client.submit(transaction)
+        if not outcome.has_succeeded:
+            raise Refusal(what, outcome.receipt or {"reason": outcome.status})
+        return outcome
+
+
+async def find_enclave(client: Client, address: str) -> dict[str, Any] | None:
+    """Return what the chain says of an enclave, or None if it knows none of this name."""
+    try:
+        enclave: dict[str, Any] = await client.call("enclave", id=address)
+    except RpcRejected as error:
+        if error.reason == "unknown_enclave":
+            return None
+        raise
+    return enclave
+
+
+async def _stored_documents(client: Client) -> list[dict[str, Any]]:
+    """Return everything that the chain has of vendors, without the documents themselves."""
+    stored: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = await client.call("collaterals", limit=_PAGE, cursor=cursor)
+        stored += page["collaterals"]
+        cursor = page["cursor"]
+        if cursor is None:
+            return stored
+
+
+async def _published_by(client: Client, outcome: Outcome) -> list[str]:
+    """Return the addresses of the resources that a final transaction published, in the order of its messages."""
+    block = await client.block(outcome.height)
+    page = await client.events(block["first_cursor"], topics=["published"])
+    return [
+        event["attributes"]["resource"]
+        for event in page["events"]
+        if (event["height"], event["tx_index"]) == (outcome.height, outcome.index)
+    ]

@@ -1,0 +1,59 @@
+"""What a software provider keeps in its home: the secret of its enclave, and the names of what it published."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from state.address import format_address
+from state.attestation import enclave_address
+from state.durable import replace_file
+from state.keyfile import KeyKind, describe_key, load_key, save_key
+
+SIMULATED: Final = "SIMULATED"
+"""The word that every output about the software TEE bears."""
+ENCLAVE_KEY_NAME: Final = "enclave.json"
+PUBLISHED_NAME: Final = "published.json"
+_SEED_BYTES: Final = 32
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """Resources of this provider on one chain."""
+
+    chain_id: str
+    hardware: str
+    image: str
+
+
+def open_secret(home: Path) -> bytes:
+    """Return the 32 secret bytes of the enclave, drawn at the first call. They stand in clear: nothing real depends on them."""
+    path = home / ENCLAVE_KEY_NAME
+    if not path.exists():
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        save_key(path, os.urandom(_SEED_BYTES), KeyKind.PROVIDER, password=None)
+    return load_key(path).seed
+
+
+def enclave_of(home: Path) -> str | None:
+    """Return the address of the enclave, or None before it has a secret."""
+    path = home / ENCLAVE_KEY_NAME
+    if not path.exists():
+        return None
+    return format_address(enclave_address(describe_key(path).public_key))
+
+
+def load_published(home: Path, chain_id: bytes) -> Published | None:
+    """Return what was published on this chain, or None if nothing was."""
+    path = home / PUBLISHED_NAME
+    if not path.exists():
+        return None
+    published = msgspec.json.decode(path.read_bytes(), type=Published)
+    return published if published.chain_id == chain_id.hex() else None
+
+
+def save_published(home: Path, published: Published) -> None:
+    """Keep what was published, in one step."""
+    replace_file(home / PUBLISHED_NAME, [msgspec.json.encode(published)])
