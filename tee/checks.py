@@ -142,8 +142,11 @@ _SEV_SNP: Final = (
         (Reason.LENGTH, Reason.VERSION, Reason.SIG_ALGO, Reason.SIGNING_KEY, Reason.RESERVED),
     ),
     Check("certificates", "VEK, ASK and ARK have their form and keys", (Reason.CERT_DER, Reason.CERT_KEY)),
-    Check("root", "the ARK is a trusted root, byte for byte", (Reason.ROOT_UNTRUSTED,)),
-    Check("issuers", "the ARK signed the ASK, the ASK signed the VEK", (Reason.ASK_BAD_ISSUER, Reason.VEK_BAD_ISSUER)),
+    Check(
+        "issuers",
+        "the ARK is a trusted root, byte for byte; it signed the ASK, and that the VEK",
+        (Reason.ROOT_UNTRUSTED, Reason.ASK_BAD_ISSUER, Reason.VEK_BAD_ISSUER),
+    ),
     Check(
         "validity",
         "all three are valid now",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -29,18 +30,30 @@ from bocc.evidence.folder import load_files
 from bocc.evidence.hints import find_hint
 from bocc.evidence.names import to_plain
 from bocc.evidence.report import Case, Report, judge
+from tee.certificates import Certificate, parse_certificate
 from tee.checks import Family
 from tee.civil_time import seconds_since_1970
+from tee.der import DerError
 from tee.errors import EvidenceRejected
+from tee.intel_chain import parse_intel_certificate
 from tee.roots import VENDOR_ROOTS, Roots, TrustedRoot
 from tee.simulated_root import SIMULATED_ROOT, SIMULATED_ROOT_DER
 from tee.spdm import NONCE_BYTES
+from tee.vek import parse_authority
 
 _TIME: Final = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2}))?(?:Z|\+00:00)?)?",
     re.ASCII,
 )
 _SECONDS: Final = re.compile(r"\d{1,12}", re.ASCII)
+_ROOT_PARSERS: Final[dict[Family, Callable[[bytes], Certificate]]] = {
+    Family.SGX: parse_intel_certificate,
+    Family.TDX: parse_intel_certificate,
+    Family.SEV_SNP: parse_authority,
+    Family.NITRO: parse_certificate,
+    Family.NVIDIA: parse_certificate,
+}
+"""How a family reads its root."""
 _DECODED_ONLY: Final = "Decoded only: nothing here is verified."
 
 _kind_option = click.option(
@@ -75,7 +88,7 @@ def command() -> None:
     """
 
 
-@command.command(name="verify")
+@command.command(name="verify", short_help="Verify FILE and explain the verdict.")
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--collateral",
@@ -151,7 +164,7 @@ def verify_command(
     click.get_current_context().exit(ExitCode.DONE if report.is_authentic else ExitCode.REFUSED)
 
 
-@command.command(name="decode")
+@command.command(name="decode", short_help="Show what FILE says, unverified.")
 @click.argument("file", type=click.File("rb"))
 @_kind_option
 @_json_option
@@ -207,6 +220,10 @@ def _choose_roots(family: Family, root_file: Path | None, *, is_simulated_truste
         certificates = read_certificates(_read_file(root_file))
         if len(certificates) != 1:
             raise click.UsageError(f"{root_file} holds {len(certificates)} certificates, --root takes one")
+        try:
+            _ROOT_PARSERS[family](certificates[0])
+        except (DerError, EvidenceRejected) as error:
+            raise click.UsageError(f"{root_file} is no root that {family.value} could have: {error}") from error
         given = (TrustedRoot(der=certificates[0], is_simulated=certificates[0] == SIMULATED_ROOT_DER),)
         match family:
             case Family.SGX | Family.TDX:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner, Result
@@ -24,7 +25,7 @@ from tee.simulated import recovery_template
 from tee.simulated_quotes import TdBody
 from tests.support.nitro_pki import World as NitroWorld
 from tests.support.simulated_world import ISSUED_S, NOW_S, SGX_WORLD, TDX_15_WORLD, TDX_WORLD, World
-from tests.support.snp_cases import GENOA
+from tests.support.snp_cases import GENOA, VLEK
 
 TOP = Path(__file__).resolve().parents[3]
 Judge = Callable[..., Result]
@@ -210,12 +211,24 @@ def test_without_a_time_the_clock_counts_and_the_output_says_so(tmp_path: Path) 
         (TDX_WORLD.quote(), ("--at", "2026-02-30")),
         (TDX_WORLD.quote(), ("--collateral", __file__)),
         (TDX_WORLD.quote(), ("--kind", "enclave")),
-        (TDX_WORLD.quote(), ("--root", TOP / "README.md", "--simulated", "--at", "x")),
+        (TDX_WORLD.quote(), ("--root", TOP / "README.md", "--simulated")),
+        (GENOA.report.encode(), ("--root", TOP / "README.md")),
     ],
 )
 def test_wrong_usage_ends_with_code_2(tmp_path: Path, content: bytes, options: tuple[object, ...]) -> None:
     (tmp_path / "file").write_bytes(content)
     assert invoke("verify", tmp_path / "file", *options).exit_code == 2
+
+
+def test_a_root_that_the_family_cannot_have_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "quote.bin").write_bytes(TDX_WORLD.quote())
+    (tmp_path / "ark.der").write_bytes(GENOA.ark.encode())
+    (tmp_path / "two.pem").write_bytes(TDX_WORLD.files()["tcb_signing_chain.pem"])
+    assert (
+        "is no root that tdx could have"
+        in invoke("verify", tmp_path / "quote.bin", "--root", tmp_path / "ark.der").output
+    )
+    assert "2 certificates" in invoke("verify", tmp_path / "quote.bin", "--root", tmp_path / "two.pem").output
 
 
 def test_snp_certificate_may_stand_behind_the_report_or_in_a_file_of_its_own(tmp_path: Path) -> None:
@@ -232,6 +245,34 @@ def test_snp_certificate_may_stand_behind_the_report_or_in_a_file_of_its_own(tmp
     (tmp_path / "both").write_bytes(GENOA.report.encode() + GENOA.vek.encode() + b"behind")
     cut = invoke("verify", tmp_path / "both", "--at", "2026-06-01")
     assert f"head -c {1184 + len(GENOA.vek.encode())} " in cut.stdout
+
+
+def test_snp_certificate_may_stand_in_the_table_that_linux_gives(tmp_path: Path) -> None:
+    vek = GENOA.vek.encode()
+    guid = UUID("63da758d-e664-4564-adc5-f4b93be8accd").bytes_le
+    table = guid + (48).to_bytes(4, "little") + len(vek).to_bytes(4, "little") + bytes(24) + vek
+    (tmp_path / "table").write_bytes(table)
+    (tmp_path / "report").write_bytes(GENOA.report.encode())
+    options = ("--certificate", tmp_path / "table", "--at", "2026-06-01")
+    outcome = invoke("verify", tmp_path / "report", *options)
+    assert last_line(outcome).startswith("REFUSED at issuers: vek_bad_issuer: SEV-Genoa")
+    (tmp_path / "report").write_bytes(VLEK.report.encode())
+    assert "no VLEK for this report, only VCEK" in invoke("verify", tmp_path / "report", *options).output
+
+
+def test_a_report_without_a_revocation_list_says_that_it_was_not_checked(tmp_path: Path) -> None:
+    for name, part in (("report", GENOA.report), ("vek", GENOA.vek), ("ask", GENOA.ask), ("ark", GENOA.ark)):
+        (tmp_path / name).write_bytes(part.encode())
+    options = ("--certificate", tmp_path / "vek", "--certificate", tmp_path / "ask", "--root", tmp_path / "ark")
+    outcome = invoke("verify", tmp_path / "report", *options, "--at", "2026-06-01")
+    assert "Revocation was not checked" in outcome.stdout
+    (tmp_path / "amd_crl.der").write_bytes(GENOA.crl.encode())
+    outcome = invoke("verify", tmp_path / "report", *options, "--at", "2026-06-01", "--collateral", tmp_path)
+    assert outcome.exit_code == 0
+    assert "Revocation was not checked" not in outcome.stdout
+    (tmp_path / "amd_crl.der").write_bytes(b"0")
+    outcome = invoke("verify", tmp_path / "report", *options, "--at", "2026-06-01", "--collateral", tmp_path)
+    assert last_line(outcome).startswith("REFUSED at revocation: parse")
 
 
 def test_decode_calls_nothing_verified_and_shows_what_stands_behind(tmp_path: Path) -> None:
