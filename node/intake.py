@@ -20,6 +20,7 @@ from state.errors import Malformed, TransactionRejected
 from state.ledger import Ledger
 from state.receipts import EventKind
 from state.runtime.reasons import TransactionReason
+from state.runtime.warming import warm_evidence
 from state.transactions import Transaction, hash_envelope, parse_transaction
 
 RECENT_MAX: Final = 50_000
@@ -169,7 +170,9 @@ class TransactionIntake:
             TransactionRejected: with the reason of the rule that it breaks.
         """
         is_checked = checked_state == self._settled_count
-        self.mempool.admit(transaction, self._ledger(), self._shell.now().wall_ms, source, is_checked=is_checked)
+        ledger, wall_ms = self._ledger(), self._shell.now().wall_ms
+        self.mempool.admit(transaction, ledger, wall_ms, source, is_checked=is_checked)
+        warm_evidence(ledger, transaction, wall_ms)
         self._on_admitted(transaction)
 
     def publish(self, transactions: Iterable[Transaction]) -> None:

@@ -6,18 +6,35 @@ the same state. Nothing is changed; the answer holds for this state and time onl
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 from msgspec.structs import replace
 
+from state.block import BlockReference
 from state.errors import Rejected, TransactionRejected
 from state.ledger import Ledger, Overlay
 from state.messages import Message
-from state.records import ACCOUNTS, CHAIN_IDENTITY, CHAIN_STATE, ONLY
+from state.records import (
+    ACCOUNTS,
+    CHAIN_IDENTITY,
+    CHAIN_STATE,
+    ONLY,
+    RECENT_BLOCKS,
+    RecentBlock,
+    number_key,
+)
+from state.runtime.attest_checks import CHECKS, Attempt
 from state.runtime.context import Context
 from state.runtime.dispatch import HANDLERS
+from state.runtime.profiles import measurements
 from state.runtime.remedies import remedy_of
 from state.runtime.rules import ADMISSION_RULES, Situation, check_signatures, situation_at
 from state.transactions import Transaction
+from state.trust_messages import Attest
+
+NOT_MADE: Final = "not_made"
+"""Reason of a check that could not be made because another failed."""
 
 
 class Check(Struct, frozen=True):
@@ -31,8 +48,11 @@ class Check(Struct, frozen=True):
     remedy: str = ""
 
 
-def explain(ledger: Ledger, transaction: Transaction, wall_ms: int) -> list[Check]:
-    """Return every check of a transaction against a state, as of the wall clock: admission, signatures, then each message."""
+def explain(ledger: Ledger, transaction: Transaction, wall_ms: int, tip: BlockReference | None = None) -> list[Check]:
+    """Return every check of a transaction against a state, as of the wall clock: admission, signatures, then each message.
+
+    The tip, if given, may be the challenge of an attestation: the next block puts it on record.
+    """
     situation = situation_at(ledger, wall_ms)
     rules = [(rule.name, rule.check) for rule in ADMISSION_RULES]
     checks: list[Check] = []
@@ -43,12 +63,62 @@ def explain(ledger: Ledger, transaction: Transaction, wall_ms: int) -> list[Chec
             checks.append(_refusal(name, rejection))
         else:
             checks.append(Check(name, ok=True))
-    return checks + _run_messages(situation, transaction)
+    return checks + _run_messages(situation, transaction, tip)
 
 
-def _run_messages(situation: Situation, transaction: Transaction) -> list[Check]:
+def explain_attest(
+    ledger: Ledger, sender: bytes, message: Attest, wall_ms: int, tip: BlockReference | None = None
+) -> list[Check]:
+    """Return every check of an attestation by this sender, with what was found also where it holds."""
+    return _try_attest(_scratch_context(situation_at(ledger, wall_ms), tip), sender, message, "")
+
+
+def _try_attest(context: Context, sender: bytes, message: Attest, prefix: str) -> list[Check]:
+    """Make every check that can be made; one that needs what another did not find is told as not made."""
+    attempt, passed = Attempt(context, sender, message), set[str]()
+    checks: list[Check] = []
+    for check in CHECKS:
+        name = prefix + check.name
+        missing = [need for need in check.needs if need not in passed]
+        if missing:
+            checks.append(Check(name, ok=False, reason=NOT_MADE, seen=f"needs {' and '.join(missing)}"))
+            continue
+        try:
+            check.run(attempt)
+        except TransactionRejected as rejection:
+            checks.append(_refusal(name, rejection))
+        else:
+            passed.add(check.name)
+            checks.append(Check(name, ok=True, seen=_describe(attempt, check.name)))
+    return checks
+
+
+def _describe(attempt: Attempt, name: str) -> str:
+    """Return what a check found, in words; nothing where there is no more to say than that it holds."""
+    match name:
+        case "challenge":
+            return f"block {attempt.message.challenge_height} of {attempt.challenge.time_ms}"
+        case "evidence":
+            answer = attempt.answer
+            simulated = "SIMULATED, " if answer.is_simulated else ""
+            return f"{simulated}valid from {answer.valid_from_s} to {answer.valid_until_s}, {len(answer.gpus)} GPUs"
+        case "measurements":
+            registers = measurements(attempt.message.tee, attempt.answer.claims)
+            return " ".join(f"{register}={measured.hex()}" for register, measured in registers)
+        case "platform":
+            return attempt.proven.platform.hex()
+        case "judgement":
+            judgement = attempt.judgement
+            simulated = "SIMULATED, " if attempt.answer.is_simulated else ""
+            state = judgement.state.name.lower()
+            return f"{simulated}{state}, level {judgement.level}, standing {judgement.standing}"
+        case _:
+            return ""
+
+
+def _run_messages(situation: Situation, transaction: Transaction, tip: BlockReference | None) -> list[Check]:
     """Run the messages on a scratch overlay, after taking the fee if there is enough; stop at the first that fails."""
-    context = _scratch_context(situation)
+    context = _scratch_context(situation, tip)
     body = transaction.body
     account = context.ledger.find(ACCOUNTS, body.sender)
     if account is None:
@@ -58,6 +128,8 @@ def _run_messages(situation: Situation, transaction: Transaction) -> list[Check]
     checks: list[Check] = []
     for index, message in enumerate(body.messages):
         name = _message_name(index, message)
+        if type(message) is Attest:
+            checks += _try_attest(context, body.sender, message, f"{name}: ")
         try:
             HANDLERS[type(message)].apply(context, body.sender, message)
         except TransactionRejected as rejection:
@@ -66,12 +138,15 @@ def _run_messages(situation: Situation, transaction: Transaction) -> list[Check]
     return checks
 
 
-def _scratch_context(situation: Situation) -> Context:
-    """Return the context of a block that would follow this state now."""
+def _scratch_context(situation: Situation, tip: BlockReference | None) -> Context:
+    """Return the context of a block that would follow this state now, with the tip on record if it is known."""
     ledger = situation.ledger
     chain, identity = ledger.get(CHAIN_STATE, ONLY), ledger.get(CHAIN_IDENTITY, ONLY)
     time_ms = max(situation.time_ms, chain.time_ms + 1)
-    return Context(Overlay(ledger), situation.params, identity.chain_id, chain.epoch, chain.height + 1, time_ms)
+    overlay = Overlay(ledger)
+    if tip is not None:
+        overlay.put(RECENT_BLOCKS, number_key(tip.height), RecentBlock(block_hash=tip.block_hash, time_ms=tip.time_ms))
+    return Context(overlay, situation.params, identity.chain_id, chain.epoch, chain.height + 1, time_ms)
 
 
 def _message_name(index: int, message: Message) -> str:
