@@ -107,3 +107,17 @@ def test_every_sample_has_its_verdict_and_every_refusal_its_check_and_reason(
         if found != wanted or describe_order(states) or ("failed" in states) == expected.is_authentic:
             wrong[name] = (found, wanted, states)
     assert wrong == {}
+
+
+@pytest.mark.parametrize("tee", FAMILIES)
+def test_every_authentic_sample_is_told_to_people_and_can_be_decoded(
+    shared_dir: Path, tmp_path: Path, tee: str
+) -> None:
+    for vector in load_index(shared_dir, tee):
+        if not vector["expect"]["authentic"]:
+            continue
+        outcome = CliRunner().invoke(command, command_line(shared_dir / "evidence", vector, tmp_path))
+        assert outcome.stdout.splitlines()[-1].startswith("AUTHENTIC until "), vector["id"]
+        decoded = CliRunner().invoke(command, ["decode", str(shared_dir / "evidence" / vector["evidence"])])
+        assert decoded.stdout.startswith("Decoded only: nothing here is verified.\n\nkind "), vector["id"]
+        assert (outcome.exit_code, decoded.exit_code) == (0, 0), vector["id"]
