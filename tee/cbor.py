@@ -12,6 +12,9 @@ DEPTH_MAX: Final = 8
 """Deepest nesting of arrays and maps; documents need 2."""
 ENTRIES_MAX: Final = 64
 """Most entries of one array or map; documents need 32."""
+VALUES_MAX: Final = 256
+"""Most values of a document, keys and entries of all depths together; documents need 95. Anybody can send 16 KiB of the smallest
+values, which nobody signed, so reading them must not cost more than the signatures that follow."""
 DATA_BYTES_MAX: Final = 16 * 1024
 
 UNSIGNED: Final = 0
@@ -67,9 +70,9 @@ def decode_cbor(data: bytes) -> CborValue:
     """
     if len(data) > DATA_BYTES_MAX:
         raise CborError(f"{len(data)} bytes where {DATA_BYTES_MAX} are allowed")
-    value, position = _read_value(data, 0, 0)
-    if position != len(data):
-        raise CborError(f"{len(data) - position} bytes are left over")
+    reader = _Reader(data)
+    value = reader.read_value(0)
+    reader.finish()
     return value
 
 
@@ -85,55 +88,77 @@ def read_string(data: bytes, position: int, major: int) -> tuple[bytes, int]:
     return data[position : position + length], position + length
 
 
-def _read_value(data: bytes, position: int, depth: int) -> tuple[CborValue, int]:
-    """Read a value inside `depth` arrays and maps; return it and where it ends."""
-    if data[position : position + 1] == bytes((_NULL,)):
-        return None, position + 1
-    major, argument, start = read_head(data, position)
-    match major, argument:
-        case (4, count):
-            return _read_array(data, start, count, depth)
-        case (5, count):
-            return _read_map(data, start, count, depth)
-        case (0, int(number)):
-            return number, start
-        case (1, int(number)):
-            return -1 - number, start
-        case (2, _):
-            return read_string(data, position, BYTES)
-        case _:
-            text, end = read_string(data, position, TEXT)
-            return _decode_text(text), end
+class _Reader:
+    """A place in a document, which moves on value by value."""
 
+    __slots__ = ("_data", "_position", "_values_left")
 
-def _is_end(data: bytes, position: int, done: int, count: int | None, depth: int) -> bool:
-    """Tell whether an array or map ends here after some entries; refuse what is too deep or too long."""
-    if depth == DEPTH_MAX:
-        raise CborError(f"nested deeper than {DEPTH_MAX}")
-    is_end = data[position : position + 1] == bytes((_BREAK,)) if count is None else done == count
-    if not is_end and (done == ENTRIES_MAX or (count is not None and count > ENTRIES_MAX)):
-        raise CborError(f"more than {ENTRIES_MAX} entries")
-    return is_end
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+        self._values_left = VALUES_MAX
 
+    def finish(self) -> None:
+        """Refuse bytes behind the value."""
+        if self._position != len(self._data):
+            raise CborError(f"{len(self._data) - self._position} bytes are left over")
 
-def _read_array(data: bytes, position: int, count: int | None, depth: int) -> tuple[CborValue, int]:
-    """Read the entries of an array."""
-    entries: list[CborValue] = []
-    while not _is_end(data, position, len(entries), count, depth):
-        entry, position = _read_value(data, position, depth + 1)
-        entries.append(entry)
-    return entries, position + (count is None)
+    def read_value(self, depth: int) -> CborValue:
+        """Read a value inside `depth` arrays and maps."""
+        if self._values_left == 0:
+            raise CborError(f"more than {VALUES_MAX} values")
+        self._values_left -= 1
+        if self._has(_NULL):
+            return None
+        start = self._position
+        major, argument, self._position = read_head(self._data, start)
+        match major, argument:
+            case (4, count):
+                return self._read_array(count, depth)
+            case (5, count):
+                return self._read_map(count, depth)
+            case (0, int(number)):
+                return number
+            case (1, int(number)):
+                return -1 - number
+            case (2, _):
+                string, self._position = read_string(self._data, start, BYTES)
+                return string
+            case _:
+                text, self._position = read_string(self._data, start, TEXT)
+                return _decode_text(text)
 
+    def _has(self, octet: int) -> bool:
+        """Move over this byte if it comes next, and tell whether it did."""
+        has_octet = self._data[self._position : self._position + 1] == bytes((octet,))
+        self._position += has_octet
+        return has_octet
 
-def _read_map(data: bytes, position: int, count: int | None, depth: int) -> tuple[CborValue, int]:
-    """Read the entries of a map, no key of which repeats."""
-    entries: dict[int | bytes | str, CborValue] = {}
-    while not _is_end(data, position, len(entries), count, depth):
-        key, position = _read_value(data, position, depth + 1)
-        if key is None or isinstance(key, list | dict) or key in entries:
-            raise CborError("a key repeats, or is neither integer nor string")
-        entries[key], position = _read_value(data, position, depth + 1)
-    return entries, position + (count is None)
+    def _is_end(self, done: int, count: int | None, depth: int) -> bool:
+        """Tell whether an array or map ends here after some entries; refuse what is too deep or too long."""
+        if depth == DEPTH_MAX:
+            raise CborError(f"nested deeper than {DEPTH_MAX}")
+        is_end = self._has(_BREAK) if count is None else done == count
+        if not is_end and (done == ENTRIES_MAX or (count is not None and count > ENTRIES_MAX)):
+            raise CborError(f"more than {ENTRIES_MAX} entries")
+        return is_end
+
+    def _read_array(self, count: int | None, depth: int) -> CborValue:
+        """Read the entries of an array."""
+        entries: list[CborValue] = []
+        while not self._is_end(len(entries), count, depth):
+            entries.append(self.read_value(depth + 1))
+        return entries
+
+    def _read_map(self, count: int | None, depth: int) -> CborValue:
+        """Read the entries of a map, no key of which repeats."""
+        entries: dict[int | bytes | str, CborValue] = {}
+        while not self._is_end(len(entries), count, depth):
+            key = self.read_value(depth + 1)
+            if key is None or isinstance(key, list | dict) or key in entries:
+                raise CborError("a key repeats, or is neither integer nor string")
+            entries[key] = self.read_value(depth + 1)
+        return entries
 
 
 def _decode_text(text: bytes) -> str:

@@ -28,7 +28,17 @@ _STRINGS_AND_TOKENS: Final = re.compile(rb"(?:[ \t\r\n{}\[\]:,a-z0-9-]++|" + _ST
 _NOT_BRACKETS: Final = bytes(octet for octet in range(256) if octet not in b"{}[]")
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
 _TIME: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z", re.ASCII)
-_STRING_OR_BRACE: Final = re.compile(_STRING.pattern + rb'|["{}]')
+
+
+def _compile_object() -> re.Pattern[bytes]:
+    """Return the pattern of an object by strings and braces alone, nested as deep as is allowed; it reads each byte once."""
+    pattern = rb"(?!)"
+    for _ in range(DEPTH_MAX):
+        pattern = rb'\{(?:[^"{}]++|' + _STRING.pattern + rb"|" + pattern + rb")*+\}"
+    return re.compile(pattern)
+
+
+_OBJECT: Final = _compile_object()
 _ENVELOPE_END: Final = re.compile(
     rb'[ \t\r\n]*+,[ \t\r\n]*+"signature"[ \t\r\n]*+:[ \t\r\n]*+"([0-9A-Fa-f]{128})"[ \t\r\n]*+\}'
 )
@@ -41,7 +51,7 @@ class JsonError(ValueError):
 def cut_signed_object(document: bytes, member: str) -> tuple[bytes, bytes]:
     """Cut the object of one member out of `{member: {...}, "signature": 128 hex digits}`, without parsing it.
 
-    White space may stand between tokens and nowhere else; at most 64 KiB.
+    White space may stand between tokens and nowhere else; at most 64 KiB, objects nested at most 32 deep.
 
     Returns:
         The object's bytes as they stand, which the signature covers, and the signature: r, s, 32 bytes each.
@@ -54,26 +64,13 @@ def cut_signed_object(document: bytes, member: str) -> tuple[bytes, bytes]:
     start = re.match(rb'\{[ \t\r\n]*+"' + re.escape(member.encode()) + rb'"[ \t\r\n]*+:[ \t\r\n]*+(?=\{)', document)
     if start is None:
         raise JsonError(f"the document does not begin with an object {member}")
-    end = _find_object_end(document, start.end())
-    signature = _ENVELOPE_END.fullmatch(document, end)
+    signed = _OBJECT.match(document, start.end())
+    if signed is None:
+        raise JsonError(f"an object or a string does not end, or objects are nested deeper than {DEPTH_MAX}")
+    signature = _ENVELOPE_END.fullmatch(document, signed.end())
     if signature is None:
         raise JsonError("the document does not end with a signature of 128 hex digits")
-    return document[start.end() : end], bytes.fromhex(signature[1].decode("ascii"))
-
-
-def _find_object_end(document: bytes, start: int) -> int:
-    """Return where the object that begins at `start` ends, by strings and braces alone."""
-    depth = 0
-    for token in _STRING_OR_BRACE.finditer(document, start):
-        if token[0] == b"{":
-            depth += 1
-        elif token[0] == b"}":
-            depth -= 1
-            if depth == 0:
-                return token.end()
-        elif token[0] == b'"':
-            break
-    raise JsonError("an object or a string does not end")
+    return signed[0], bytes.fromhex(signature[1].decode("ascii"))
 
 
 def parse_json(raw: bytes) -> dict[str, object]:

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tee.cbor import BYTES, DATA_BYTES_MAX, DEPTH_MAX, ENTRIES_MAX, TEXT, CborError, decode_cbor, read_head, read_string
+from tee.cbor import (
+    BYTES,
+    DATA_BYTES_MAX,
+    DEPTH_MAX,
+    ENTRIES_MAX,
+    TEXT,
+    VALUES_MAX,
+    CborError,
+    decode_cbor,
+    read_head,
+    read_string,
+)
 from tests.support.vendor_files import read_evidence
 
 KEYS = st.integers(-(2**64), 2**64 - 1) | st.binary(max_size=8) | st.text(max_size=8)
@@ -147,6 +158,16 @@ def test_entries_are_bounded(is_indefinite: bool) -> None:
         assert decode_cbor(write_value(full, is_indefinite=is_indefinite)) == full
     for over in ([0] * (ENTRIES_MAX + 1), dict.fromkeys(range(ENTRIES_MAX + 1), 0)):
         with pytest.raises(CborError, match="entries"):
+            decode_cbor(write_value(over, is_indefinite=is_indefinite))
+
+
+@pytest.mark.parametrize("is_indefinite", [False, True])
+def test_values_of_all_depths_together_are_bounded(is_indefinite: bool) -> None:
+    full = [[0] * 63, [None] * 63, [[]] * 63, [""] * 62]
+    assert decode_cbor(write_value(full, is_indefinite=is_indefinite)) == full
+    assert 1 + len(full) + sum(map(len, full)) == VALUES_MAX
+    for over in ([*full, b""], {0: full}):
+        with pytest.raises(CborError, match="values"):
             decode_cbor(write_value(over, is_indefinite=is_indefinite))
 
 

@@ -167,6 +167,14 @@ def test_nesting_and_size_are_bounded_before_the_library_sees_the_text() -> None
         parse_json(b"{" + b" " * (DOCUMENT_BYTES_MAX - 1) + b"}")
 
 
+def test_the_envelope_holds_objects_as_deep_as_the_parser_takes() -> None:
+    deepest = '{"a":' * (DEPTH_MAX - 1) + "{}" + "}" * (DEPTH_MAX - 1)
+    assert cut_signed_object(write_document(deepest), "tcbInfo")[0] == deepest.encode()
+    assert parse_json(deepest.encode())
+    with pytest.raises(JsonError, match="deeper"):
+        cut_signed_object(write_document('{"a":' + deepest + "}"), "tcbInfo")
+
+
 @pytest.mark.timeout(5)  # several times that if each quote were tried anew
 @pytest.mark.parametrize("piece", [b'\\"', b'"', b"\\", b'{"', b'["a",', b'"a":"\\u0041'])
 def test_text_that_nearly_matches_takes_no_longer(piece: bytes) -> None:
