@@ -197,7 +197,7 @@ async def find_enclave(client: Client, address: str) -> dict[str, Any] | None:
     try:
         enclave: dict[str, Any] = await client.call("enclave", id=address)
     except RpcRejected as error:
-        if error.reason == "unknown_enclave":
+        if error.reason == "no_enclave":
             return None
         raise
     return enclave

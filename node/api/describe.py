@@ -15,12 +15,23 @@ import msgspec
 from state.address import ADDRESS_BYTES, VALIDATOR_PREFIX, AddressKind, format_address
 from state.messages import Message
 from state.receipts import TEXT_ATTRIBUTES, Attribute
+from state.trust_messages import Publish, PutCollateral
+from tee.documents import CollateralKind
+from tee.evidence import EvidenceKind
 
 JSON_INTEGER_MAX: Final = (1 << 53) - 1
-MONEY_NAMES: Final = frozenset({"amount", "fee", "reward"})
+MONEY_NAMES: Final = frozenset({"amount", "fee", "price", "reward"})
 """Names of fields of messages and attributes of events that are money."""
 _VALIDATOR_NAMES: Final = frozenset({"validator"})
 """Names of fields and attributes whose address names a validator."""
+_OTHER_NAMES: Final = {(Publish, "kind"): "resource_kind", (PutCollateral, "kind"): "collateral_kind"}
+"""Fields of messages that would hide the kind of the message itself."""
+_ENUMERATIONS: Final[dict[str, type[IntEnum]]] = {
+    "collateral_kind": CollateralKind,
+    "kinds": EvidenceKind,
+    "tee": EvidenceKind,
+}
+"""Names of integers that stand for something; one without a meaning in this version is shown as it is."""
 _ADDRESS_KINDS: Final = frozenset(kind.value for kind in AddressKind)
 
 
@@ -43,6 +54,8 @@ def describe(name: str, wire_value: object) -> Any:
     if wire_value is None or isinstance(wire_value, bool | str):
         return wire_value
     if isinstance(wire_value, int):
+        if name in _ENUMERATIONS and wire_value in set(_ENUMERATIONS[name]):
+            return _ENUMERATIONS[name](wire_value).name.lower()
         return str(wire_value) if name in MONEY_NAMES or wire_value > JSON_INTEGER_MAX else wire_value
     if isinstance(wire_value, bytes):
         return _describe_bytes(name, wire_value)
@@ -53,18 +66,28 @@ def describe(name: str, wire_value: object) -> Any:
 
 
 def describe_fields(struct: msgspec.Struct) -> dict[str, Any]:
-    """Return a struct's fields by name."""
-    return {name: describe(name, getattr(struct, name)) for name in struct.__struct_fields__}
+    """Return a struct's fields by name; one of a union comes with its kind, as a message does."""
+    if struct.__struct_config__.tag is not None:
+        return {"kind": _snake_case(type(struct).__name__), **_fields_of(struct)}
+    return _fields_of(struct)
+
+
+def _fields_of(struct: msgspec.Struct) -> dict[str, Any]:
+    shown = ((_OTHER_NAMES.get((type(struct), name), name), name) for name in struct.__struct_fields__)
+    return {other: describe(other, getattr(struct, name)) for other, name in shown}
 
 
 def describe_message(message: Message) -> dict[str, Any]:
     """Return a message's fields after its kind, which is its name in lower case."""
-    return {"kind": message_kind(message), **describe_fields(message)}
+    return describe_fields(message)
 
 
 def message_kind(message: Message) -> str:
     """Return the name of a message's type, as in `set_auth`."""
-    name = type(message).__name__
+    return _snake_case(type(message).__name__)
+
+
+def _snake_case(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 

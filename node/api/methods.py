@@ -56,6 +56,22 @@ from node.api.transactions import (
     submit_tx,
     wait_tx,
 )
+from node.api.trust_reads import (
+    AppraiseParams,
+    CollateralParams,
+    EnclaveParams,
+    EnclavesParams,
+    ForecastParams,
+    PageParams,
+    ResourceParams,
+    appraise_evidence,
+    read_collateral,
+    read_collaterals,
+    read_enclave,
+    read_enclaves,
+    read_forecast,
+    read_resource,
+)
 from node.api.views import AccountView, BlocksView, BlockView, StateProofView, TxOutcome, TxView, ValidatorsView
 from node.api.views_node import (
     ConsensusView,
@@ -64,6 +80,15 @@ from node.api.views_node import (
     NetInfoView,
     StatusView,
     SubscriptionView,
+)
+from node.api.views_trust import (
+    AppraisalView,
+    CollateralsView,
+    CollateralView,
+    EnclavesView,
+    EnclaveView,
+    ForecastsView,
+    ResourceView,
 )
 from state.genesis import Genesis
 from state.genesis_file import format_genesis
@@ -77,6 +102,10 @@ EXAMPLE_TX: Final = (
     "e5e2b2aba54ba7e88ced56770d386688f7a85cdbb55102"
 )
 """A transfer that was never submitted there."""
+EXAMPLE_COLLATERAL: Final = "0343f0ddb269039c90341683c928cdbb587d9ea8070000000000000014"
+EXAMPLE_ENCLAVE: Final = "boccenc1q0e724f283jfpxq3hgudhpjquwkww6hptqdv9xrd"
+EXAMPLE_RESOURCE: Final = "boccres1q8kd2yuxc5amnnfr0t8vhxqf7cpheu94dc5663ks"
+"""From the blocks that the fixture chain adds for trust."""
 
 
 def discover(call: Call, _params: NoParams) -> Raw:
@@ -122,6 +151,33 @@ METHODS: Final[tuple[Method, ...]] = (
     method("mempool", MempoolParams, MempoolView, read_mempool),
     method("net_info", NoParams, NetInfoView, read_net_info),
     method("consensus_state", NoParams, ConsensusView, read_consensus_state),
+    method("collaterals", PageParams, CollateralsView, read_collaterals, example={"limit": 4}),
+    method(
+        "collateral",
+        CollateralParams,
+        CollateralView,
+        read_collateral,
+        errors=(ErrorCode.NOT_FOUND,),
+        example={"key": EXAMPLE_COLLATERAL},
+    ),
+    method("enclave", EnclaveParams, EnclaveView, read_enclave, errors=_PAST, example={"id": EXAMPLE_ENCLAVE}),
+    method("enclaves", EnclavesParams, EnclavesView, read_enclaves, example={"state": "trusted", "limit": 10}),
+    method(
+        "forecast",
+        ForecastParams,
+        ForecastsView,
+        read_forecast,
+        errors=(ErrorCode.NOT_FOUND,),
+        example={"enclave": EXAMPLE_ENCLAVE},
+    ),
+    method(
+        "appraise",
+        AppraiseParams,
+        AppraisalView,
+        appraise_evidence,
+        example={"evidence": "04000200", "tee": "tdx"},
+    ),
+    method("resource", ResourceParams, ResourceView, read_resource, errors=_PAST, example={"id": EXAMPLE_RESOURCE}),
     method(
         "explain", ExplainParams, ExplainView, explain_tx, errors=(ErrorCode.TX_MALFORMED,), example={"tx": EXAMPLE_TX}
     ),

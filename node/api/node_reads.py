@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from typing import Annotated, Final
@@ -27,7 +28,7 @@ from node.api.views_node import (
     ViewView,
     VotesView,
 )
-from state.runtime.explain import explain
+from state.runtime.explain import Check, explain
 from state.transactions import parse_transaction
 
 PENDING_MAX: Final = 1_000
@@ -165,20 +166,25 @@ def explain_tx(call: Call, params: ExplainParams) -> ExplainView:
     """Return every check that a transaction would meet now, with the value seen, the bound and the remedy."""
     chain = call.node.chain
     transaction = parse_transaction(parse_hex(params.tx), chain.chain_id)
-    checks = explain(chain.ledger, transaction, call.node.now_ms())
+    checks = explain(chain.ledger, transaction, call.node.now_ms(), chain.tip.block)
     return ExplainView(
         tx_id=transaction.tx_id.hex(),
         ok=all(check.ok for check in checks),
         body=describe_body(transaction),
-        checks=[
-            CheckView(
-                name=check.name,
-                ok=check.ok,
-                reason=check.reason or None,
-                seen=check.seen or None,
-                bound=check.bound or None,
-                remedy=check.remedy or None,
-            )
-            for check in checks
-        ],
+        checks=describe_checks(checks),
     )
+
+
+def describe_checks(checks: Iterable[Check]) -> list[CheckView]:
+    """Return the checks of a dry run; what a check does not tell is null."""
+    return [
+        CheckView(
+            name=check.name,
+            ok=check.ok,
+            reason=check.reason or None,
+            seen=check.seen or None,
+            bound=check.bound or None,
+            remedy=check.remedy or None,
+        )
+        for check in checks
+    ]

@@ -8,6 +8,7 @@ is signed with development keys, at fixed times.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from node.admission import RuntimeRules, Source
 from node.api.config import ApiConfig
@@ -153,9 +154,16 @@ def consensus_key(public_key: bytes) -> SigningKey:
     return next(key for key in map(validator_key, range(16)) if key.public_key == public_key)
 
 
+FixtureType = TypeVar("FixtureType", bound=FixtureChain)
+
+
 def build_fixture() -> FixtureChain:
     """Return the chain of the module's description, at height 4."""
-    fixture = FixtureChain()
+    return add_fixture_blocks(FixtureChain())
+
+
+def add_fixture_blocks(fixture: FixtureType) -> FixtureType:
+    """Make the blocks of the module's description on a chain without any, and return it."""
     fixture.add(
         fixture.sign(0, transfer(account(1), 5 * BOCC), nonce=0),
         fixture.sign(1, delegate(operator(0), 2 * BOCC), nonce=0),

@@ -15,16 +15,27 @@ import pytest
 
 from node.api.config import ApiConfig
 from node.api.errors import ErrorCode
-from node.api.methods import EXAMPLE_ADDRESS, EXAMPLE_TX, EXAMPLE_TX_ID, METHODS
+from node.api.methods import (
+    EXAMPLE_ADDRESS,
+    EXAMPLE_COLLATERAL,
+    EXAMPLE_ENCLAVE,
+    EXAMPLE_RESOURCE,
+    EXAMPLE_TX,
+    EXAMPLE_TX_ID,
+    METHODS,
+)
 from node.api.openrpc import describe
+from state import trust_queries
 from state.address import format_address
 from tests.support.fixture_chain import BOCC, FixtureNode, account, build_fixture, transfer
 from tests.support.rpc import Rpc, running
+from tests.support.trust_fixture import build_trust_fixture, trust_node
 
 COMMITTED = Path(__file__).resolve().parents[4] / "docs" / "openrpc.json"
 NAMES = {
     "status", "params", "genesis", "validators", "block", "blocks", "tx", "tx_submit", "tx_wait", "account", "state_proof",
     "mempool", "net_info", "consensus_state", "explain", "faucet", "events", "subscribe", "unsubscribe", "rpc.discover",
+    "collateral", "collaterals", "enclave", "enclaves", "forecast", "appraise", "resource",
 }  # fmt: skip
 
 
@@ -67,6 +78,14 @@ def test_examples_speak_of_the_fixture_chain():
     assert fixture.sign(3, transfer(account(4), 7 * BOCC), nonce=0).encoded.hex() == EXAMPLE_TX
 
 
+def test_examples_of_trust_speak_of_the_blocks_that_the_fixture_adds():
+    fixture = build_trust_fixture()
+    keys = [view.key.hex() for view in trust_queries.collaterals(fixture.chain.ledger, 10).collaterals]
+    assert keys[2] == EXAMPLE_COLLATERAL
+    assert format_address(fixture.enclave) == EXAMPLE_ENCLAVE
+    assert format_address(fixture.image) == EXAMPLE_RESOURCE
+
+
 class Session:
     """A WebSocket that has one subscription."""
 
@@ -79,7 +98,7 @@ class Session:
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 async def test_example_gives_a_result_of_the_promised_type(method):
-    node = FixtureNode()
+    node = trust_node()
     async with running(node) as rpc:
         rpc.context = msgspec.structs.replace(rpc.context, session=Session())
         call = asyncio.ensure_future(rpc.call(method.name, **method.example))
