@@ -149,7 +149,7 @@ def enclave(ledger: Ledger, address: bytes) -> EnclaveView | None:
         return None
     changed_ms = ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms
     expires_ms = record.expires_ms
-    if record.attested_ms < changed_ms:
+    if record.attested_ms <= changed_ms:
         expires_ms = min(expires_ms, changed_ms + ledger.get(PARAMS, ONLY).attestation.verifier_cap_ms)
     is_judged_good = record.state in {EnclaveState.TRUSTED, EnclaveState.GRACE}
     is_usable = is_judged_good and ledger.get(CHAIN_STATE, ONLY).time_ms < expires_ms

@@ -154,7 +154,7 @@ def roots_of(ledger: Ledger) -> Roots:
 def _merge_roots(record: TrustedRoots) -> Roots:
     simulated = tuple(TrustedRoot(der=der, is_simulated=True) for der in record.simulated)
     return Roots(
-        intel=_trusted(VENDOR_ROOTS.intel, record) + simulated,
+        intel=_trusted(VENDOR_ROOTS.intel + simulated, record),
         amd=_trusted(VENDOR_ROOTS.amd, record),
         aws=_trusted(VENDOR_ROOTS.aws, record),
         nvidia=_trusted(VENDOR_ROOTS.nvidia, record),

@@ -191,7 +191,7 @@ class Judge:
         if expires_ms <= self._time_ms:
             raise _Verdict(EnclaveState.EXPIRED, EnclaveReason.EXPIRED, str(self._time_ms), str(expires_ms))
         cap_ms = self._changed_ms + self._params.verifier_cap_ms
-        if enclave.attested_ms < self._changed_ms and cap_ms <= self._time_ms:
+        if enclave.attested_ms <= self._changed_ms and cap_ms <= self._time_ms:
             raise _Verdict(EnclaveState.EXPIRED, EnclaveReason.VERIFIER_CHANGED, str(enclave.attested_ms), str(cap_ms))
 
     def _check_stopped(self, enclave: Enclave) -> None:

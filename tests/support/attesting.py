@@ -19,8 +19,8 @@ from state.lists import ListKind, count_members, list_name, member_at
 from state.offers import NO_CAPACITY, Capacity, Profile, Provenance, Register, ReleaseBody, ResourceKind
 from state.receipts import Event, EventKind
 from state.records import CHAIN_STATE, ONLY
-from state.runtime import documents
 from state.runtime.context import Context
+from state.runtime.evidence import EvidenceCache
 from state.runtime.execute import Executed
 from state.trust_messages import Attest, Publish, PutCollateral, Supersede
 from state.trust_records import ENCLAVES, Enclave
@@ -254,6 +254,6 @@ def recovery(lab: Lab, at_s: int | None = None) -> PutCollateral:
 def trust_as_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the root of the software TEE for a genuine vendor's."""
     genuine = Roots(intel=(TrustedRoot(der=SimulatedVendor().root, is_simulated=False),))
-    monkeypatch.setattr(documents, "roots_of", lambda _ledger: genuine)
+    monkeypatch.setattr("state.runtime.attest_checks.SHARED_CACHE", EvidenceCache())
     for module in ("state.runtime.evidence", "state.runtime.judgement", "state.runtime.collateral"):
         monkeypatch.setattr(f"{module}.roots_of", lambda _ledger: genuine)

@@ -1,0 +1,106 @@
+"""Evidence that is verified once and kept, and the dry run of an attestation."""
+
+from __future__ import annotations
+
+import pytest
+
+from state.errors import BlockRejected
+from state.messages import Transfer
+from state.runtime import evidence
+from state.runtime.evidence import SHARED_CACHE, EvidenceCache
+from state.runtime.explain import NOT_MADE
+from state.runtime.reasons import TransactionReason
+from state.runtime.warming import warm_evidence
+from state.trust_queries import appraise
+from tee.errors import EvidenceRejected, Reason
+from tee.simulated_quotes import TdBody
+from tests.support.attesting import (
+    FEE,
+    PROVIDER,
+    Lab,
+)
+from tests.support.chain_builders import account
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab()
+
+
+def test_evidence_verified_at_admission_is_not_verified_in_its_block(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    transaction = lab.sign(PROVIDER, lab.attest_message(), fee=FEE)
+    # The block that the transaction comes in follows the tip, whose hash is on record only then.
+    lab.apply()
+    warm_evidence(lab.ledger, transaction, lab.time_ms)
+
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("verified again")
+
+    monkeypatch.setattr(evidence, "verify_evidence", refuse)
+    assert lab.apply(transaction).receipts[0].reason == ""
+
+
+def test_a_kept_answer_counts_no_longer_than_what_it_rests_on(lab: Lab) -> None:
+    cache, message = EvidenceCache(), lab.attest_message()
+    answer = cache.verify(lab.ledger, message, bytes(32), lab.now_s)
+    assert cache.verify(lab.ledger, message, bytes(32), answer.valid_until_s) is answer
+    with pytest.raises(EvidenceRejected) as caught:
+        cache.verify(lab.ledger, message, bytes(32), answer.valid_until_s + 1)
+    assert caught.value.reason is Reason.PCK_CRL_EXPIRED
+    with pytest.raises(EvidenceRejected):
+        cache.verify(lab.ledger, message, bytes(32), answer.valid_from_s - 1)
+
+
+def test_new_collateral_makes_kept_answers_worthless(lab: Lab) -> None:
+    cache, message = EvidenceCache(), lab.attest_message()
+    cache.verify(lab.ledger, message, bytes(32), lab.now_s)
+    lab.apply()
+    serial = lab.vendor.machine("machine 0").pck_serial
+    lab.put_all(lab.vendor.collateral(lab.now_s, revoked=(serial,)))
+    with pytest.raises(EvidenceRejected) as caught:
+        cache.verify(lab.ledger, message, bytes(32), lab.now_s)
+    assert caught.value.reason is Reason.PCK_REVOKED
+
+
+def test_a_node_with_answers_and_one_without_reach_the_same_state() -> None:
+    states = []
+    for is_warm in (True, False):
+        lab = Lab()
+        for number in range(3):
+            transaction = lab.sign(PROVIDER, lab.attest_message(number), fee=FEE)
+            if not is_warm:
+                SHARED_CACHE._answers.clear()
+            lab.apply(transaction)
+        states.append(lab.state)
+    assert states[0] == states[1]
+
+
+def test_the_dry_run_names_every_check_and_what_it_found(lab: Lab) -> None:
+    checks = appraise(lab.ledger, account(0), lab.attest_message(challenge_height=lab.height - 1), lab.time_ms)
+    assert [check.name for check in checks if not check.ok] == []
+    found = {check.name: check.seen for check in checks}
+    assert found["judgement"] == "SIMULATED, trusted, level 1, standing 5"
+    assert found["evidence"].startswith("SIMULATED, valid from")
+
+
+def test_the_dry_run_goes_on_after_a_refusal(lab: Lab) -> None:
+    message = lab.attest_message(
+        challenge_height=lab.height - 1, hardware=b"\x01" + bytes(20), body=TdBody(mr_td=bytes(48))
+    )
+    refused = {
+        check.name: check.reason for check in appraise(lab.ledger, account(0), message, lab.time_ms) if not check.ok
+    }
+    assert refused == {
+        "hardware": TransactionReason.NO_RESOURCE,
+        "measurements": TransactionReason.MEASUREMENT_MISMATCH,
+    }
+    unknown = appraise(lab.ledger, account(0), lab.attest_message(release=7), lab.time_ms)
+    assert [check.name for check in unknown if check.reason == NOT_MADE][:2] == ["tee", "evidence"]
+
+
+def test_two_attestations_do_not_fit_one_transaction(lab: Lab) -> None:
+    with pytest.raises(BlockRejected) as caught:
+        lab.send(PROVIDER, lab.attest_message(0), lab.attest_message(1))
+    assert TransactionReason.TOO_MANY_LARGE_MESSAGES in str(caught.value)
+    both = (lab.attest_message(0), Transfer(to=account(1), amount=1))
+    assert lab.reason(PROVIDER, *both) == ""

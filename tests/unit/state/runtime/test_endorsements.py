@@ -1,0 +1,91 @@
+"""endorse: claims with a date, by anybody, about anything that can be named; replaced and taken back by their endorser alone."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from state.policies import SubjectKind
+from state.runtime.reasons import TransactionReason
+from state.trust_messages import Endorse
+from state.trust_queries import endorsement
+from tests.support.attesting import CUSTOMER, PROVIDER, Lab
+from tests.support.chain_builders import account
+
+PLATFORM = b"\x01" + bytes(16)
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab(is_bare=True)
+
+
+def endorse(lab: Lab, **changes: object) -> Endorse:
+    plain = Endorse(
+        subject_kind=SubjectKind.PLATFORM,
+        subject=PLATFORM,
+        claim="data-centre",
+        statement_hash=b"",
+        until_ms=lab.time_ms + HOUR_MS,
+    )
+    return replace(plain, **changes)
+
+
+def find(lab: Lab, endorser: bytes = b"") -> object:
+    return endorsement(lab.ledger, endorser or account(0), SubjectKind.PLATFORM, PLATFORM, "data-centre")
+
+
+def test_an_endorsement_counts_until_its_date(lab: Lab) -> None:
+    assert lab.reason(PROVIDER, endorse(lab)) == ""
+    assert find(lab) is not None
+    assert find(lab, account(1)) is None
+    lab.apply(interval_ms=HOUR_MS)
+    assert find(lab) is None
+
+
+def test_only_its_endorser_takes_an_endorsement_back(lab: Lab) -> None:
+    lab.send(PROVIDER, endorse(lab))
+    assert lab.reason(CUSTOMER, endorse(lab, until_ms=0)) == TransactionReason.NOT_ENDORSED
+    assert lab.reason(PROVIDER, endorse(lab, until_ms=0)) == ""
+    assert find(lab) is None
+
+
+def test_the_same_claim_again_replaces_the_one_before(lab: Lab) -> None:
+    lab.send(PROVIDER, endorse(lab))
+    lab.send(PROVIDER, endorse(lab, statement_hash=bytes(32)))
+    record = endorsement(lab.ledger, account(0), SubjectKind.PLATFORM, PLATFORM, "data-centre")
+    assert record is not None
+    assert record.statement_hash == bytes(32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"subject": b"\x09" + bytes(16)}, TransactionReason.BAD_SUBJECT, id="class of platform"),
+        pytest.param({"subject": b"\x01" + bytes(65)}, TransactionReason.BAD_SUBJECT, id="long platform"),
+        pytest.param({"subject_kind": SubjectKind.ENCLAVE}, TransactionReason.BAD_SUBJECT, id="not an enclave"),
+        pytest.param(
+            {"subject_kind": SubjectKind.RELEASE, "subject": b"\x01" + bytes(20)},
+            TransactionReason.BAD_SUBJECT,
+            id="release without number",
+        ),
+        pytest.param({"statement_hash": b"1"}, TransactionReason.UNEXPECTED_FIELD, id="short digest"),
+        pytest.param({"until_ms": 1}, TransactionReason.UNTIL_PAST, id="past"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(lab: Lab, changes: dict[str, object], reason: str) -> None:
+    assert lab.reason(PROVIDER, endorse(lab, **changes)) == reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [
+        (SubjectKind.RELEASE, b"\x01" + bytes(28)),
+        (SubjectKind.RESOURCE, b"\x01" + bytes(20)),
+        (SubjectKind.ENCLAVE, b"\x03" + bytes(20)),
+        (SubjectKind.ACCOUNT, bytes(21)),
+    ],
+)
+def test_everything_that_has_a_name_can_be_endorsed(lab: Lab, kind: SubjectKind, subject: bytes) -> None:
+    assert lab.reason(PROVIDER, endorse(lab, subject_kind=kind, subject=subject)) == ""

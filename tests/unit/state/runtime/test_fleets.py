@@ -1,0 +1,143 @@
+"""Many enclaves: judged again within the budget of blocks, forecast, listed by pages, replayed to the same state."""
+
+from __future__ import annotations
+
+from state import queries
+from state.forecasts import forecast, forecast_operator
+from state.lists import ListKind
+from state.receipts import EventKind
+from state.records import ONLY
+from state.runtime.cohorts import cohort_of, id_of, join_cohort
+from state.trust_queries import EnclaveFilter, enclaves
+from state.trust_records import (
+    COHORT_BOOKS,
+    ENCLAVES,
+    EnclaveState,
+)
+from tests.support.attesting import (
+    DAY_MS,
+    POSTER,
+    Lab,
+    recovery,
+    trust_as_vendor,
+)
+from tests.support.chain_builders import account, make_genesis, with_params
+
+HOUR_MS = 3_600_000
+GRACE_MS = 15 * DAY_MS
+
+
+def address(lab: Lab, number: int = 0) -> bytes:
+    return lab.members(ListKind.OPERATOR, account(0))[number]
+
+
+def reasons_told(events) -> list[tuple[str, str]]:
+    """Return state and reason of every change that events tell."""
+    told = [dict(event.attributes) for event in events if event.kind is EventKind.ENCLAVE_CHANGED]
+    return [(each["state"].decode(), each["reason"].decode()) for each in told]
+
+
+def copy_enclaves(lab: Lab, count: int) -> None:
+    """Put copies of the first enclave on record, under other names."""
+    original = lab.enclave()
+
+    def copy(context) -> None:
+        for number in range(1, count):
+            name = b"\x03" + number.to_bytes(20, "big")
+            context.ledger.put(ENCLAVES, name, original)
+            join_cohort(context.ledger, name, original)
+
+    lab.govern(copy)
+
+
+def test_ten_thousand_enclaves_are_judged_again_within_the_budget_of_their_blocks(monkeypatch) -> None:
+    trust_as_vendor(monkeypatch)
+    lab = Lab(with_params(make_genesis(), "attestation", promotion_delay_ms=0))
+    lab.attest()
+    copy_enclaves(lab, 10_000)
+    lab.send(POSTER, recovery(lab))
+    changed, blocks = 0, 0
+    while blocks == 0 or lab.ledger.get(COHORT_BOOKS, ONLY).queue:
+        executed = lab.apply()
+        told = reasons_told(executed.events)
+        assert set(told) <= {("grace", "behind")}
+        assert len(told) <= 512
+        assert (queries.next_work_ms(lab.ledger) == lab.time_ms) is bool(lab.ledger.get(COHORT_BOOKS, ONLY).queue)
+        changed, blocks = changed + len(told), blocks + 1
+    assert changed == 10_000
+    assert blocks <= 10_000 // 512 + 2
+    page = enclaves(lab.ledger, EnclaveFilter(state=EnclaveState.GRACE, level_min=3), 2_000)
+    assert len(page.enclaves) == 2_000
+    assert not enclaves(lab.ledger, EnclaveFilter(level_min=4), 10).enclaves
+
+
+def test_enclaves_that_come_and_go_meanwhile_are_all_judged(monkeypatch) -> None:
+    trust_as_vendor(monkeypatch)
+    genesis = with_params(make_genesis(), "attestation", promotion_delay_ms=0)
+    lab = Lab(with_params(genesis, "blocks", reappraisals_max=3))
+    for number in range(10):
+        lab.attest(number)
+    serials = tuple(sorted(lab.vendor.machine(f"machine {number}").pck_serial for number in (1, 4, 9)))
+    lab.put_all(lab.vendor.collateral(lab.now_s, revoked=serials))
+    lab.send(POSTER, recovery(lab))
+    lab.attest(10)
+    while lab.ledger.get(COHORT_BOOKS, ONLY).queue:
+        lab.apply()
+    states = [lab.state_of(number)[0] for number in range(11)]
+    assert states == ["revoked" if number in {1, 4, 9} else "grace" for number in range(11)]
+    assert len(lab.members(ListKind.COHORT, id_of(cohort_of(lab.enclave(0))))) == 8
+
+
+def test_a_forecast_says_who_will_fall_when_and_for_which_component() -> None:
+    lab = Lab()
+    lab.attest()
+    place = address(lab)
+    calm = forecast(lab.ledger, place)
+    assert calm is not None
+    assert (calm.falls, calm.shortages, calm.due_ms) == (False, (), 0)
+    lab.send(POSTER, recovery(lab))
+    seen_ms = lab.time_ms
+    gloomy = forecast(lab.ledger, place)
+    assert gloomy is not None
+    assert gloomy.falls
+    assert (gloomy.state, gloomy.state_then, gloomy.status_then) == ("trusted", "suspended", "out_of_date")
+    assert gloomy.due_ms == seen_ms + 30 * DAY_MS
+    assert {shortage.component for shortage in gloomy.shortages} >= {"SGX component 0", "TDX component 2"}
+    page = forecast_operator(lab.ledger, account(0), 10)
+    assert page.forecasts == (gloomy,)
+    assert page.next_cursor is None
+
+
+def test_lists_of_enclaves_are_filtered_and_paged() -> None:
+    lab = Lab()
+    for number in range(5):
+        lab.attest(number)
+    seen, cursor = [], b""
+    while True:
+        page = enclaves(lab.ledger, EnclaveFilter(), 2, cursor)
+        seen += [view.address for view in page.enclaves]
+        if not page.next_cursor:
+            break
+        cursor = page.next_cursor
+    assert sorted(seen) == sorted(lab.members(ListKind.OPERATOR, account(0)))
+    mine = enclaves(lab.ledger, EnclaveFilter(operator=account(0), hardware=lab.hardware), 3)
+    assert [
+        len(mine.enclaves),
+        len(enclaves(lab.ledger, EnclaveFilter(operator=account(0)), 9, mine.next_cursor).enclaves),
+    ] == [3, 2]
+    assert not enclaves(lab.ledger, EnclaveFilter(operator=account(3)), 9).enclaves
+    assert not enclaves(lab.ledger, EnclaveFilter(image=lab.hardware), 9).enclaves
+
+
+def test_a_history_replayed_gives_the_same_state() -> None:
+    def play() -> dict[bytes, bytes]:
+        lab = Lab(with_params(make_genesis(), "attestation", promotion_delay_ms=HOUR_MS))
+        for number in range(3):
+            lab.attest(number)
+        lab.send(POSTER, recovery(lab))
+        lab.apply(interval_ms=HOUR_MS + 1_000)
+        lab.put_all(lab.vendor.collateral(lab.now_s, revoked=(lab.vendor.machine("machine 1").pck_serial,)))
+        lab.apply(interval_ms=8 * DAY_MS)
+        return lab.state
+
+    assert play() == play()
