@@ -1,0 +1,298 @@
+"""Appraisal: each status and floor has its level, each thing that policy shuts out its denial, and simulated stays simulated."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from tee.appraisal import (
+    DEFAULT_POLICY,
+    NO_REGISTRIES,
+    Denial,
+    DenialReason,
+    Level,
+    PlatformClass,
+    Registries,
+    SnpFloor,
+    Waiver,
+    appraise,
+    find_gpu_denial,
+    gpu_id,
+    platform_ids,
+)
+from tee.claims import (
+    Flag,
+    GpuClaims,
+    IntelPlatform,
+    NitroClaims,
+    SnpClaims,
+    SnpProduct,
+    SnpTcb,
+    Tcb,
+    TcbStatus,
+    TdxClaims,
+)
+
+NOW_S = 1_780_000_000
+GRACE_S = 15 * 86_400
+PLATFORM = IntelPlatform(
+    ppid=bytes(16),
+    instance_id=b"i" * 16,
+    fmspc=bytes(6),
+    pce_id=bytes(2),
+    cpu_svn=bytes(16),
+    pce_svn=13,
+    sgx_type=0,
+    configuration=0,
+    pck_issuer=bytes(32),
+    pck_serial=b"\x05",
+    pck_not_after_s=NOW_S + 10,
+    qe_svn=8,
+    qe_platform_id=bytes(16),
+)
+TCB = Tcb(
+    status=TcbStatus.UP_TO_DATE,
+    date_s=NOW_S,
+    advisories=(),
+    platform_status=TcbStatus.UP_TO_DATE,
+    module_status=TcbStatus.UP_TO_DATE,
+    qe_status=TcbStatus.UP_TO_DATE,
+    current_status=TcbStatus.UP_TO_DATE,
+    tcb_info_number=18,
+    qe_identity_number=17,
+)
+TDX = TdxClaims(
+    platform=PLATFORM,
+    tcb=TCB,
+    flags=(),
+    report_data=bytes(64),
+    quote_version=4,
+    body_type=2,
+    tee_tcb_svn=bytes(16),
+    tee_tcb_svn2=b"",
+    mr_seam=bytes(48),
+    mr_signer_seam=bytes(48),
+    td_attributes=0x10000000,
+    xfam=0x602E7,
+    mr_td=bytes(48),
+    mr_config_id=bytes(48),
+    mr_owner=bytes(48),
+    mr_owner_config=bytes(48),
+    rtmrs=(bytes(48),) * 4,
+    mr_service_td=b"",
+)
+GOOD_GENOA = SnpTcb(fmc=0, boot_loader=10, tee=0, snp=23, microcode=84)
+SNP = SnpClaims(
+    product=SnpProduct.GENOA,
+    is_vlek=False,
+    csp_id="",
+    chip_id=bytes(64),
+    vek_issuer=bytes(32),
+    vek_serial=b"\0",
+    vek_not_after_s=NOW_S + 10,
+    flags=(),
+    report_data=bytes(64),
+    report_version=5,
+    guest_svn=0,
+    policy=0x30000,
+    platform_info=0x20,
+    vmpl=0,
+    reported=GOOD_GENOA,
+    committed=GOOD_GENOA,
+    current=GOOD_GENOA,
+    launch=GOOD_GENOA,
+    launch_mitigations=0,
+    current_mitigations=0b101,
+    measurement=bytes(48),
+    host_data=bytes(32),
+    family_id=bytes(16),
+    image_id=bytes(16),
+    id_key_digest=bytes(48),
+    author_key_digest=bytes(48),
+)
+NITRO = NitroClaims(
+    module_id="i-0123-enc0456",
+    timestamp_ms=NOW_S * 1_000,
+    flags=(),
+    pcrs=((0, bytes(48)),),
+    public_key=b"",
+    user_data=b"",
+    nonce=b"",
+    leaf_not_after_s=NOW_S,
+)
+GPU = GpuClaims(
+    device_key=b"k" * 32,
+    device_serial=b"\1",
+    leaf_issuer=bytes(32),
+    leaf_serial=b"\1",
+    driver_version="550.90.07",
+    vbios_version="96.00",
+    measurements_digest=b"d" * 32,
+    firmware_id=b"",
+    not_after_s=NOW_S,
+)
+
+
+def with_status(status: TcbStatus, current: TcbStatus | None = None, advisories: tuple[str, ...] = ()) -> TdxClaims:
+    return replace(TDX, tcb=replace(TCB, status=status, current_status=current or status, advisories=advisories))
+
+
+def standing(claims: TdxClaims | SnpClaims, policy: object = DEFAULT_POLICY, **arguments: int) -> int:
+    answer = appraise(claims, policy, NO_REGISTRIES, NOW_S, **arguments)
+    assert isinstance(answer, Level), answer
+    return answer.standing
+
+
+STATUS_LEVELS = {
+    TcbStatus.UP_TO_DATE: 5,
+    TcbStatus.SW_HARDENING_NEEDED: 4,
+    TcbStatus.CONFIGURATION_NEEDED: 4,
+    TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED: 4,
+    TcbStatus.TD_RELAUNCH_ADVISED: 2,
+    TcbStatus.TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED: 2,
+    TcbStatus.OUT_OF_DATE: 2,
+    TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED: 2,
+}
+
+
+@pytest.mark.parametrize(("status", "level"), STATUS_LEVELS.items(), ids=lambda each: str(each))
+def test_each_status_of_intel_has_its_level(status: TcbStatus, level: int) -> None:
+    assert standing(with_status(status)) == level
+
+
+@pytest.mark.parametrize("status", [status for status, level in STATUS_LEVELS.items() if level == 2])
+def test_who_fell_behind_keeps_level_three_until_the_very_end_of_the_grace(status: TcbStatus) -> None:
+    claims = with_status(status)
+    assert standing(claims, fell_behind_s=NOW_S - GRACE_S + 1) == 3
+    assert standing(claims, fell_behind_s=NOW_S - GRACE_S) == 2
+
+
+def test_a_withdrawn_tcb_is_denied_also_if_only_the_present_one_is() -> None:
+    for claims in (with_status(TcbStatus.REVOKED), with_status(TcbStatus.UP_TO_DATE, TcbStatus.REVOKED)):
+        answer = appraise(claims, DEFAULT_POLICY, NO_REGISTRIES, NOW_S)
+        assert answer == Denial(reason=DenialReason.TCB_REVOKED, seen="revoked", bound="")
+
+
+def test_the_worse_of_launch_and_present_counts() -> None:
+    assert standing(with_status(TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED)) == 4
+    assert standing(with_status(TcbStatus.UP_TO_DATE, TcbStatus.OUT_OF_DATE)) == 2
+
+
+def test_an_open_advisory_holds_hardening_down_until_it_is_waived_and_the_waiver_ends() -> None:
+    claims = with_status(TcbStatus.SW_HARDENING_NEEDED, advisories=("INTEL-SA-1", "INTEL-SA-2"))
+    waivers = tuple(Waiver(advisory=name, until_s=NOW_S) for name in ("INTEL-SA-1", "INTEL-SA-2"))
+    answer = appraise(claims, replace(DEFAULT_POLICY, waivers=waivers[:1]), NO_REGISTRIES, NOW_S)
+    assert answer == Level(level=2, standing=2, open_advisories=("INTEL-SA-2",))
+    policy = replace(DEFAULT_POLICY, waivers=waivers)
+    assert standing(claims, policy) == 4
+    late = appraise(claims, policy, NO_REGISTRIES, NOW_S + 1)
+    assert isinstance(late, Level)
+    assert late.standing == 2
+
+
+@pytest.mark.parametrize("status", STATUS_LEVELS)
+def test_simulated_hardware_has_level_one_whatever_its_status(status: TcbStatus) -> None:
+    answer = appraise(with_status(status), DEFAULT_POLICY, NO_REGISTRIES, NOW_S, is_simulated=True)
+    assert isinstance(answer, Level)
+    assert (answer.level, answer.standing) == (1, STATUS_LEVELS[status])
+
+
+def test_a_floor_of_amd_counts_from_its_date_with_a_grace() -> None:
+    floor = SnpFloor(product=SnpProduct.GENOA, since_s=NOW_S, tcb=replace(GOOD_GENOA, microcode=85))
+    policy = replace(DEFAULT_POLICY, snp_floors=(floor,))
+    levels = [
+        appraise(SNP, policy, NO_REGISTRIES, time_s).standing
+        for time_s in (NOW_S - 1, NOW_S, NOW_S + GRACE_S - 1, NOW_S + GRACE_S)
+    ]
+    assert levels == [5, 3, 3, 2]
+
+
+@pytest.mark.parametrize("component", ["boot_loader", "snp"])
+def test_every_component_of_amd_counts_by_itself(component: str) -> None:
+    reported = replace(GOOD_GENOA, **{component: getattr(GOOD_GENOA, component) - 1, "microcode": 255})
+    assert standing(replace(SNP, reported=reported)) == 2
+
+
+def test_nitro_is_up_to_date() -> None:
+    assert appraise(NITRO, DEFAULT_POLICY, NO_REGISTRIES, NOW_S) == Level(level=5, standing=5, open_advisories=())
+
+
+DENIALS = [
+    (replace(TDX, flags=(Flag.DEBUG,)), {"denied_flags": ()}, DenialReason.DEBUG),
+    (replace(SNP, flags=(Flag.DEBUG,)), {"denied_flags": ()}, DenialReason.DEBUG),
+    (replace(NITRO, flags=(Flag.DEBUG,)), {"denied_flags": ()}, DenialReason.DEBUG),
+    *[
+        (replace(TDX, flags=(flag,)), {}, DenialReason.FLAG_DENIED)
+        for flag in Flag
+        if flag not in {Flag.DEBUG, Flag.PROVISIONAL_FIRMWARE}
+    ],
+    (TDX, {"evaluation_number_min": 18}, DenialReason.EVALUATION_NUMBER_TOO_LOW),
+    (TDX, {"denied_fmspcs": (bytes(6),)}, DenialReason.PRODUCT_DENIED),
+    (
+        replace(TDX, platform=replace(PLATFORM, configuration=4)),
+        {"denied_configuration": 4},
+        DenialReason.CONFIGURATION_DENIED,
+    ),
+    (replace(TDX, xfam=0x602E5), {}, DenialReason.XFAM_DENIED),
+    (replace(TDX, xfam=0x602E7 | 1 << 40), {}, DenialReason.XFAM_DENIED),
+    (TDX, {"mr_seams": (b"s" * 48,)}, DenialReason.MODULE_DENIED),
+    (replace(SNP, product=SnpProduct.MILAN), {}, DenialReason.PRODUCT_DENIED),
+    (replace(SNP, is_vlek=True, csp_id="cloud"), {}, DenialReason.CLOUD_NOT_LISTED),
+    (SNP, {"snp_mitigations": 0b10}, DenialReason.MITIGATION_MISSING),
+    (TDX, {"is_listing_required": True}, DenialReason.PLATFORM_NOT_LISTED),
+]
+
+
+@pytest.mark.parametrize(("claims", "changes", "reason"), DENIALS)
+def test_what_policy_shuts_out_is_denied_by_its_reason(claims, changes, reason) -> None:
+    answer = appraise(claims, replace(DEFAULT_POLICY, **changes), NO_REGISTRIES, NOW_S)
+    assert isinstance(answer, Denial)
+    assert answer.reason is reason
+
+
+def test_provisional_firmware_and_a_listed_cloud_are_no_ground_for_denial() -> None:
+    claims = replace(SNP, flags=(Flag.PROVISIONAL_FIRMWARE,), is_vlek=True, csp_id="cloud", chip_id=b"")
+    assert standing(claims, replace(DEFAULT_POLICY, clouds=("cloud",))) == 5
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_any_id_of_a_machine_on_the_deny_list_is_enough(place: int) -> None:
+    denied = platform_ids(TDX)[place]
+    answer = appraise(TDX, DEFAULT_POLICY, Registries(denied=(denied,), allowed=()), NOW_S)
+    assert answer == Denial(reason=DenialReason.PLATFORM_DENIED, seen=denied.hex(), bound="")
+
+
+def test_a_listed_machine_passes_where_listing_is_required() -> None:
+    registries = Registries(denied=(), allowed=(platform_ids(TDX)[0],))
+    assert isinstance(appraise(TDX, replace(DEFAULT_POLICY, is_listing_required=True), registries, NOW_S), Level)
+
+
+def test_ids_say_whose_they_are() -> None:
+    assert platform_ids(TDX) == (b"\1" + bytes(16), b"\2" + b"i" * 16)
+    assert platform_ids(SNP) == (b"\3" + bytes(64),)
+    assert platform_ids(replace(SNP, chip_id=b"")) == ()
+    assert platform_ids(NITRO) == (b"\4i-0123",)
+    assert gpu_id(GPU) == bytes((PlatformClass.GPU,)) + b"k" * 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"gpu_driver_min": (550, 90, 8)}, DenialReason.GPU_DRIVER_TOO_OLD),
+        ({"is_gpu_firmware_id_required": True}, DenialReason.GPU_FIRMWARE_ID_MISSING),
+        ({"gpu_measurements": (b"e" * 32,)}, DenialReason.GPU_NOT_LISTED),
+    ],
+)
+def test_a_gpu_that_policy_shuts_out_is_denied(changes: dict[str, object], reason: DenialReason) -> None:
+    denial = find_gpu_denial(GPU, replace(DEFAULT_POLICY, **changes), NO_REGISTRIES)
+    assert denial is not None
+    assert denial.reason is reason
+
+
+def test_a_gpu_that_fits_is_not_denied() -> None:
+    policy = replace(DEFAULT_POLICY, gpu_driver_min=(550, 90, 7), gpu_measurements=(b"d" * 32,))
+    assert find_gpu_denial(GPU, policy, NO_REGISTRIES) is None
+    denied = Registries(denied=(gpu_id(GPU),), allowed=())
+    denial = find_gpu_denial(GPU, policy, denied)
+    assert denial is not None
+    assert denial.reason is DenialReason.PLATFORM_DENIED
