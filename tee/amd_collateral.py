@@ -6,14 +6,17 @@ Source: attestation specification, sections 4.2 and 4.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from tee.certificate_chain import check_window
-from tee.certificates import CRL_SIGN, Certificate, is_signed_by, parse_revocation_list
+from tee.certificates import CRL_SIGN, Certificate, is_signed_by, open_revocation_list, parse_revocation_list
 from tee.der import DerError
 from tee.documents import SERIAL_BYTES, CollateralKind, RevokedSerials
 from tee.errors import EvidenceRejected, Reason
 from tee.vek import parse_authority
+
+_List = TypeVar("_List")
 
 
 def check_amd_crl(body: bytes, arks: Iterable[bytes], time_s: int) -> RevokedSerials:
@@ -25,17 +28,14 @@ def check_amd_crl(body: bytes, arks: Iterable[bytes], time_s: int) -> RevokedSer
         time_s: seconds since 1970.
 
     Raises:
-        EvidenceRejected: PARSE, CRL_SIGNATURE, ARK_NOT_YET_VALID, ARK_EXPIRED, CRL_NOT_YET_VALID, CRL_EXPIRED, in this order.
+        EvidenceRejected: PARSE, CRL_SIGNATURE, PARSE (what is signed), ARK_NOT_YET_VALID, ARK_EXPIRED, CRL_NOT_YET_VALID,
+            CRL_EXPIRED, in this order.
     """
-    try:
-        revocations = parse_revocation_list(body)
-    except DerError as error:
-        raise EvidenceRejected(Reason.PARSE, str(error)) from error
-    signer = next(
-        (ark for ark in map(parse_authority, arks) if _may_revoke(ark) and is_signed_by(revocations, ark)), None
-    )
+    signed = _read(open_revocation_list, body)
+    signer = next((ark for ark in map(parse_authority, arks) if _may_revoke(ark) and is_signed_by(signed, ark)), None)
     if signer is None:
-        raise EvidenceRejected(Reason.CRL_SIGNATURE, revocations.issuer_common_name)
+        raise EvidenceRejected(Reason.CRL_SIGNATURE, signed.issuer_common_name)
+    revocations = _read(parse_revocation_list, body)
     check_window(signer, time_s, Reason.ARK_NOT_YET_VALID, Reason.ARK_EXPIRED)
     check_crl_window(revocations.this_update_s, revocations.next_update_s, time_s)
     return RevokedSerials(
@@ -48,6 +48,13 @@ def check_amd_crl(body: bytes, arks: Iterable[bytes], time_s: int) -> RevokedSer
         issuer=revocations.issuer,
         serials=b"".join(serial.to_bytes(SERIAL_BYTES, "big") for serial in revocations.serials),
     )
+
+
+def _read(parse: Callable[[bytes], _List], body: bytes) -> _List:
+    try:
+        return parse(body)
+    except DerError as error:
+        raise EvidenceRejected(Reason.PARSE, str(error)) from error
 
 
 def check_crl_window(this_update_s: int, next_update_s: int, time_s: int) -> None:

@@ -85,8 +85,8 @@ class Certificate(Struct, frozen=True, kw_only=True):
     """SHA-256 of `der`."""
 
 
-class RevocationList(Struct, frozen=True, kw_only=True):
-    """A complete revocation list of one issuer, version 2."""
+class SignedList(Struct, frozen=True, kw_only=True):
+    """As much of a revocation list of version 2 as is needed to tell who signed it."""
 
     der: bytes
     tbs: bytes
@@ -94,10 +94,15 @@ class RevocationList(Struct, frozen=True, kw_only=True):
     issuer: bytes
     """Name in DER, with its head."""
     issuer_common_name: str
-    this_update_s: int
-    next_update_s: int
     algorithm: SignatureAlgorithm
     signature: bytes
+
+
+class RevocationList(SignedList, frozen=True, kw_only=True):
+    """A complete revocation list of one issuer."""
+
+    this_update_s: int
+    next_update_s: int
     number: int | None
     """Below 2^160, or None without the extension; Intel never counts it up."""
     has_authority_key_id: bool
@@ -156,6 +161,17 @@ def parse_certificate(der: bytes) -> Certificate:
     )
 
 
+def open_revocation_list(der: bytes) -> SignedList:
+    """Read who signed a revocation list of at most 256 KiB, and nothing behind that.
+
+    Anybody can send 10,000 entries, so whoever takes lists in verifies the signature before they are parsed.
+
+    Raises:
+        DerError: another form, version or algorithm of what is read.
+    """
+    return _open_list(der)[0]
+
+
 def parse_revocation_list(der: bytes) -> RevocationList:
     """Parse one revocation list of at most 256 KiB and 10,000 entries.
 
@@ -164,12 +180,7 @@ def parse_revocation_list(der: bytes) -> RevocationList:
     Raises:
         DerError: bytes of another form, profile or algorithm.
     """
-    signed, fields = open_signed(der, REVOCATION_LIST_BYTES_MAX)
-    if fields.read_integer() != 1:
-        raise DerError("a revocation list is not of version 2")
-    if fields.read_whole(SEQUENCE) != signed.algorithm_der:
-        raise DerError("the two algorithms of a revocation list differ")
-    issuer = fields.read_whole(SEQUENCE)
+    signed, fields = _open_list(der)
     this_update_s, next_update_s = fields.read_time(), fields.read_time()
     serials = _read_revoked(fields) if fields.peek() == SEQUENCE else ()
     extensions = read_extensions(fields, 0xA0, frozenset())
@@ -179,8 +190,8 @@ def parse_revocation_list(der: bytes) -> RevocationList:
     return RevocationList(
         der=der,
         tbs=signed.tbs,
-        issuer=issuer,
-        issuer_common_name=find_common_name(issuer),
+        issuer=signed.issuer,
+        issuer_common_name=signed.issuer_common_name,
         this_update_s=this_update_s,
         next_update_s=next_update_s,
         algorithm=signed.algorithm,
@@ -191,7 +202,7 @@ def parse_revocation_list(der: bytes) -> RevocationList:
     )
 
 
-def is_signed_by(document: Certificate | RevocationList, issuer: Certificate) -> bool:
+def is_signed_by(document: Certificate | SignedList, issuer: Certificate) -> bool:
     """Tell whether a certificate or list names the issuer's subject, byte by byte, and bears a signature by its key.
 
     Whether the issuer may sign (is_ca, key_usage, path_length) and when is for the caller.
@@ -199,6 +210,25 @@ def is_signed_by(document: Certificate | RevocationList, issuer: Certificate) ->
     return document.issuer == issuer.subject and verify_certificate_signature(
         issuer.key, document.algorithm, document.signature, document.tbs
     )
+
+
+def _open_list(der: bytes) -> tuple[SignedList, DerReader]:
+    """Return who signed a revocation list, and a reader of the fields behind its issuer."""
+    signed, fields = open_signed(der, REVOCATION_LIST_BYTES_MAX)
+    if fields.read_integer() != 1:
+        raise DerError("a revocation list is not of version 2")
+    if fields.read_whole(SEQUENCE) != signed.algorithm_der:
+        raise DerError("the two algorithms of a revocation list differ")
+    issuer = fields.read_whole(SEQUENCE)
+    head = SignedList(
+        der=der,
+        tbs=signed.tbs,
+        issuer=issuer,
+        issuer_common_name=find_common_name(issuer),
+        algorithm=signed.algorithm,
+        signature=signed.signature,
+    )
+    return head, fields
 
 
 def _read_basic_constraints(extensions: dict[str, Extension]) -> tuple[bool, bool, int | None]:

@@ -12,7 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from tee.certificates import CRL_SIGN, Certificate, RevocationList, is_signed_by, parse_revocation_list
+from tee.certificates import (
+    CRL_SIGN,
+    Certificate,
+    RevocationList,
+    SignedList,
+    is_signed_by,
+    open_revocation_list,
+    parse_revocation_list,
+)
 from tee.der import DerError
 from tee.documents import SERIAL_BYTES, CollateralKind, QeIdentity, RevokedSerials, TcbInfo
 from tee.errors import EvidenceRejected, Reason
@@ -82,18 +90,19 @@ def check_root_crl(body: bytes, chain: Sequence[bytes], trusted: Sequence[Truste
     """Check the revocation list of a root; the chain is empty, or the root.
 
     Raises:
-        EvidenceRejected: PARSE, ROOT_CRL_ISSUER, ROOT_CRL_SIGNATURE, ROOT_CRL_EXPIRED, ROOT_CRL_NOT_YET_VALID, PCK_CERT_EXPIRED,
-            PCK_CERT_NOT_YET_VALID (of the root).
+        EvidenceRejected: PARSE, ROOT_CRL_ISSUER, ROOT_CRL_SIGNATURE, PARSE (what is signed), ROOT_CRL_EXPIRED,
+            ROOT_CRL_NOT_YET_VALID, PCK_CERT_EXPIRED, PCK_CERT_NOT_YET_VALID (of the root).
     """
-    revocations = _parse_list(body)
+    signed = _open_list(body)
     candidates = [IntelRoot(parse_authority(root.der), root.is_simulated) for root in trusted]
-    candidates = [root for root in candidates if root.certificate.subject == revocations.issuer]
+    candidates = [root for root in candidates if root.certificate.subject == signed.issuer]
     candidates = [root for root in candidates if not chain or [root.certificate.der] == list(chain)]
     if not candidates:
-        raise EvidenceRejected(Reason.ROOT_CRL_ISSUER, revocations.issuer_common_name)
-    root = next((root for root in candidates if _is_list_of(revocations, root.certificate)), None)
+        raise EvidenceRejected(Reason.ROOT_CRL_ISSUER, signed.issuer_common_name)
+    root = next((root for root in candidates if _is_list_of(signed, root.certificate)), None)
     if root is None:
-        raise EvidenceRejected(Reason.ROOT_CRL_SIGNATURE, revocations.issuer_common_name)
+        raise EvidenceRejected(Reason.ROOT_CRL_SIGNATURE, signed.issuer_common_name)
+    revocations = _parse_list(body)
     check_window(root.certificate, time_s)
     return _store_list(CollateralKind.INTEL_ROOT_CRL, revocations, (root.certificate,), ROOT_CRL_REASONS, time_s)
 
@@ -105,10 +114,10 @@ def check_pck_crl(
 
     Raises:
         EvidenceRejected: PARSE, PCK_CHAIN_SHAPE, PCK_CERT_DER, PCK_CHAIN_ROOT_UNTRUSTED, ICA_NOT_CA, ICA_BAD_ISSUER,
-            PCK_CERT_EXPIRED, PCK_CERT_NOT_YET_VALID, PCK_CRL_ISSUER, PCK_CRL_SIGNATURE, COLLATERAL_MISSING, ROOT_CRL_EXPIRED,
-            ROOT_CRL_NOT_YET_VALID, ICA_REVOKED, PCK_CRL_EXPIRED, PCK_CRL_NOT_YET_VALID.
+            PCK_CERT_EXPIRED, PCK_CERT_NOT_YET_VALID, PCK_CRL_ISSUER, PCK_CRL_SIGNATURE, PARSE (what is signed),
+            COLLATERAL_MISSING, ROOT_CRL_EXPIRED, ROOT_CRL_NOT_YET_VALID, ICA_REVOKED, PCK_CRL_EXPIRED, PCK_CRL_NOT_YET_VALID.
     """
-    revocations = _parse_list(body)
+    signed = _open_list(body)
     if len(chain) not in {1, 2}:
         raise EvidenceRejected(Reason.PCK_CHAIN_SHAPE, len(chain), "1 or 2 certificates")
     try:
@@ -121,10 +130,11 @@ def check_pck_crl(
     check_ca(ca, root)
     for certificate in (root.certificate, ca):
         check_window(certificate, time_s)
-    if revocations.issuer != ca.subject:
-        raise EvidenceRejected(Reason.PCK_CRL_ISSUER, revocations.issuer_common_name, ca.common_name)
-    if not _is_list_of(revocations, ca):
-        raise EvidenceRejected(Reason.PCK_CRL_SIGNATURE, revocations.issuer_common_name)
+    if signed.issuer != ca.subject:
+        raise EvidenceRejected(Reason.PCK_CRL_ISSUER, signed.issuer_common_name, ca.common_name)
+    if not _is_list_of(signed, ca):
+        raise EvidenceRejected(Reason.PCK_CRL_SIGNATURE, signed.issuer_common_name)
+    revocations = _parse_list(body)
     if find_fresh_root_crl(root, find_root_crl, time_s).is_revoked(ca.serial):
         raise EvidenceRejected(Reason.ICA_REVOKED, f"{ca.serial:x}")
     issuers = (ca, root.certificate)
@@ -207,6 +217,13 @@ def find_fresh_root_crl(root: IntelRoot, find_root_crl: RootCrlFinder, time_s: i
     return revocations
 
 
+def _open_list(body: bytes) -> SignedList:
+    try:
+        return open_revocation_list(body)
+    except DerError as error:
+        raise EvidenceRejected(Reason.PARSE, str(error)) from error
+
+
 def _parse_list(body: bytes) -> RevocationList:
     try:
         revocations = parse_revocation_list(body)
@@ -217,8 +234,8 @@ def _parse_list(body: bytes) -> RevocationList:
     return revocations
 
 
-def _is_list_of(revocations: RevocationList, issuer: Certificate) -> bool:
-    return bool((issuer.key_usage or 0) & CRL_SIGN) and is_signed_by(revocations, issuer)
+def _is_list_of(signed: SignedList, issuer: Certificate) -> bool:
+    return bool((issuer.key_usage or 0) & CRL_SIGN) and is_signed_by(signed, issuer)
 
 
 def _store_list(

@@ -91,9 +91,10 @@ def _qe_levels(*levels: SvnLevelTemplate) -> Change:
 LIST_FAULTS: Final = (
     *(
         fault
-        for name, issuer, expired, early, signature in (
+        for name, file, issuer, expired, early, signature in (
             (
                 "root_crl",
+                "root_ca_crl.der",
                 Reason.ROOT_CRL_ISSUER,
                 Reason.ROOT_CRL_EXPIRED,
                 Reason.ROOT_CRL_NOT_YET_VALID,
@@ -101,6 +102,7 @@ LIST_FAULTS: Final = (
             ),
             (
                 "pck_crl",
+                "pck_crl.der",
                 Reason.PCK_CRL_ISSUER,
                 Reason.PCK_CRL_EXPIRED,
                 Reason.PCK_CRL_NOT_YET_VALID,
@@ -112,6 +114,7 @@ LIST_FAULTS: Final = (
             Fault(f"{name} signed by a stranger", signature, having(**{name: {"signed_by": "stranger"}})),
             Fault(f"{name} past its end at intake", expired, having(**{name: {"next_update_s": LOADED_S}})),
             Fault(f"{name} ahead at intake", early, having(**{name: {"this_update_s": LOADED_S + 1}})),
+            Fault(f"{name} with a byte behind", Reason.PARSE, file_ended(file, b"\0")),
             Fault(f"{name} without number", Reason.PARSE, having(**{name: {"without": (CRL_NUMBER,)}})),
             Fault(f"{name} without key id", Reason.PARSE, having(**{name: {"without": (AUTHORITY_KEY_ID,)}})),
             Fault(

@@ -246,3 +246,24 @@ def test_a_folder_without_a_chain_or_with_another_form_of_it_is_refused(name: st
         with pytest.raises(EvidenceRejected) as caught:
             CollateralFiles.load(changed, trust(VENDOR), NOW_S)
         assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (CollateralKind.INTEL_ROOT_CRL, Reason.ROOT_CRL_SIGNATURE),
+        (CollateralKind.INTEL_PCK_CRL, Reason.PCK_CRL_SIGNATURE),
+        (CollateralKind.AMD_CRL, Reason.CRL_SIGNATURE),
+    ],
+)
+def test_entries_of_a_list_are_read_only_if_they_are_signed(kind: CollateralKind, reason: Reason) -> None:
+    """Reading 10,000 entries takes a thousand times longer than to see that nobody signed them."""
+    issued = VENDOR.collateral(NOW_S, revoked=(0x5555,), revoked_authorities=(0x5555,))
+    amd_list = snp_pki.RevocationList(issuer="ARK-Genoa", serials=(0x5555,)).encode()
+    body, chain = {**documents(issued), CollateralKind.AMD_CRL: (amd_list, ())}[kind]
+    torn = body.replace(b"\x02\x02\x55\x55", b"\x03\x02\x55\x55")
+    assert torn != body
+    roots = replace(trust(VENDOR), amd=(TrustedRoot(der=GENOA.ark.encode(), is_simulated=True),))
+    with pytest.raises(EvidenceRejected) as refused:
+        check_collateral(kind, torn, chain, roots, lambda _root: root_list_of(VENDOR), NOW_S)
+    assert refused.value.reason is reason
