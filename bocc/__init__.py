@@ -3,6 +3,7 @@
 - `client`: the asynchronous client of a node; `rpc`, `events`, `nonces` and `pricing` are its parts
 - `wallet`: mnemonics, derivation and keyrings
 - `light`: facts about the chain, checked offline
+- `evidence`: evidence of confidential hardware, verified and explained offline; `provider`: brought to a chain
 - `amounts`, `errors`, `home`: amounts as people write them, what can go wrong, where things are
 - `testnet`: local networks of several nodes; `load`: transfers at a steady rate on one
 - `testing`, `pytest_plugin`, `pytest_async`: a running network for tests

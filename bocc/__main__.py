@@ -16,6 +16,8 @@ COMMANDS: Final = {
     "keys": "Make, show and recover keys.",
     "tx": "Send transactions.",
     "query": "Ask a node about chain, accounts and network.",
+    "provider": "Prove confidential hardware to a chain.",
+    "collateral": "Bring hardware vendors' documents to a chain.",
     "faucet": "Get money on a development chain.",
     "proof": "Verify proofs offline.",
     "tee": "Verify and read evidence of confidential hardware, offline.",

@@ -3,5 +3,6 @@
 - `context`: options that every command takes, and what follows from them
 - `output`: tables for people, JSON for programs
 - `failures`: one line and a next step for everything that can go wrong, with exit codes
-- `keys`, `tx`, `query`, `faucet`, `health`, `node`, `proof`, `tee`, `testnet`: the commands
+- `asking`, `sending`: what commands that ask a node, or send a transaction, share
+- `keys`, `tx`, `query`, `provider`, `collateral`, `faucet`, `health`, `node`, `proof`, `tee`, `testnet`: the commands
 """

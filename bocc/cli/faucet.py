@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from bocc.amounts import format_amount, parse_amount
+from bocc.cli.asking import ask
 from bocc.cli.context import Context, common_options
 from bocc.cli.output import print_json, print_line
-from bocc.cli.query import ask
 from bocc.cli.sending import AMOUNT
 
 

@@ -12,10 +12,10 @@ import click
 import msgspec
 
 import bocc
+from bocc.cli.asking import answer
 from bocc.cli.context import Context, common_options, password_option, read_password
 from bocc.cli.failures import ExitCode
 from bocc.cli.output import print_fields, print_json, print_line
-from bocc.cli.query import answer
 from bocc.home import HOME_VARIABLE, default_home
 from bocc.wallet import derivation_path, derive, mnemonic_seed, new_mnemonic
 from node.__main__ import main as run_node_process

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import click
 
 from bocc.amounts import format_amount
+from bocc.cli.asking import answer, ask, height_option, prove_option
 from bocc.cli.context import Context, common_options, run
 from bocc.cli.output import format_time, print_fields, print_json, print_json_line, print_line, print_table
+from bocc.cli.query_trust import TRUST_COMMANDS
 from bocc.cli.sending import print_checks
-from bocc.client import Client
-
-Question = Callable[[Client], Coroutine[Any, Any, Any]]
 
 
 @click.group()
@@ -23,29 +20,6 @@ def command() -> None:
 
     Amounts are in ubocc (10^-6 BOCC). With --json every answer is the node's own.
     """
-
-
-def ask(context: Context, question: Question) -> Any:
-    """Ask a node one question and return its answer."""
-
-    async def work() -> Any:
-        async with context.client() as client:
-            return await question(client)
-
-    return run(work())
-
-
-def answer(context: Context, question: Question) -> None:
-    """Ask a node one question and print its answer."""
-    told = ask(context, question)
-    if context.as_json or not isinstance(told, dict):
-        print_json(told)
-    else:
-        print_fields(told)
-
-
-height_option = click.option("--height", type=click.IntRange(min=0), help="As of this final block.")
-prove_option = click.option("--prove", is_flag=True, help="With a proof for `bocc proof verify`.")
 
 
 @command.command()
@@ -210,3 +184,7 @@ def explain(context: Context, transaction: str) -> int:
     path = Path(transaction)
     encoded = path.read_text(encoding="ascii").strip() if path.is_file() else transaction
     return print_checks(context, ask(context, lambda client: client.call("explain", tx=encoded)))
+
+
+for trust_command in TRUST_COMMANDS:
+    command.add_command(trust_command)

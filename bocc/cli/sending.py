@@ -88,6 +88,8 @@ class Sending:
     """How the transaction of one command is signed and sent."""
 
     context: Context
+    name: str
+    """Of the key."""
     key: KeyFile
     cosigners: tuple[SigningKey, ...]
     sender: str
@@ -101,9 +103,10 @@ class Sending:
 
     def send(self, *messages: Message) -> int:
         """Send messages as one transaction, print what became of it, and return the exit code."""
-        return run(self._send(messages))
+        return run(self.send_messages(messages))
 
-    async def _send(self, messages: Sequence[Message]) -> int:
+    async def send_messages(self, messages: Sequence[Message]) -> int:
+        """Do the same within an event loop."""
         async with self.context.client() as client:
             if self.is_dry_run:
                 transaction = await client.build(
@@ -173,6 +176,7 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
         key = context.load_key(name, password_file)
         sending = Sending(
             context=context,
+            name=name,
             key=key,
             cosigners=tuple(context.load_key(one, password_file).signing_key() for one in cosigner_names),
             sender=context.address(account) if account else key.address,

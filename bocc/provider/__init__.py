@@ -3,6 +3,8 @@
 documents   a folder or file of vendor documents, split into messages in the order in which the chain can check them
 posting     those messages through a node, leaving out what the chain has
 attesting   challenge, report data and the message that proves an enclave, whatever hardware it runs on
+evidence    evidence of real hardware in files, in the form in which the chain takes it
 software    the software TEE: a simulated machine with its documents, for development chains alone
+place       what a software provider keeps in its home
 agent       a simulated provider that keeps itself attested; `python -m bocc.provider` runs it
 """

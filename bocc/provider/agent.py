@@ -26,12 +26,14 @@ from bocc.provider.software import (
     publish_hardware,
     publish_image,
 )
+from node.api.errors import ErrorCode
 from node.logs import EventLog
 from state.address import account_address, format_address
 from state.attestation import enclave_address
 from state.crypto import SigningKey
 from state.errors import Rejected
 from state.messages import Message
+from state.trust_messages import Attest
 
 ROUND_S: Final = 10.0
 """Between two looks at the chain; reads alone, so an idle chain stays silent."""
@@ -46,13 +48,13 @@ GOOD_STATES: Final = frozenset({"trusted", "grace"})
 _PAGE: Final = 100
 
 
-class Refusal(Exception):
+class Refusal(RpcRejected):
     """The chain would refuse, or refused, what is due; the next round tries again."""
 
     def __init__(self, what: str, told: dict[str, Any]) -> None:
-        super().__init__(what)
-        self.what = what
-        self.told = {name: told[name] for name in ("reason", "seen", "bound") if told.get(name) is not None}
+        """Say what was refused, and what a dry run or a receipt told of it."""
+        shown = {name: told[name] for name in ("reason", "seen", "bound") if told.get(name) is not None}
+        super().__init__(ErrorCode.TX_REJECTED, what, {**shown, "hint": told.get("remedy")})
 
 
 def is_due(begin_ms: int, end_ms: int, now_ms: int) -> bool:
@@ -102,6 +104,7 @@ class SoftwareProvider:
 
     async def run(self, network_home: Path) -> None:
         """Look at the chain through any node of a network that answers, again and again."""
+        self._log.info("started", enclave=self.enclave, operator=format_address(self.operator))
         while True:
             pause_s = RETRY_S
             try:
@@ -109,7 +112,8 @@ class SoftwareProvider:
                     await self.look(client, time.time_ns() // 1_000_000)
                 pause_s = ROUND_S
             except Refusal as refusal:
-                self._log.warning("refused", what=refusal.what, **refusal.told)
+                told = {"reason": refusal.reason, "seen": refusal.seen, "bound": refusal.bound}
+                self._log.warning("refused", what=str(refusal), **told)
                 pause_s = ROUND_S
             except RpcRejected as error:
                 self._log.warning("call refused", reason=error.reason, seen=error.seen, bound=error.bound)
@@ -131,14 +135,8 @@ class SoftwareProvider:
             await client.faucet(address, FUNDS)
             self._log.info("got money from the faucet", address=address, amount=FUNDS)
             done.append("faucet")
-        documents = self.tee.documents(now_ms // 1_000 - BACKDATED_S)
-        for document in due_documents(documents, await _stored_documents(client), now_ms):
-            await self._post(client, document)
-            done.append(document.kind.name.lower())
-        published = load_published(self.home, await client.chain_id())
-        if published is None:
-            published = await self.publish(client)
-            done.append("publish")
+        prepared, published = await self.prepare(client, now_ms)
+        done += prepared
         enclave = await find_enclave(client, self.enclave)
         if is_enclave_due(enclave, now_ms):
             await self.attest(client, published)
@@ -147,17 +145,37 @@ class SoftwareProvider:
             raise Refusal("attest", {"reason": enclave["reason"], "seen": "revoked"})
         return done
 
+    async def prepare(self, client: Client, now_ms: int) -> tuple[list[str], Published]:
+        """See that the chain has the vendor's documents, the machine and the image; return what that took, and their names.
+
+        Raises:
+            Refusal: the chain would refuse something.
+        """
+        done: list[str] = []
+        documents = self.tee.documents(now_ms // 1_000 - BACKDATED_S)
+        for document in due_documents(documents, await _stored_documents(client), now_ms):
+            await self._post(client, document)
+            done.append(document.kind.name.lower())
+        published = load_published(self.home, await client.chain_id())
+        if published is None:
+            published = await self.publish(client)
+            done.append("publish")
+        return done, published
+
+    async def message(self, client: Client, published: Published) -> Attest:
+        """Return an attestation with a fresh quote over the newest block."""
+        hardware, image = parse_resource(published.hardware), parse_resource(published.image)
+        names = self.tee.names(self.operator, hardware, image)
+        return self.tee.attest(names, await take_challenge(client))
+
     async def attest(self, client: Client, published: Published) -> Outcome:
         """Prove the enclave to the chain, or renew its proof.
 
         Raises:
             Refusal: the chain would refuse it.
         """
-        hardware, image = parse_resource(published.hardware), parse_resource(published.image)
-        names = self.tee.names(self.operator, hardware, image)
-        attest = self.tee.attest(names, await take_challenge(client))
-        outcome = await self._send(client, "attest", attest)
-        self._log.info("attested", enclave=names.enclave, height=outcome.height, tx_id=outcome.tx_id)
+        outcome = await self._send(client, "attest", await self.message(client, published))
+        self._log.info("attested", enclave=self.enclave, height=outcome.height, tx_id=outcome.tx_id)
         return outcome
 
     async def publish(self, client: Client) -> Published:

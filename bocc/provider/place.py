@@ -28,6 +28,11 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     image: str
 
 
+def provider_home(home: Path, machine: str) -> Path:
+    """Return the folder of a software provider in a home; that of the local network's own has just its name."""
+    return home / (machine if machine == "provider" else f"provider-{machine}")
+
+
 def open_secret(home: Path) -> bytes:
     """Return the 32 secret bytes of the enclave, drawn at the first call. They stand in clear: nothing real depends on them."""
     path = home / ENCLAVE_KEY_NAME
