@@ -23,6 +23,7 @@ NAMES_MAX: Final = 16
 
 Addresses = Annotated[tuple[Address, ...], Meta(min_length=1, max_length=NAMES_MAX)]
 Level = Annotated[int, Meta(ge=0, le=5)]
+Advisory = Annotated[str, Meta(min_length=1, max_length=32, pattern="^[A-Z0-9-]+$")]
 
 
 class AllOf(Wire, frozen=True, tag=1):
@@ -82,9 +83,7 @@ class LevelAtLeast(Wire, frozen=True, tag=8):
 class AdvisoryNotIn(Wire, frozen=True, tag=9):
     """None of these advisories applies to the enclave."""
 
-    advisories: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...], Meta(min_length=1, max_length=NAMES_MAX)
-    ]
+    advisories: Annotated[tuple[Advisory, ...], Meta(min_length=1, max_length=NAMES_MAX)]
 
 
 class HasGpus(Wire, frozen=True, tag=10):

@@ -108,7 +108,7 @@ class Endorsement(Wire, frozen=True):
     until_ms: TimeMs
 
 
-RESOURCES: Final = Table(0x40, Resource, 16_384)
+RESOURCES: Final = Table(0x40, Resource, 65_536)
 RELEASES: Final = Table(0x41, Release, 65_536)
 PLANS: Final = Table(0x42, PlanRecord, 2_048)
 RESOURCE_BOOKS: Final = Table(0x43, ResourceBooks, 16)

@@ -30,6 +30,9 @@ from state.genesis_file import format_genesis, parse_genesis
 from state.keyfile import KeyKind
 from state.params import Params, ParamsReason, ParamsRejected, check_params
 from state.records import ACCOUNTS, CURRENT_SET, MONEY, ONLY, PARAMS
+from state.runtime.documents import roots_of
+from tee.roots import VENDOR_ROOTS
+from tee.simulated_root import SIMULATED_ROOT_DER
 from tests.support.chain_builders import account, make_genesis, make_ledger, operator, validator_key, with_params
 
 STRANGER = b"\x00" + b"\x77" * 20
@@ -197,7 +200,7 @@ TWO = GenesisValidator(operator=b"\x00" + b"\x78" * 20, consensus_key=SigningKey
             with_params(public_genesis(), "blocks", expiry_ahead_ms_max=0), ParamsReason.TOO_SHORT, id="expiry"
         ),
         pytest.param(
-            with_params(public_genesis(), "blocks", work_max=16 * 60 + 15 * 400 + 31_700 - 1),
+            with_params(public_genesis(), "blocks", work_max=16 * 60 + 15 * 400 + 105_457 - 1),
             ParamsReason.TOO_LITTLE_WORK,
             id="dearest transaction fits no block",
         ),
@@ -233,7 +236,7 @@ def test_well_known_keys_are_refused_outside_development(genesis: Genesis) -> No
 
 
 def test_parameters_at_their_bounds_are_sound() -> None:
-    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 15 * 400 + 31_700)
+    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 15 * 400 + 105_457)
     genesis = with_params(genesis, "staking", unbonding_ms=1_501, evidence_age_ms=1_000)
     check_genesis(with_params(genesis, "consensus", validator_update_interval_ms=500, timer_min_ms=1))
 
@@ -293,3 +296,19 @@ def test_work_overrides_must_be_sorted_and_distinct() -> None:
     with pytest.raises(ParamsRejected):
         check_params(twice)
     assert encode(twice) != encode(params)
+
+
+def test_simulated_roots_are_for_development_alone() -> None:
+    with pytest.raises(GenesisRejected) as caught:
+        check_genesis(public_genesis(simulated_roots=make_genesis().simulated_roots))
+    assert caught.value.reason is GenesisReason.SIMULATED_ROOT
+    with pytest.raises(GenesisRejected) as caught:
+        check_genesis(replace(make_genesis(), simulated_roots=(b"no certificate",)))
+    assert caught.value.reason is GenesisReason.SIMULATED_ROOT
+
+
+def test_trust_begins_with_the_roots_of_all_vendors_and_the_simulated_ones_of_the_genesis() -> None:
+    public, development = roots_of(make_ledger(public_genesis())), roots_of(make_ledger())
+    assert public == VENDOR_ROOTS
+    assert [root.is_simulated for root in development.intel] == [False, True]
+    assert development.intel[1].der == SIMULATED_ROOT_DER
