@@ -1,19 +1,14 @@
-"""Any bytes into the verifier of NVIDIA reports: an answer or a refusal, and no bit of genuine evidence may change."""
+"""Any bytes into the verifier of NVIDIA reports: an answer or a refusal, and no byte of a good report may change."""
 
 from __future__ import annotations
 
-import json
-import random
 from contextlib import suppress
-from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tee.errors import EvidenceRejected
-from tee.nvidia import CHAIN_CERTIFICATES, verify_gpu
-from tee.pem import split_pem_chain
-from tee.roots import VENDOR_ROOTS
+from tee.nvidia import verify_gpu
 from tee.spdm import parse_report
 from tests.support.left_out_refusals import refusal_of
 from tests.support.nvidia_pki import NONCE, TIME_S, Report, make_block, make_field, make_roots
@@ -21,8 +16,6 @@ from tests.support.nvidia_pki import NONCE, TIME_S, Report, make_block, make_fie
 FUZZ = settings(max_examples=300, deadline=None)
 GOOD = Report()
 REPORT, CHAIN, ROOTS = GOOD.encode(), GOOD.encode_chain(), make_roots(GOOD)
-SWEEP_STEP = 61
-"""Every 61st bit: prime, so all places within a byte are met."""
 
 
 @FUZZ
@@ -81,25 +74,3 @@ def test_what_is_well_formed_comes_out_as_it_went_in(blocks: dict[int, bytes], f
 def test_any_changed_byte_is_refused(position: int, difference: int) -> None:
     changed = REPORT[:position] + bytes((REPORT[position] ^ difference,)) + REPORT[position + 1 :]
     assert refusal_of(lambda: verify_gpu(changed, CHAIN, NONCE, ROOTS, TIME_S)) is not None
-
-
-def test_no_single_bit_of_genuine_evidence_may_change(shared_dir: Path) -> None:
-    folder = shared_dir / "evidence"
-    vectors = json.loads((folder / "index.json").read_text())["vectors"]
-    vector = next(vector for vector in vectors if vector["id"] == "nvidia/hopper-driver-550")
-    report = (folder / vector["evidence"]).read_bytes()
-    chain = tuple(split_pem_chain((folder / vector["chain"]).read_bytes(), CHAIN_CERTIFICATES))
-    parts = (report, *chain)
-    nonce, time_s = bytes.fromhex(vector["expected_nonce"]), vector["time"]
-
-    def verify(changed: list[bytes]) -> object:
-        return verify_gpu(changed[0], tuple(changed[1:]), nonce, VENDOR_ROOTS, time_s)
-
-    assert refusal_of(lambda: verify(list(parts))) is None
-    for number, part in enumerate(parts):
-        first = random.Random(number).randrange(SWEEP_STEP)
-        for bit in range(first, 8 * len(part), SWEEP_STEP):
-            flipped = bytearray(part)
-            flipped[bit // 8] ^= 1 << bit % 8
-            changed = [*parts[:number], bytes(flipped), *parts[number + 1 :]]
-            assert refusal_of(lambda changed=changed: verify(changed)) is not None, (number, bit)
