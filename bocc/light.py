@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from state import records
+from state import records, resource_records, trust_records
 from state.address import AddressRejected, format_address
-from state.codec import Wire
 from state.genesis import Genesis
 from state.ledger import Table
 from state.proof_bundle import (
@@ -30,7 +29,12 @@ from state.transactions import Body
 _ADDRESS_BYTES: Final = 21
 _WRAPPERS: Final = ("result", "proof")
 """Members of an answer inside of which a bundle may stand, outermost first."""
-_TABLES: Final = {table.prefix: (name.lower(), table) for name, table in vars(records).items() if type(table) is Table}
+_TABLES: Final = {
+    table.prefix: (name.lower(), table)
+    for module in (records, resource_records, trust_records)
+    for name, table in vars(module).items()
+    if type(table) is Table
+}
 
 
 def verify_file(content: bytes, genesis: Genesis) -> VerifiedFact:
@@ -97,7 +101,7 @@ def _describe_body(body: Body) -> dict[str, Any]:
 
 def _describe(wire: Any) -> Any:
     """Return a wire value as JSON by name. Any: fields of all records."""
-    if isinstance(wire, Wire):
+    if isinstance(wire, msgspec.Struct):
         return {name: _describe(getattr(wire, name)) for name in wire.__struct_fields__}
     if isinstance(wire, tuple):
         return [_describe(item) for item in wire]

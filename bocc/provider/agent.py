@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from bocc.client import Client, Outcome
 from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
 from bocc.home import find_url
@@ -57,9 +59,18 @@ class Refusal(RpcRejected):
         super().__init__(ErrorCode.TX_REJECTED, what, {**shown, "hint": told.get("remedy")})
 
 
-def is_due(begin_ms: int, end_ms: int, now_ms: int) -> bool:
-    """Tell whether something that holds between two times has less than a third of its life left."""
-    return (end_ms - now_ms) * LEFT_PART < end_ms - begin_ms
+class Look(msgspec.Struct, frozen=True):
+    """What a look at the chain led to."""
+
+    done: tuple[str, ...]
+    """What was due: documents by kind, publish, attest."""
+    next_ms: int
+    """When the proof is due again."""
+
+
+def due_ms(begin_ms: int, end_ms: int) -> int:
+    """Return when something that holds between two times has a third of its life left."""
+    return end_ms - (end_ms - begin_ms) // LEFT_PART
 
 
 def due_documents(
@@ -74,7 +85,7 @@ def due_documents(
 
 
 def _is_lacking(times: tuple[int, int] | None, now_ms: int) -> bool:
-    return times is None or is_due(times[1], times[0], now_ms)
+    return times is None or due_ms(times[1], times[0]) <= now_ms
 
 
 def is_enclave_due(enclave: dict[str, Any] | None, now_ms: int) -> bool:
@@ -83,7 +94,7 @@ def is_enclave_due(enclave: dict[str, Any] | None, now_ms: int) -> bool:
         return True
     if enclave["state"] == "revoked":
         return False
-    return enclave["state"] not in GOOD_STATES or is_due(enclave["attested_ms"], enclave["expires_ms"], now_ms)
+    return enclave["state"] not in GOOD_STATES or due_ms(enclave["attested_ms"], enclave["expires_ms"]) <= now_ms
 
 
 class SoftwareProvider:
@@ -109,8 +120,9 @@ class SoftwareProvider:
             pause_s = RETRY_S
             try:
                 async with Client(find_url(network_home, None)) as client:
-                    await self.look(client, time.time_ns() // 1_000_000)
-                pause_s = ROUND_S
+                    now_ms = time.time_ns() // 1_000_000
+                    look = await self.look(client, now_ms)
+                pause_s = min(ROUND_S, max(look.next_ms - now_ms, 0) / 1_000)
             except Refusal as refusal:
                 told = {"reason": refusal.reason, "seen": refusal.seen, "bound": refusal.bound}
                 self._log.warning("refused", what=str(refusal), **told)
@@ -121,8 +133,8 @@ class SoftwareProvider:
                 self._log.warning("no answer", error=error)
             await asyncio.sleep(pause_s)
 
-    async def look(self, client: Client, now_ms: int) -> list[str]:
-        """Do what is due now, and return what that was: money, documents, resources, a proof.
+    async def look(self, client: Client, now_ms: int) -> Look:
+        """Do what is due now: money, documents, resources, a proof.
 
         Raises:
             Refusal: the chain would refuse something.
@@ -141,9 +153,10 @@ class SoftwareProvider:
         if is_enclave_due(enclave, now_ms):
             await self.attest(client, published)
             done.append("attest")
-        elif enclave is not None and enclave["state"] == "revoked":
-            raise Refusal("attest", {"reason": enclave["reason"], "seen": "revoked"})
-        return done
+            enclave = await find_enclave(client, self.enclave)
+        if enclave is None or enclave["state"] == "revoked":
+            raise Refusal("attest", {"reason": "no_enclave" if enclave is None else enclave["reason"]})
+        return Look(tuple(done), due_ms(enclave["attested_ms"], enclave["expires_ms"]))
 
     async def prepare(self, client: Client, now_ms: int) -> tuple[list[str], Published]:
         """See that the chain has the vendor's documents, the machine and the image; return what that took, and their names.

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from bocc.testnet.network import Network, process_of
-from bocc.testnet.process import is_running
+from bocc.testnet.network import Network
+from bocc.testnet.process import is_running, process_of
 from bocc.testnet.record import TestnetRecord, load_record
 
 ENVIRONMENT = {name: text for name, text in os.environ.items() if not name.startswith("BOCC_")}
@@ -46,7 +46,7 @@ def told(*arguments: object) -> Any:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run a network of two nodes, started and stopped by commands."""
     path = tmp_path_factory.mktemp("commands") / "net"
-    record = told("testnet", "up", "--home", path, "--validators", 2, "--ports", "auto", "--detach")
+    record = told("testnet", "up", "--home", path, "--validators", 2, "--ports", "auto", "--no-provider", "--detach")
     processes = [process_of(node) for node in load_record(path).nodes]
     assert len(record["nodes"]) == 2
     yield path
@@ -178,7 +178,8 @@ def test_ctrl_c_stops_every_node(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as up:
         assert up.stdout is not None
         assert any("Ctrl-C" in line for line in up.stdout)
-        processes = [process_of(node) for node in load_record(path).nodes]
+        record = load_record(path)
+        processes = [process_of(one) for one in (*record.nodes, record.provider)]
         assert all(is_running(process) for process in processes)
         up.send_signal(signal.SIGINT)
         assert up.wait(timeout=30) == 0

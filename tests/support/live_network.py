@@ -304,9 +304,13 @@ def further_node(net: LiveNetwork, home: Path, *arguments: str) -> Iterator[tupl
 
 @contextmanager
 def live_network(
-    home: Path, validators: int = 4, change: Callable[[Params], Params] = lambda params: params
+    home: Path,
+    validators: int = 4,
+    change: Callable[[Params], Params] = lambda params: params,
+    *,
+    has_provider: bool = False,
 ) -> Iterator[LiveNetwork]:
-    """Run a network of its own, with changed parameters, and leave no process behind."""
+    """Run a network of its own, with changed parameters, with or without its provider, and leave no process behind."""
     params = change(DEVELOPMENT_PARAMS)
 
     def build_genesis(*arguments: object, **named: object) -> object:
@@ -314,10 +318,11 @@ def live_network(
 
     network = Network(home)
     with mock.patch.object(layout, "development_genesis", build_genesis):
-        layout.prepare_network(network, layout.Layout(validators, takes_any_port=True))
+        layout.prepare_network(network, layout.Layout(validators, takes_any_port=True, has_provider=has_provider))
     try:
         network.start()
         network.wait_ready()
+        network.start_provider()
         yield LiveNetwork(network)
     finally:
         network.stop()

@@ -1,0 +1,134 @@
+"""The provider of `bocc testnet up`: it attests by itself, renews in time, and says everywhere that it is simulated."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from msgspec.structs import replace
+
+from bocc.provider.place import enclave_of
+from bocc.testnet.network import Network
+from bocc.testnet.process import is_running, process_of
+from bocc.testnet.record import load_record
+from tests.integration.test_testnet_commands import bocc, told
+from tests.support.live_network import live_network, until
+
+
+def shown(home):
+    """Return what `bocc testnet status` says of the provider."""
+    return json.loads(bocc("testnet", "status", "--home", home, "--json").stdout)[-1]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Run a network of two nodes and its provider, started and stopped by commands."""
+    path = tmp_path_factory.mktemp("provider") / "net"
+    record = told("testnet", "up", "--home", path, "--validators", 2, "--ports", "auto", "--detach")
+    assert record["provider"]["is_simulated"] is True
+    yield path
+    process = process_of(load_record(path).provider)
+    assert bocc("testnet", "down", "--home", path).returncode == 0
+    assert not is_running(process)
+
+
+@pytest.fixture
+def attested(home):
+    """The home, once the provider has an enclave that is good."""
+    network = Network(home)
+    until(lambda: network.provider_state().is_ready, network.provider_state)
+    return home
+
+
+def test_provider_attests_simulated_hardware_by_itself(attested):
+    provider = shown(attested)
+    assert (provider["name"], provider["state"], provider["enclave_state"]) == ("provider", "running", "trusted")
+    assert (provider["level"], provider["is_simulated"]) == (1, True)
+    assert {one["kind"] for one in told("collateral", "list", "--home", attested)["collaterals"]} == {
+        "intel_root_crl",
+        "intel_pck_crl",
+        "intel_tcb_info",
+        "intel_qe_identity",
+    }
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ("testnet", "status"),
+        ("provider", "status"),
+        ("query", "enclaves"),
+        ("query", "enclave", "{enclave}"),
+        ("query", "forecast", "{enclave}"),
+        ("collateral", "list"),
+        ("testnet", "logs", "provider"),
+    ],
+    ids=" ".join,
+)
+def test_every_view_of_it_says_simulated(attested, question):
+    words = [word.format(enclave=enclave_of(attested / "provider")) for word in question]
+    answer = bocc(*words, "--home", attested)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "SIMULATED" in answer.stdout
+    if question[1] != "logs":
+        assert '"is_simulated": true' in bocc(*words, "--home", attested, "--json").stdout
+
+
+def test_killed_provider_is_noticed_and_goes_on_with_the_same_enclave(attested):
+    before = shown(attested)["enclave"]
+    assert "provider" in told("testnet", "kill", "provider", "--home", attested)["done"]
+    ended = bocc("testnet", "status", "--home", attested)
+    assert ended.returncode == 1
+    assert "provider stopped" in ended.stdout
+    assert "provider" in told("testnet", "restart", "provider", "--home", attested)["done"]
+    network = Network(attested)
+    until(lambda: network.provider_state().is_ready, network.provider_state)
+    assert shown(attested)["enclave"] == before
+    assert len(told("query", "enclaves", "--home", attested)["enclaves"]) == 1
+
+
+def test_a_second_machine_attests_by_one_command(attested):
+    ended = bocc("provider", "attest", "--from", "alice", "--home", attested)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.count("SIMULATED") == 2
+    assert told("provider", "status", "--operator", "alice", "--home", attested)["enclaves"][0]["is_simulated"]
+
+
+def test_a_network_without_provider_starts_none(tmp_path):
+    path = tmp_path / "net"
+    try:
+        record = told(
+            "testnet", "up", "--home", path, "--validators", 1, "--ports", "auto", "--no-provider", "--detach"
+        )
+        assert record["provider"] is None
+        assert len(json.loads(bocc("testnet", "status", "--home", path, "--json").stdout)) == 1
+    finally:
+        bocc("testnet", "down", "--home", path)
+
+
+def test_proof_is_renewed_in_time(tmp_path):
+    """Given proofs that live six seconds, when nobody does anything, then the enclave is never expired."""
+    with live_network(
+        tmp_path / "net",
+        validators=1,
+        change=lambda params: replace(params, attestation=replace(params.attestation, max_age_ms=6_000)),
+        has_provider=True,
+    ) as net:
+        ask = net.network.provider_state
+        until(lambda: ask().is_ready, ask)
+        first_ms = ask().expires_ms
+        until(lambda: ask().expires_ms > first_ms + 6_000, ask)
+        events = net.call("node0", "events", topics=["attested", "enclave_changed"])["events"]
+    attested = [event["attributes"] for event in events if event["kind"] == "attested"]
+    assert [one["is_renewal"] for one in attested] == [0] + [1] * (len(attested) - 1)
+    assert {event["attributes"]["state"] for event in events if event["kind"] == "enclave_changed"} == {"trusted"}
+
+
+def test_provider_process_tells_when_the_network_has_none(tmp_path):
+    with live_network(tmp_path / "net", validators=1) as net:
+        command = [sys.executable, "-m", "bocc.provider", "--home", str(net.home)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert "has no provider" in ended.stderr
