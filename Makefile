@@ -17,6 +17,8 @@ PYTHON ?=
 JOBS ?= 2
 MINUTES ?= 30
 ROUNDS ?= 20
+SECONDS_EACH ?= 60
+ATHERIS := atheris==3.0.0
 
 # Variables of the simulation, passed on if given: make sim SEED=17, make sim SEEDS=300 HEIGHTS=100 FIRST=1000
 SIMULATION = $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HEIGHTS),--heights $(HEIGHTS)) \
@@ -25,7 +27,7 @@ SIMULATION = $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $
 # Tests that start processes and listen on ports: one after the other, after all others.
 ALONE := tests/integration
 
-.PHONY: help testnet test check format sim sim-mutants explore prove bench cover size fuzz soak soak-network lock clean
+.PHONY: help testnet test check format sim sim-mutants explore prove bench cover size fuzz fuzz-native soak soak-network lock clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -80,6 +82,16 @@ size: ## Count lines of code per package.
 
 fuzz: $(READY) ## Throw many more random inputs at parsers and laws than `make test` does: ROUNDS=20.
 	$(PY) -m pytest tests/fuzz tests/property -n $(JOBS) -p tests.support.long_search --rounds $(ROUNDS) $(ARGS)
+
+# The fuzzer follows branches of compiled code, so it has an environment of its own, in which only tee and what it needs are.
+fuzz-native: build/fuzz-native/.ready ## Fuzz every reader of tee with atheris, SECONDS_EACH=60, all or TARGETS="quote json".
+	build/fuzz-native/environment/bin/python -m tests.fuzz.native --seconds $(SECONDS_EACH) $(TARGETS)
+
+build/fuzz-native/.ready: $(READY) Makefile
+	$(PY) -m venv --clear build/fuzz-native/environment
+	build/fuzz-native/environment/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt msgspec cryptography $(ATHERIS)
+	@touch $@
 
 soak: $(READY) ## Simulate networks from seeds never used before, for MINUTES=30; stops at the first failure.
 	@end=$$((SECONDS + 60 * $(MINUTES))); first=$${FIRST:-$$(date +%s)}; \
