@@ -8,10 +8,10 @@ because the checks run in this order:
 4. and 5. root, CA and PCK: trust, names, signatures, windows (tee/intel_chain.py);
 6. the revocation lists of root and CA: present, current, without CA and PCK;
 7. the SGX extension of the PCK certificate;
-8. the TCB info: present, current, of this TEE, FMSPC and PCE;
+8. the TCB info: present, current, its signer not withdrawn, of this TEE, FMSPC and PCE;
 9. for TDX, the module's identity, signer and attributes;
 10. and 11. the quoting enclave's report: signed by the PCK, naming the attestation key;
-12. the QE identity: present, current, of this TEE, and fulfilled;
+12. the QE identity: present, current, its signer not withdrawn, of this TEE, and fulfilled;
 13. the signature of the quote;
 14. the status of all security versions (tee/tcb.py).
 
@@ -36,6 +36,7 @@ from tee.intel_collateral import (
     TCB_INFO_REASONS,
     check_document_window,
     check_list_window,
+    check_signer_stands,
     find_fresh_root_crl,
 )
 from tee.intel_quote import EnclaveReport, Quote, parse_report
@@ -84,12 +85,11 @@ def verify_quote(quote: Quote, collateral: IntelCollateral, roots: Roots, time_s
         EvidenceRejected: one reason of the steps from 3 on, in their order.
     """
     chain = check_pck_chain(quote.pck_chain, roots.intel, time_s)
-    root = chain.root.certificate.fingerprint
     root_crl = find_fresh_root_crl(chain.root, collateral.root_crl, time_s)
     pck_crl = _find_pck_crl(chain, collateral, time_s)
     _check_revocation(chain, root_crl, pck_crl)
     extension = _read_extension(chain)
-    tcb_info = _find_tcb_info(quote.tee, extension, collateral, root, time_s)
+    tcb_info = _find_tcb_info(quote.tee, extension, collateral, root_crl, time_s)
     if quote.tee is IntelTee.TDX:
         _check_module(quote.body, tcb_info)
     if not verify_p256(chain.point, quote.qe_signature, quote.qe_report):
@@ -98,7 +98,7 @@ def verify_quote(quote: Quote, collateral: IntelCollateral, roots: Roots, time_s
     bound = sha256(quote.attestation_key + quote.qe_authentication).digest() + bytes(32)
     if qe_report.report_data != bound:
         raise EvidenceRejected(Reason.QE_REPORT_DATA, qe_report.report_data.hex(), bound.hex())
-    qe_identity = _find_qe_identity(quote.tee, collateral, root, time_s)
+    qe_identity = _find_qe_identity(quote.tee, collateral, root_crl, time_s)
     _check_quoting_enclave(qe_report, qe_identity)
     if not verify_p256(quote.attestation_key, quote.signature, quote.signed):
         raise EvidenceRejected(Reason.QUOTE_SIGNATURE, quote.signature.hex())
@@ -157,14 +157,16 @@ def _read_extension(chain: PckChain) -> PckExtension:
 
 
 def _find_tcb_info(
-    tee: IntelTee, extension: PckExtension, collateral: IntelCollateral, root: bytes, time_s: int
+    tee: IntelTee, extension: PckExtension, collateral: IntelCollateral, root_crl: RevokedSerials, time_s: int
 ) -> TcbInfo:
+    root = root_crl.root
     tcb_info = collateral.tcb_info(root, tee, extension.fmspc)
     if tcb_info is None:
         raise EvidenceRejected(Reason.COLLATERAL_MISSING, f"{tee.name} TCB info of {extension.fmspc.hex()}")
     check_document_window(tcb_info, TCB_INFO_REASONS, time_s)
     if tcb_info.root != root:
         raise EvidenceRejected(Reason.TCB_INFO_SIGNER, tcb_info.root.hex(), root.hex())
+    check_signer_stands(tcb_info, root_crl)
     if tcb_info.tee != tee:
         raise EvidenceRejected(Reason.TCB_INFO_MISMATCH, tcb_info.tee.name, tee.name)
     seen, bound = tcb_info.fmspc + tcb_info.pce_id, extension.fmspc + extension.pce_id
@@ -183,13 +185,15 @@ def _check_module(body: bytes, tcb_info: TcbInfo) -> None:
         raise EvidenceRejected(Reason.SEAMATTR, attributes.hex(), module.attributes.hex())
 
 
-def _find_qe_identity(tee: IntelTee, collateral: IntelCollateral, root: bytes, time_s: int) -> QeIdentity:
+def _find_qe_identity(tee: IntelTee, collateral: IntelCollateral, root_crl: RevokedSerials, time_s: int) -> QeIdentity:
+    root = root_crl.root
     qe_identity = collateral.qe_identity(root, tee)
     if qe_identity is None:
         raise EvidenceRejected(Reason.COLLATERAL_MISSING, f"QE identity for {tee.name}")
     check_document_window(qe_identity, QE_IDENTITY_REASONS, time_s)
     if qe_identity.root != root:
         raise EvidenceRejected(Reason.QE_IDENTITY_SIGNER, qe_identity.root.hex(), root.hex())
+    check_signer_stands(qe_identity, root_crl)
     if qe_identity.tee != tee:
         raise EvidenceRejected(Reason.QE_IDENTITY_MISMATCH, qe_identity.tee.name, tee.name)
     return qe_identity

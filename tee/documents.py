@@ -132,6 +132,8 @@ class TcbInfo(Document, frozen=True, tag=2):
     """6 bytes."""
     pce_id: bytes
     """2 bytes."""
+    signer_serial: bytes
+    """Serial number of the certificate that signed: big endian, minimal, unsigned. Its root may withdraw it at any time."""
     number: int
     """Evaluation data number: which recovery event the statement knows of."""
     advisories: tuple[str, ...]
@@ -151,6 +153,8 @@ class QeIdentity(Document, frozen=True, tag=3):
     """Intel's statement on the quoting enclave of one TEE."""
 
     tee: IntelTee
+    signer_serial: bytes
+    """As in a TCB info."""
     number: int
     misc_select: int
     misc_select_mask: int

@@ -189,6 +189,17 @@ def check_document_window(document: TcbInfo | QeIdentity, reasons: DocumentReaso
         raise EvidenceRejected(reasons.expired, time_s, document.valid_until_s)
 
 
+def check_signer_stands(document: TcbInfo | QeIdentity, root_crl: RevokedSerials) -> None:
+    """Check that the root has not withdrawn the signer of a document since it was taken in.
+
+    Raises:
+        EvidenceRejected: TCB_INFO_SIGNER_REVOKED, QE_IDENTITY_SIGNER_REVOKED.
+    """
+    if root_crl.is_revoked(int.from_bytes(document.signer_serial, "big")):
+        reasons = TCB_INFO_REASONS if isinstance(document, TcbInfo) else QE_IDENTITY_REASONS
+        raise EvidenceRejected(reasons.signer_revoked, document.signer_serial.hex())
+
+
 def check_list_window(revocations: RevokedSerials, reasons: CrlReasons, time_s: int) -> None:
     """Check that a revocation list may be used in this second; the second of the next list does not count.
 
@@ -287,6 +298,7 @@ def _open(
         raise EvidenceRejected(reasons.format, str(error)) from error
     return members, Vouching(
         root=root.certificate.fingerprint,
+        signer_serial=signer.serial.to_bytes((signer.serial.bit_length() + 7) // 8, "big"),
         valid_from_s=max(signer.not_before_s, root.certificate.not_before_s),
         valid_until_s=min(signer.not_after_s, root.certificate.not_after_s),
     )

@@ -49,6 +49,8 @@ class Vouching(Struct, frozen=True, kw_only=True, gc=False):
 
     root: bytes
     """SHA-256 of the root certificate."""
+    signer_serial: bytes
+    """Big endian, minimal, unsigned."""
     valid_from_s: int
     valid_until_s: int
 
@@ -103,6 +105,7 @@ def read_tcb_info(members: _Members, vouching: Vouching) -> TcbInfo:
         tee=tee,
         fmspc=read_hex(members.get("fmspc"), 6),
         pce_id=read_hex(members.get("pceId"), 2),
+        signer_serial=vouching.signer_serial,
         number=read_integer(members.get("tcbEvaluationDataNumber"), NUMBER_MAX),
         advisories=advisories.names(),
         levels=_sort_distinct(levels, lambda level: (level.sgx_components, level.pce_svn, level.tdx_components)),
@@ -128,6 +131,7 @@ def read_qe_identity(members: _Members, vouching: Vouching) -> QeIdentity:
         valid_from_s=max(issued_s, vouching.valid_from_s),
         valid_until_s=min(next_update_s, vouching.valid_until_s),
         tee=_read_word(members.get("id"), {"QE": IntelTee.SGX, "TD_QE": IntelTee.TDX}),
+        signer_serial=vouching.signer_serial,
         number=read_integer(members.get("tcbEvaluationDataNumber"), NUMBER_MAX),
         misc_select=int.from_bytes(read_hex(members.get("miscselect"), 4), "little"),
         misc_select_mask=int.from_bytes(read_hex(members.get("miscselectMask"), 4), "little"),

@@ -74,7 +74,7 @@ _TD_BODY: Final = (
 )
 """Names and sizes; bodies of older types end earlier."""
 _TD_INTEGERS: Final = {"td_attributes": TD_ATTRIBUTES, "xfam": {}}
-_NO_VOUCHING: Final = Vouching(root=b"", valid_from_s=0, valid_until_s=1 << 60)
+_NO_VOUCHING: Final = Vouching(root=b"", signer_serial=b"", valid_from_s=0, valid_until_s=1 << 60)
 
 
 def decode(kind: Kind, octets: bytes) -> Fields:

@@ -49,8 +49,9 @@ from tee.appraisal import (
     platform_ids,
 )
 from tee.claims import Claims, NitroClaims, SgxClaims, SnpClaims, Tcb, TcbStatus, TdxClaims
-from tee.documents import IntelTee, Parsed
+from tee.documents import IntelTee, Parsed, QeIdentity, RevokedSerials, TcbInfo
 from tee.errors import EvidenceRejected
+from tee.intel_collateral import check_signer_stands
 from tee.tcb import evaluate_tcb, get_versions
 
 LIVE: Final = frozenset({EnclaveState.TRUSTED, EnclaveState.GRACE, EnclaveState.SUSPENDED})
@@ -113,6 +114,7 @@ class Judge:
             self._check_stopped(enclave)
             if overdue_ms <= self._time_ms and not is_overdue:
                 raise _suspended(EnclaveReason.COLLATERAL_EXPIRED, self._time_ms, grace_end_ms)
+            self._check_signers(documents)
             tcb = self._evaluate(enclave)
             level = self._appraise(enclave, tcb)
         except _Verdict as verdict:
@@ -181,6 +183,18 @@ class Judge:
         if serial is not None and crl.is_revoked(serial):
             raise _Verdict(EnclaveState.REVOKED, EnclaveReason.AUTHORITY_REVOKED, f"{serial:x}")
         return (crl,)
+
+    def _check_signers(self, documents: tuple[Parsed, ...]) -> None:
+        """Look whether Intel's root withdrew who signed the documents that count; AMD's lists are signed by roots."""
+        for document in documents:
+            if not isinstance(document, TcbInfo | QeIdentity):
+                continue
+            root_crl = documents[0]
+            assert isinstance(root_crl, RevokedSerials), "_check_intel_lists puts it first"
+            try:
+                check_signer_stands(document, root_crl)
+            except EvidenceRejected as rejection:
+                raise _Verdict(EnclaveState.SUSPENDED, rejection.reason, str(rejection.seen)) from rejection
 
     def _overdue_since(self, documents: tuple[Parsed, ...]) -> int:
         """Return the block time from which the first of the documents is overdue."""

@@ -27,7 +27,7 @@ NOW_S = 1_780_272_000
 """2026-06-01T00:00:00Z."""
 FUZZ = settings(max_examples=300, deadline=None)
 EDITS = st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 3), st.binary(max_size=8)), min_size=1, max_size=4)
-VOUCHING = Vouching(root=bytes(32), valid_from_s=0, valid_until_s=1 << 40)
+VOUCHING = Vouching(root=bytes(32), signer_serial=b"\1", valid_from_s=0, valid_until_s=1 << 40)
 KINDS = (EvidenceKind.TDX, EvidenceKind.TDX, EvidenceKind.SGX)
 
 

@@ -19,10 +19,14 @@ from tests.support.simulated_world import NOW_S, World
 def stored(field: str, **changes: Any) -> Change:  # Any: the fields' own types
     """Change one document in a store that answers whatever it has."""
 
-    def edit(store: Store) -> Store:
-        return CarelessStore(**{**asdict(store), field: replace(getattr(store, field), **changes)})
+    def change(world: World) -> World:
+        def edit(store: Store) -> Store:
+            before = store if world.edit_store is None else world.edit_store(store)
+            return CarelessStore(**{**asdict(before), field: replace(getattr(before, field), **changes)})
 
-    return having(edit_store=edit)
+        return world.having(edit_store=edit)
+
+    return change
 
 
 def revoked_since(field: str, serial: Callable[[World], int]) -> Change:
@@ -123,6 +127,18 @@ LATE_FAULTS: Final = (
         "machine revoked since",
         Reason.PCK_REVOKED,
         revoked_since("pck_list", lambda world: world.vendor().machine("alpha").pck_serial),
+    ),
+    Fault(
+        "signer of both documents revoked since",
+        Reason.TCB_INFO_SIGNER_REVOKED,
+        revoked_since("root_list", lambda world: world.vendor().tcb_signer_serial),
+    ),
+    Fault(
+        "signer of the QE identity alone revoked since",
+        Reason.QE_IDENTITY_SIGNER_REVOKED,
+        lambda world: stored("info", signer_serial=b"\7")(
+            revoked_since("root_list", lambda _world: world.vendor().tcb_signer_serial)(world)
+        ),
     ),
 )
 

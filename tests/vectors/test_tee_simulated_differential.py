@@ -130,6 +130,8 @@ _LENIENT: tuple[tuple[str, tuple[str, ...]], ...] = (
             "signer not yet begun",
             "CA revoked since",
             "machine revoked since",
+            "signer of both documents revoked since",
+            "signer of the QE identity alone revoked since",
         ),
     ),
 )

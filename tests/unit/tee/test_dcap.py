@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from tee.collateral import CollateralFiles
 from tee.dcap import Verdict, verify_quote
-from tee.documents import IntelTee
+from tee.documents import IntelTee, RevokedSerials
 from tee.errors import EvidenceRejected, Reason
 from tee.intel_quote import parse_quote
 from tee.roots import Roots, TrustedRoot
-from tee.simulated import SimulatedVendor, platform_template
+from tee.simulated import SimulatedCollateral, SimulatedVendor, platform_template
 from tee.simulated_quotes import SgxBody, TdBody
 
 ISSUED_S = 1_780_272_000
@@ -103,6 +103,27 @@ def test_documents_of_the_other_tee_are_a_mismatch() -> None:
 @pytest.mark.parametrize("field", [{"fmspc": bytes(6)}, {"pce_id": b"\1\0"}])
 def test_documents_of_another_platform_are_a_mismatch(field: dict[str, bytes]) -> None:
     assert reason_of(changed("platform_info", **field)) is Reason.FMSPC_MISMATCH
+
+
+def test_documents_of_a_signer_that_the_root_withdrew_since_do_not_count() -> None:
+    for name, reason in (
+        ("enclave_identity", Reason.QE_IDENTITY_SIGNER_REVOKED),
+        ("platform_info", Reason.TCB_INFO_SIGNER_REVOKED),
+    ):
+        signer = VENDOR.tcb_signer_serial.to_bytes(20, "big").lstrip(b"\0")
+        assert getattr(GOOD, name).signer_serial == signer
+        revoking = issued_by(VENDOR.collateral(ISSUED_S, revoked_authorities=(5, VENDOR.tcb_signer_serial)))
+        another = "platform_info" if name == "enclave_identity" else "enclave_identity"
+        mixed = {another: replace(getattr(GOOD, another), signer_serial=b"\6")}
+        assert reason_of(replace(GOOD, root_list=revoking, **mixed)) is reason
+        unsigned = changed(name, signer_serial=b"\5")
+        assert judge(unsigned).is_simulated
+        assert reason_of(replace(unsigned, root_list=revoking, **mixed)) is reason
+
+
+def issued_by(collateral: SimulatedCollateral) -> RevokedSerials | None:
+    """Return the root's list alone, as it is stored."""
+    return CollateralFiles.load({"root_ca_crl.der": collateral.root_crl}, ROOTS, ISSUED_S).root_list
 
 
 def test_the_answer_holds_for_the_intersection_of_all_windows() -> None:

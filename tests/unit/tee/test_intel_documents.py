@@ -17,7 +17,7 @@ from tee.strict_json import JsonError
 
 ISSUED_S = 1_780_272_000
 NEXT_UPDATE_S = ISSUED_S + 30 * 86_400
-VOUCHING = Vouching(root=b"r" * 32, valid_from_s=0, valid_until_s=1 << 40)
+VOUCHING = Vouching(root=b"r" * 32, signer_serial=b"\1", valid_from_s=0, valid_until_s=1 << 40)
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -93,7 +93,7 @@ def test_qe_identity_is_read() -> None:
 
 
 def test_the_window_is_cut_by_the_certificates_that_vouch() -> None:
-    short = Vouching(root=b"", valid_from_s=ISSUED_S + 5, valid_until_s=ISSUED_S + 9)
+    short = Vouching(root=b"", signer_serial=b"", valid_from_s=ISSUED_S + 5, valid_until_s=ISSUED_S + 9)
     for document in (read_tcb_info(tcb_members(), short), read_qe_identity(qe_members(), short)):
         assert (document.valid_from_s, document.valid_until_s) == (ISSUED_S + 5, ISSUED_S + 9)
         assert (document.issued_s, document.next_update_s) == (ISSUED_S, NEXT_UPDATE_S)

@@ -40,6 +40,7 @@ def tcb_info(*levels: TcbLevel, modules: tuple[ModuleIdentity, ...] = (), tee: I
         tee=tee,
         fmspc=bytes(6),
         pce_id=bytes(2),
+        signer_serial=b"\x01",
         number=20,
         advisories=("B", "A", "C"),
         levels=levels,
@@ -56,6 +57,7 @@ def qe(*levels: SvnLevel) -> QeIdentity:
     return QeIdentity(
         kind=CollateralKind.INTEL_QE_IDENTITY,
         tee=IntelTee.TDX,
+        signer_serial=b"\x01",
         number=19,
         misc_select=0,
         misc_select_mask=0,

@@ -31,7 +31,13 @@ from state.trust_records import (
 )
 from tee.appraisal import DenialReason
 from tee.claims import TcbStatus
-from tee.simulated import recovery_template, tcb_info_template
+from tee.simulated import (
+    TCB_SIGNER_TEMPLATE,
+    SimulatedVendor,
+    qe_identity_template,
+    recovery_template,
+    tcb_info_template,
+)
 from tests.support.attesting import (
     CUSTOMER,
     DAY_MS,
@@ -125,6 +131,26 @@ def test_a_revoked_authority_ends_every_enclave_below_it() -> None:
     collateral = lab.vendor.collateral(lab.now_s, revoked_authorities=(lab.vendor.platform_ca_serial,))
     lab.send(POSTER, collateral_messages(collateral)[0])
     assert [lab.state_of(number)[2] for number in (0, 1)] == ["authority_revoked", "authority_revoked"]
+
+
+def test_documents_of_a_revoked_signer_vouch_for_nobody_until_others_come() -> None:
+    lab = Lab()
+    lab.attest(0)
+    revoking = lab.vendor.collateral(lab.now_s, revoked_authorities=(lab.vendor.tcb_signer_serial,))
+    lab.send(POSTER, collateral_messages(revoking)[0])
+    assert lab.state_of() == ("suspended", 0, "tcb_info_signer_revoked")
+    assert lab.reason(PROVIDER, lab.attest_message(1)) == "tcb_info_signer_revoked"
+    lab.vendor = SimulatedVendor(tcb_signer=replace(TCB_SIGNER_TEMPLATE, key="the next signer"))
+    anew = lab.vendor.collateral(
+        lab.now_s,
+        tcb_info=replace(tcb_info_template(lab.now_s), signed_by="the next signer"),
+        qe_identity=replace(qe_identity_template(lab.now_s), signed_by="the next signer"),
+    )
+    messages = collateral_messages(anew)
+    lab.send(POSTER, messages[2])
+    assert lab.state_of() == ("suspended", 0, "qe_identity_signer_revoked")
+    lab.send(POSTER, messages[3])
+    assert lab.state_of() == ("trusted", 5, "")
 
 
 def test_an_outage_of_the_vendor_holds_levels_admits_nobody_and_ends_with_its_grace() -> None:
