@@ -39,7 +39,7 @@ class LevelDBReader:
     def __init__(self, source: Any, path: Path) -> None:  # plyvel has no types
         self._source = source
         self._path = path
-        self._has_failed = False
+        self._failure: StorageFault | None = None
 
     def get(self, key: bytes) -> bytes | None:
         """Return the record, or None if there is none.
@@ -73,15 +73,15 @@ class LevelDBReader:
             raise self._fail("reading", error) from error
 
     def _require_usable(self) -> None:
-        if self._has_failed:
+        if self._failure is not None:
             raise StorageFault(
-                f"the database {self._path} failed before: restart the node, which replays what is missing"
+                f"the database {self._path} failed before ({self._failure}): restart the node, which replays what is missing"
             )
 
     def _fail(self, action: str, error: Exception) -> StorageFault:
         """Refuse everything from now on, and return the fault that says why."""
-        self._has_failed = True
-        return database_fault(action, self._path, error)
+        self._failure = database_fault(action, self._path, error)
+        return self._failure
 
 
 class LevelDBStore(LevelDBReader):

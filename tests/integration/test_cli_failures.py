@@ -84,7 +84,7 @@ def test_validator_key_of_a_public_chain_is_never_stored_in_clear(tmp_path):
     assert told.returncode == 0
     genesis = json.loads((tmp_path / "dev" / "genesis.json").read_text())
     strangers = sorted(format_address(account_address(bytes([number]) * 32)) for number in range(40))
-    genesis |= {"development": False, "accounts": []}
+    genesis |= {"development": False, "accounts": [], "simulated_roots": []}
     for number, validator in enumerate(genesis["validators"]):
         key = SigningKey(bytes([number + 1]) * 32).public_key.hex()
         validator |= {"operator": strangers[number], "consensus_key": key}
