@@ -11,7 +11,7 @@ import platform
 import sys
 import time
 
-SECTIONS = ("pipeline", "runtime", "tree", "storage", "p2p", "consensus", "network")
+SECTIONS = ("pipeline", "runtime", "tee", "tree", "storage", "p2p", "consensus", "network")
 
 
 def main(names: list[str]) -> int:

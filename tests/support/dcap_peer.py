@@ -24,13 +24,14 @@ class PeerVerdict(Struct, frozen=True):
 def judge_with_peer(quote: bytes, files: Mapping[str, bytes], root: bytes, time_s: int) -> PeerVerdict:
     """Return the peer's verdict on a quote with a folder of collateral."""
     try:
-        report = dcap_qvl.verify_with_root_ca(quote, _peer_collateral(files), root, time_s)
+        report = dcap_qvl.verify_with_root_ca(quote, write_peer_collateral(files), root, time_s)
     except ValueError as error:
         return PeerVerdict(error=" ".join(str(error).split()))
     return PeerVerdict(status=report.status, advisories=tuple(sorted(report.advisory_ids)))
 
 
-def _peer_collateral(files: Mapping[str, bytes]) -> dcap_qvl.QuoteCollateralV3:
+def write_peer_collateral(files: Mapping[str, bytes]) -> dcap_qvl.QuoteCollateralV3:
+    """Return a folder of collateral in the form that the peer takes."""
     tcb_info, tcb_info_signature = _cut(files["tcb_info.json"])
     identity, identity_signature = _cut(files["qe_identity.json"])
     signer_chain = files["tcb_signing_chain.pem"].decode()
