@@ -122,7 +122,7 @@ def _overdue_ms(ledger: Ledger, enclave: Enclave) -> int:
     match enclave.claims:
         case SgxClaims(platform=platform) | TdxClaims(platform=platform):
             collateral.root_crl(enclave.root)
-            collateral.pck_crl_of(enclave.root, platform.pck_issuer)
+            collateral.pck_crl_of(enclave.root, platform.pck_issuer, platform.ca_key)
             collateral.tcb_info(enclave.root, IntelTee(enclave.tee), platform.fmspc)
             collateral.qe_identity(enclave.root, IntelTee(enclave.tee))
         case SnpClaims():

@@ -46,6 +46,7 @@ def check_amd_crl(body: bytes, arks: Iterable[bytes], time_s: int) -> RevokedSer
         valid_from_s=max(revocations.this_update_s, signer.not_before_s),
         valid_until_s=min(revocations.next_update_s - 1, signer.not_after_s),
         issuer=revocations.issuer,
+        key=b"",
         serials=b"".join(serial.to_bytes(SERIAL_BYTES, "big") for serial in revocations.serials),
     )
 

@@ -66,6 +66,10 @@ class IntelPlatform(ClaimsStruct, frozen=True):
     """SHA-256 of the issuer's name, DER."""
     pck_serial: bytes
     """Big endian, minimal, unsigned."""
+    ca_key: bytes
+    """SHA-256 of the SubjectPublicKeyInfo of the CA that issued the PCK certificate."""
+    ca_serial: bytes
+    """Of that CA's certificate, like the other."""
     pck_not_after_s: int
     qe_svn: int
     qe_platform_id: bytes

@@ -127,7 +127,7 @@ class CollateralFiles(Struct, frozen=True, kw_only=True):
         """Return the revocation list of Intel's root."""
         return self.root_list
 
-    def pck_crl(self, _root: bytes, _issuer: bytes, /) -> RevokedSerials | None:
+    def pck_crl(self, _root: bytes, _issuer: bytes, _key: bytes, /) -> RevokedSerials | None:
         """Return the revocation list of a Platform or Processor CA."""
         return self.pck_list
 

@@ -29,7 +29,7 @@ from tee.claims import IntelPlatform, Tcb
 from tee.der import DerError
 from tee.documents import Document, IntelTee, QeIdentity, RevokedSerials, TcbInfo
 from tee.errors import EvidenceRejected, Reason
-from tee.intel_chain import PckChain, check_pck_chain
+from tee.intel_chain import PckChain, check_pck_chain, encode_serial
 from tee.intel_collateral import (
     PCK_CRL_REASONS,
     QE_IDENTITY_REASONS,
@@ -58,8 +58,8 @@ class IntelCollateral(Protocol):
     def root_crl(self, root: bytes, /) -> RevokedSerials | None:
         """Return the revocation list of the root."""
 
-    def pck_crl(self, root: bytes, issuer: bytes, /) -> RevokedSerials | None:
-        """Return the revocation list of the CA with this name, DER."""
+    def pck_crl(self, root: bytes, issuer: bytes, key: bytes, /) -> RevokedSerials | None:
+        """Return the revocation list of the CA with this name, DER, and this SHA-256 of its SubjectPublicKeyInfo."""
 
     def tcb_info(self, root: bytes, tee: IntelTee, fmspc: bytes, /) -> TcbInfo | None:
         """Return the TCB info in force for platforms of 6 bytes FMSPC."""
@@ -130,11 +130,14 @@ def verify_quote(quote: Quote, collateral: IntelCollateral, roots: Roots, time_s
 
 def _find_pck_crl(chain: PckChain, collateral: IntelCollateral, time_s: int) -> RevokedSerials:
     root = chain.root.certificate.fingerprint
-    revocations = collateral.pck_crl(root, chain.ca.subject)
+    key = sha256(chain.ca.spki).digest()
+    revocations = collateral.pck_crl(root, chain.ca.subject, key)
     if revocations is None:
         raise EvidenceRejected(Reason.COLLATERAL_MISSING, f"revocation list of {chain.ca.common_name}")
     if revocations.root != root or revocations.issuer != chain.ca.subject:
         raise EvidenceRejected(Reason.PCK_CRL_ISSUER, revocations.issuer.hex(), chain.ca.subject.hex())
+    if revocations.key != key:
+        raise EvidenceRejected(Reason.PCK_CRL_ISSUER, revocations.key.hex(), key.hex())
     check_list_window(revocations, PCK_CRL_REASONS, time_s)
     return revocations
 
@@ -215,7 +218,6 @@ def _check_quoting_enclave(report: EnclaveReport, identity: QeIdentity) -> None:
 
 
 def _describe(quote: Quote, chain: PckChain, extension: PckExtension, qe_report: EnclaveReport) -> IntelPlatform:
-    serial = chain.pck.serial
     return IntelPlatform(
         ppid=extension.ppid,
         instance_id=extension.instance_id,
@@ -226,7 +228,9 @@ def _describe(quote: Quote, chain: PckChain, extension: PckExtension, qe_report:
         sgx_type=extension.sgx_type,
         configuration=extension.configuration,
         pck_issuer=sha256(chain.pck.issuer).digest(),
-        pck_serial=serial.to_bytes((serial.bit_length() + 7) // 8, "big"),
+        pck_serial=encode_serial(chain.pck.serial),
+        ca_key=sha256(chain.ca.spki).digest(),
+        ca_serial=encode_serial(chain.ca.serial),
         pck_not_after_s=chain.pck.not_after_s,
         qe_svn=qe_report.isv_svn,
         qe_platform_id=quote.platform_id,

@@ -57,13 +57,15 @@ class RevokedSerials(Document, frozen=True, tag=1):
 
     issuer: bytes
     """Distinguished name of the CA, DER."""
+    key: bytes
+    """SHA-256 of the CA's SubjectPublicKeyInfo, since CAs of one name may have several; none where the CA is the root itself."""
     serials: bytes
     """Serial numbers, 20 bytes big endian each, ascending."""
 
     @property
     def subject(self) -> bytes:
-        """Key among the documents of its kind: the root, and the name of the issuer."""
-        return self.root + self.issuer
+        """Key among the documents of its kind: the root, and the name and key of the issuer."""
+        return self.root + self.issuer + self.key
 
     @property
     def number(self) -> int:

@@ -107,6 +107,11 @@ def find_root_above(
     return next(iter(signers + roots), None)
 
 
+def encode_serial(serial: int) -> bytes:
+    """Return a serial number in its fewest bytes, big endian, unsigned."""
+    return serial.to_bytes((serial.bit_length() + 7) // 8, "big")
+
+
 def check_pck_chain(pem: bytes, trusted: Sequence[TrustedRoot], time_s: int) -> PckChain:
     """Check the chain of a quote: PCK, Platform or Processor CA, root, in this order.
 

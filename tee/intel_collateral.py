@@ -10,6 +10,7 @@ Source: specification of attestation, sections 3.3 and 12.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from tee.certificates import (
@@ -29,6 +30,7 @@ from tee.intel_chain import (
     IntelRoot,
     check_ca,
     check_window,
+    encode_serial,
     find_root_above,
     is_issued_by_root,
     parse_authority,
@@ -256,7 +258,7 @@ def _store_list(
     reasons: CrlReasons,
     time_s: int,
 ) -> RevokedSerials:
-    """Return the form that a chain stores, if it is valid now; the last issuer is the root."""
+    """Return the form that a chain stores, if it is valid now; the first issuer signed it, the last one is the root."""
     stored = RevokedSerials(
         kind=kind,
         root=issuers[-1].fingerprint,
@@ -265,6 +267,7 @@ def _store_list(
         valid_from_s=max(revocations.this_update_s, *(issuer.not_before_s for issuer in issuers)),
         valid_until_s=min(revocations.next_update_s - 1, *(issuer.not_after_s for issuer in issuers)),
         issuer=revocations.issuer,
+        key=b"" if kind is CollateralKind.INTEL_ROOT_CRL else sha256(issuers[0].spki).digest(),
         serials=b"".join([serial.to_bytes(SERIAL_BYTES, "big") for serial in revocations.serials]),
     )
     check_list_window(stored, reasons, time_s)
@@ -298,7 +301,7 @@ def _open(
         raise EvidenceRejected(reasons.format, str(error)) from error
     return members, Vouching(
         root=root.certificate.fingerprint,
-        signer_serial=signer.serial.to_bytes((signer.serial.bit_length() + 7) // 8, "big"),
+        signer_serial=encode_serial(signer.serial),
         valid_from_s=max(signer.not_before_s, root.certificate.not_before_s),
         valid_until_s=min(signer.not_after_s, root.certificate.not_after_s),
     )

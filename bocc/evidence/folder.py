@@ -69,9 +69,9 @@ class CollateralFolder:
         del root
         return self._answer(CollateralKind.INTEL_ROOT_CRL, ROOT_CRL_FILE, self._check_root_crl)
 
-    def pck_crl(self, root: bytes, issuer: bytes, /) -> RevokedSerials | None:
+    def pck_crl(self, root: bytes, issuer: bytes, key: bytes, /) -> RevokedSerials | None:
         """Return the revocation list of the CA of PCK certificates."""
-        del root, issuer
+        del root, issuer, key
         return self._answer(CollateralKind.INTEL_PCK_CRL, PCK_CRL_FILE, self._check_pck_crl)
 
     def tcb_info(self, root: bytes, tee: IntelTee, fmspc: bytes, /) -> TcbInfo | None:

@@ -15,7 +15,6 @@ from state.ledger import Ledger
 from state.records import ONLY
 from state.trust_records import (
     COLLATERAL,
-    COLLATERAL_BODIES,
     COLLATERAL_NUMBERS,
     EVALUATIONS,
     TRUSTED_ROOTS,
@@ -24,7 +23,6 @@ from state.trust_records import (
     TrustedRoots,
     collateral_subject_key,
 )
-from tee.certificates import parse_certificate
 from tee.claims import SnpProduct
 from tee.documents import CollateralKind, IntelTee, Parsed, QeIdentity, RevokedSerials, TcbInfo
 from tee.roots import VENDOR_ROOTS, Roots, TrustedRoot
@@ -46,16 +44,16 @@ def subject_of(document: Parsed) -> bytes:
     """Return what a document is about: one subject has one document for each evaluation number."""
     match document:
         case RevokedSerials(kind=CollateralKind.INTEL_PCK_CRL):
-            return pck_crl_subject(document.root, sha256(document.issuer).digest())
+            return pck_crl_subject(document.root, sha256(document.issuer).digest(), document.key)
         case RevokedSerials():
             return document.root
         case TcbInfo() | QeIdentity():
             return document.subject
 
 
-def pck_crl_subject(root: bytes, issuer_hash: bytes) -> bytes:
-    """Return the subject of the list of a CA, named by SHA-256 of its distinguished name."""
-    return root + issuer_hash
+def pck_crl_subject(root: bytes, issuer_hash: bytes, key_hash: bytes) -> bytes:
+    """Return the subject of the list of a CA: SHA-256 of its distinguished name, and of its key."""
+    return root + issuer_hash + key_hash
 
 
 def evaluation_of(ledger: Ledger, root: bytes) -> Evaluation:
@@ -101,13 +99,13 @@ class ChainCollateral:
         document = self._find(CollateralKind.INTEL_ROOT_CRL, root, root)
         return document if isinstance(document, RevokedSerials) else None
 
-    def pck_crl(self, root: bytes, issuer_name: bytes) -> RevokedSerials | None:
-        """Return the list of machines that a CA withdrew; the CA by its distinguished name, DER."""
-        return self.pck_crl_of(root, sha256(issuer_name).digest())
+    def pck_crl(self, root: bytes, issuer_name: bytes, key_hash: bytes) -> RevokedSerials | None:
+        """Return the list of machines that a CA withdrew; the CA by its distinguished name, DER, and the hash of its key."""
+        return self.pck_crl_of(root, sha256(issuer_name).digest(), key_hash)
 
-    def pck_crl_of(self, root: bytes, issuer_hash: bytes) -> RevokedSerials | None:
-        """Return the same list; the CA by SHA-256 of its distinguished name, as claims have it."""
-        document = self._find(CollateralKind.INTEL_PCK_CRL, root, pck_crl_subject(root, issuer_hash))
+    def pck_crl_of(self, root: bytes, issuer_hash: bytes, key_hash: bytes) -> RevokedSerials | None:
+        """Return the same list; the CA by SHA-256 of its distinguished name and of its key, as claims have it."""
+        document = self._find(CollateralKind.INTEL_PCK_CRL, root, pck_crl_subject(root, issuer_hash, key_hash))
         return document if isinstance(document, RevokedSerials) else None
 
     def tcb_info(self, root: bytes, tee: IntelTee, fmspc: bytes) -> TcbInfo | None:
@@ -132,17 +130,6 @@ class ChainCollateral:
         collateral = self._ledger.get(COLLATERAL, key)
         self._found[key] = collateral
         return collateral.document
-
-
-def find_authority_serial(ledger: Ledger, root: bytes, issuer_hash: bytes) -> int | None:
-    """Return the serial number of the CA that issues machines' certificates, from the chain that came with its list."""
-    key = find_key(ledger, CollateralKind.INTEL_PCK_CRL, root, pck_crl_subject(root, issuer_hash), Choice.IN_FORCE)
-    return None if key is None else _serial(ledger.get(COLLATERAL_BODIES, key).chain[0])
-
-
-@lru_cache(maxsize=64)
-def _serial(certificate: bytes) -> int:
-    return parse_certificate(certificate).serial
 
 
 def roots_of(ledger: Ledger) -> Roots:

@@ -23,7 +23,6 @@ from state.runtime.documents import (
     amd_authorities,
     evaluation_of,
     find_amd_root,
-    find_authority_serial,
     roots_of,
 )
 from state.runtime.reasons import EnclaveReason
@@ -158,7 +157,7 @@ class Judge:
         assert isinstance(enclave.claims, SgxClaims | TdxClaims)
         platform, root = enclave.claims.platform, enclave.root
         root_crl = self._collateral.root_crl(root)
-        pck_crl = self._collateral.pck_crl_of(root, platform.pck_issuer)
+        pck_crl = self._collateral.pck_crl_of(root, platform.pck_issuer, platform.ca_key)
         tee = IntelTee(enclave.tee)
         tcb_info = self._collateral.tcb_info(root, tee, platform.fmspc)
         qe_identity = self._collateral.qe_identity(root, tee)
@@ -166,9 +165,8 @@ class Judge:
             raise _suspended(EnclaveReason.COLLATERAL_LACKING)
         if pck_crl.is_revoked(int.from_bytes(platform.pck_serial, "big")):
             raise _Verdict(EnclaveState.REVOKED, EnclaveReason.CERTIFICATE_REVOKED, platform.pck_serial.hex())
-        serial = find_authority_serial(self._ledger, root, platform.pck_issuer)
-        if serial is not None and root_crl.is_revoked(serial):
-            raise _Verdict(EnclaveState.REVOKED, EnclaveReason.AUTHORITY_REVOKED, f"{serial:x}")
+        if root_crl.is_revoked(int.from_bytes(platform.ca_serial, "big")):
+            raise _Verdict(EnclaveState.REVOKED, EnclaveReason.AUTHORITY_REVOKED, platform.ca_serial.hex())
         return root_crl, pck_crl, tcb_info, qe_identity
 
     def _check_amd_list(self, claims: SnpClaims) -> tuple[Parsed, ...]:

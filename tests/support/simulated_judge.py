@@ -28,8 +28,9 @@ class Store(Struct, frozen=True, kw_only=True):
     def root_crl(self, root: bytes) -> RevokedSerials | None:
         return self.root_list if self.root_list is not None and self.root_list.root == root else None
 
-    def pck_crl(self, root: bytes, issuer: bytes) -> RevokedSerials | None:
-        return self.pck_list if self.pck_list is not None and self.pck_list.subject == root + issuer else None
+    def pck_crl(self, root: bytes, issuer: bytes, key: bytes) -> RevokedSerials | None:
+        subject = root + issuer + key
+        return self.pck_list if self.pck_list is not None and self.pck_list.subject == subject else None
 
     def tcb_info(self, root: bytes, tee: IntelTee, fmspc: bytes) -> TcbInfo | None:
         return self.info if self.info is not None and self.info.subject == root + bytes([tee]) + fmspc else None
@@ -44,7 +45,7 @@ class CarelessStore(Store, frozen=True, kw_only=True):
     def root_crl(self, root: bytes) -> RevokedSerials | None:
         return self.root_list
 
-    def pck_crl(self, root: bytes, issuer: bytes) -> RevokedSerials | None:
+    def pck_crl(self, root: bytes, issuer: bytes, key: bytes) -> RevokedSerials | None:
         return self.pck_list
 
     def tcb_info(self, root: bytes, tee: IntelTee, fmspc: bytes) -> TcbInfo | None:

@@ -147,6 +147,7 @@ STORE_FAULTS: Final = (
     Fault("root list of another name", Reason.ROOT_CRL_ISSUER, stored("root_list", issuer=b"\x30\0")),
     Fault("PCK list below another root", Reason.PCK_CRL_ISSUER, stored("pck_list", root=_OTHER_ROOT)),
     Fault("PCK list of another name", Reason.PCK_CRL_ISSUER, stored("pck_list", issuer=b"\x30\0")),
+    Fault("PCK list of another key", Reason.PCK_CRL_ISSUER, stored("pck_list", key=bytes(32))),
     Fault("stored TCB info below another root", Reason.TCB_INFO_SIGNER, stored("info", root=_OTHER_ROOT)),
     Fault("stored TCB info of enclaves", Reason.TCB_INFO_MISMATCH, stored("info", tee=IntelTee.SGX)),
     Fault("stored TCB info of another FMSPC", Reason.FMSPC_MISMATCH, stored("info", fmspc=bytes(6))),

@@ -102,6 +102,7 @@ LARGEST: list[tuple[Table, Wire]] = [
                 valid_from_s=MAX,
                 valid_until_s=MAX,
                 issuer=b"i" * 1_024,
+                key=HASH,
                 serials=b"s" * 20 * 10_000,
             ),
             body_hash=HASH,

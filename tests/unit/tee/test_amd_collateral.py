@@ -28,6 +28,7 @@ def test_list_is_stored_with_its_root_its_window_and_sorted_serials() -> None:
         valid_from_s=pki.MAY_2026,
         valid_until_s=pki.JULY_2026 - 1,
         issuer=pki.name_of("ARK-Genoa"),
+        key=b"",
         serials=b"".join(serial.to_bytes(20, "big") for serial in (1, 3, 1 << 159)),
     )
 

@@ -12,7 +12,14 @@ from tee.documents import IntelTee, RevokedSerials
 from tee.errors import EvidenceRejected, Reason
 from tee.intel_quote import parse_quote
 from tee.roots import Roots, TrustedRoot
-from tee.simulated import SimulatedCollateral, SimulatedVendor, platform_template
+from tee.simulated import (
+    PLATFORM_CA_TEMPLATE,
+    SimulatedCollateral,
+    SimulatedVendor,
+    certificate_template,
+    pck_crl_template,
+    platform_template,
+)
 from tee.simulated_quotes import SgxBody, TdBody
 
 ISSUED_S = 1_780_272_000
@@ -121,6 +128,20 @@ def test_documents_of_a_signer_that_the_root_withdrew_since_do_not_count() -> No
         assert reason_of(replace(unsigned, root_list=revoking, **mixed)) is reason
 
 
+def test_the_list_of_an_authority_does_not_count_for_another_of_the_same_name() -> None:
+    second = SimulatedVendor(platform_ca=replace(PLATFORM_CA_TEMPLATE, key="platform ca 2"))
+    certificate = replace(certificate_template("alpha"), issuer_key="platform ca 2")
+    quote = second.machine("alpha", None, certificate).quote(bytes(64), TdBody())
+    assert reason_of(quote=quote) is Reason.PCK_CRL_ISSUER
+    own = second.collateral(ISSUED_S, pck_crl=replace(pck_crl_template(ISSUED_S), issuer_key="platform ca 2"))
+    collateral = CollateralFiles.load(own.files(), ROOTS, ISSUED_S)
+    assert collateral.pck_list.issuer == GOOD.pck_list.issuer
+    assert reason_of(collateral) is Reason.PCK_CRL_ISSUER
+    platform = judge(collateral, quote).platform
+    assert platform.ca_key == collateral.pck_list.key != judge().platform.ca_key == GOOD.pck_list.key
+    assert platform.ca_serial == second.platform_ca_serial.to_bytes(20, "big").lstrip(b"\0")
+
+
 def issued_by(collateral: SimulatedCollateral) -> RevokedSerials | None:
     """Return the root's list alone, as it is stored."""
     return CollateralFiles.load({"root_ca_crl.der": collateral.root_crl}, ROOTS, ISSUED_S).root_list
@@ -142,8 +163,8 @@ class Asked(Struct):
         self.questions.append((root,))
         return GOOD.root_list
 
-    def pck_crl(self, root: bytes, issuer: bytes, /) -> object:
-        self.questions.append((root, issuer))
+    def pck_crl(self, root: bytes, issuer: bytes, key: bytes, /) -> object:
+        self.questions.append((root, issuer, key))
         return GOOD.pck_list
 
     def tcb_info(self, root: bytes, tee: IntelTee, fmspc: bytes, /) -> object:
@@ -158,9 +179,9 @@ class Asked(Struct):
 def test_documents_are_asked_for_by_the_keys_under_which_they_are_stored() -> None:
     asked = Asked([])
     verify_quote(parse_quote(QUOTE), asked, ROOTS, NOW_S)
-    root, (crl_root, issuer), (info_root, tee, fmspc), (identity_root, identity_tee) = asked.questions
+    root, (crl_root, issuer, key), (info_root, tee, fmspc), (identity_root, identity_tee) = asked.questions
     assert root == (GOOD.root_list.root,)
-    assert crl_root + issuer == GOOD.pck_list.subject
+    assert crl_root + issuer + key == GOOD.pck_list.subject
     assert info_root + bytes([tee]) + fmspc == GOOD.platform_info.subject
     assert identity_root + bytes([identity_tee]) == GOOD.enclave_identity.subject
 

@@ -19,6 +19,7 @@ def listing(*serials: int) -> RevokedSerials:
         valid_from_s=1,
         valid_until_s=9,
         issuer=b"issuer",
+        key=b"k" * 32,
         serials=b"".join(serial.to_bytes(SERIAL_BYTES, "big") for serial in sorted(serials)),
     )
 
@@ -42,8 +43,8 @@ def test_a_serial_longer_than_any_is_not_revoked() -> None:
     assert not listing((1 << 160) - 1).is_revoked((1 << 161) - 1)
 
 
-def test_lists_are_keyed_by_root_and_issuer_without_a_number() -> None:
-    assert (listing().subject, listing().number, listing().this_update_s) == (b"r" * 32 + b"issuer", 0, 1)
+def test_lists_are_keyed_by_root_issuer_and_key_without_a_number() -> None:
+    assert (listing().subject, listing().number, listing().this_update_s) == (b"r" * 32 + b"issuer" + b"k" * 32, 0, 1)
 
 
 def test_a_stored_document_says_which_kind_it_is() -> None:

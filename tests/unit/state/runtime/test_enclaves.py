@@ -32,8 +32,10 @@ from state.trust_records import (
 from tee.appraisal import DenialReason
 from tee.claims import TcbStatus
 from tee.simulated import (
+    PLATFORM_CA_TEMPLATE,
     TCB_SIGNER_TEMPLATE,
     SimulatedVendor,
+    pck_crl_template,
     qe_identity_template,
     recovery_template,
     tcb_info_template,
@@ -131,6 +133,24 @@ def test_a_revoked_authority_ends_every_enclave_below_it() -> None:
     collateral = lab.vendor.collateral(lab.now_s, revoked_authorities=(lab.vendor.platform_ca_serial,))
     lab.send(POSTER, collateral_messages(collateral)[0])
     assert [lab.state_of(number)[2] for number in (0, 1)] == ["authority_revoked", "authority_revoked"]
+
+
+def test_an_authority_is_judged_by_the_certificate_in_the_quote_and_the_list_by_its_key() -> None:
+    lab = Lab()
+    lab.attest(0)
+    first, second = lab.vendor, SimulatedVendor(platform_ca=replace(PLATFORM_CA_TEMPLATE, key="platform ca 2"))
+    crl = replace(pck_crl_template(lab.now_s), issuer_key="platform ca 2")
+    lab.send(POSTER, collateral_messages(second.collateral(lab.now_s, pck_crl=crl))[1])
+    assert lab.state_of() == ("trusted", 5, "")
+    crl = replace(crl, this_update_s=lab.now_s, serials=(first.machine("machine 0").pck_serial,))
+    lab.send(POSTER, collateral_messages(second.collateral(lab.now_s, pck_crl=crl))[1])
+    assert lab.state_of() == ("trusted", 5, ""), "the list of another CA of this name"
+    revoking = first.collateral(lab.now_s, revoked_authorities=(second.platform_ca_serial,))
+    lab.send(POSTER, collateral_messages(revoking)[0])
+    assert lab.state_of() == ("trusted", 5, "")
+    revoking = first.collateral(lab.now_s, revoked_authorities=(first.platform_ca_serial,))
+    lab.send(POSTER, collateral_messages(revoking)[0])
+    assert lab.state_of() == ("revoked", 0, "authority_revoked")
 
 
 def test_documents_of_a_revoked_signer_vouch_for_nobody_until_others_come() -> None:
