@@ -17,7 +17,7 @@ from bocc.evidence.files import FILE_BYTES_MAX, Document, find_kind, read_certif
 from bocc.evidence.folder import AMD_CRL_FILES
 from state.errors import Rejected
 from state.trust_messages import CHAIN_MAX, COLLATERAL_BYTES_MAX, PutCollateral
-from tee.certificates import parse_revocation_list
+from tee.certificates import parse_certificate, parse_revocation_list
 from tee.collateral import (
     PCK_CRL_CHAIN_FILE,
     PCK_CRL_FILE,
@@ -30,7 +30,6 @@ from tee.der import DerError
 from tee.documents import CollateralKind
 from tee.roots import VENDOR_ROOTS
 from tee.simulated_root import SIMULATED_ROOT_DER
-from tee.vek import ARK_PRODUCTS, parse_authority
 
 
 class DocumentReason(StrEnum):
@@ -137,10 +136,9 @@ def _find_list_kind(octets: bytes) -> CollateralKind:
     except DerError as error:
         raise DocumentRejected(DocumentReason.UNKNOWN_DOCUMENT, str(error)) from error
     intel_roots = (*(root.der for root in VENDOR_ROOTS.intel), SIMULATED_ROOT_DER)
-    if issuer in {parse_authority(der).subject for der in intel_roots}:
+    if issuer in {parse_certificate(der).subject for der in intel_roots}:
         return CollateralKind.INTEL_ROOT_CRL
-    arks = [parse_authority(root.der) for root in VENDOR_ROOTS.amd]
-    if issuer in {ark.subject for ark in arks if ark.common_name in ARK_PRODUCTS}:
+    if issuer in {parse_certificate(root.der).subject for root in VENDOR_ROOTS.amd}:
         return CollateralKind.AMD_CRL
     return CollateralKind.INTEL_PCK_CRL
 

@@ -128,7 +128,8 @@ def load_record(home: Path) -> TestnetRecord:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputRejected(InputReason.NO_NETWORK, f"{path} is damaged: {error}") from error
     place = home.resolve()
-    if all(Path(node.home).resolve() == place / node.name for node in record.nodes):
+    processes = [*record.nodes, *((record.provider,) if record.provider is not None else ())]
+    if all(Path(one.home).resolve() == place / one.name for one in processes):
         return record
     return _move_here(place, record)
 

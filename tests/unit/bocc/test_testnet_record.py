@@ -10,7 +10,15 @@ import pytest
 from bocc.errors import InputReason, InputRejected
 from bocc.home import DEFAULT_URL, find_home, find_url
 from bocc.testnet.admin import parse_partition
-from bocc.testnet.record import AccountRecord, NodeRecord, TestnetRecord, load_record, record_path, save_record
+from bocc.testnet.record import (
+    AccountRecord,
+    NodeRecord,
+    ProviderRecord,
+    TestnetRecord,
+    load_record,
+    record_path,
+    save_record,
+)
 from node.config import CONFIG_NAME, NodeConfig, render_config
 
 
@@ -127,3 +135,16 @@ def test_name_without_a_network_is_refused(tmp_path):
     with pytest.raises(InputRejected) as caught:
         find_url(tmp_path, "node1")
     assert caught.value.reason is InputReason.UNKNOWN_NODE
+
+
+def test_provider_is_found_by_its_name_beside_the_nodes():
+    provider = ProviderRecord(address="bocc1", home="/nowhere/provider")
+    record = msgspec.structs.replace(RECORD, provider=provider)
+    assert record.find_process("provider") is provider
+    assert record.find_process("2").name == "node2"
+    assert record.with_process(msgspec.structs.replace(provider, pid=5)).provider.pid == 5
+    with pytest.raises(InputRejected) as caught:
+        RECORD.find_process("provider")
+    assert caught.value.reason is InputReason.UNKNOWN_NODE
+    with pytest.raises(InputRejected):
+        record.find_node("provider")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from bocc.provider.software import publish_image
 from node.api.describe import describe, describe_attributes, describe_message
 from state.address import VALIDATOR_PREFIX, format_address
 from state.messages import AuthKey, BondAction, SetAuth
+from state.policies import AllOf, LevelAtLeast, Not, TeeIn
 from state.receipts import EventKind
+from state.trust_messages import PutCollateral
 from state.votes import VoteKind
 from tests.support.chain_builders import account, delegate, make_report, make_vote, operator, validator_key
 
@@ -76,3 +79,31 @@ def test_texts_of_events_are_texts():
         "validator": format_address(ADDRESS, VALIDATOR_PREFIX),
         "amount": "3",
     }
+
+
+def test_own_kind_of_a_message_does_not_hide_the_kind_of_the_message():
+    described = describe_message(publish_image())
+    assert (described["kind"], described["resource_kind"]) == ("publish", "software")
+    assert described["release"]["profiles"][0]["tee"] == "tdx"
+    put = PutCollateral(kind=3, body=b"{}", chain=())
+    assert describe_message(put) == {
+        "kind": "put_collateral",
+        "collateral_kind": "intel_tcb_info",
+        "body": "7b7d",
+        "chain": [],
+    }
+
+
+def test_number_without_a_meaning_is_shown_as_it_is():
+    assert describe_message(PutCollateral(kind=200, body=b"{}", chain=()))["collateral_kind"] == 200
+    assert describe("tee", 200) == 200
+
+
+def test_conditions_of_a_policy_are_told_apart():
+    policy = (AllOf(count=2), Not(), TeeIn(kinds=(2, 9)), LevelAtLeast(level=3))
+    assert describe("policy", policy) == [
+        {"kind": "all_of", "count": 2},
+        {"kind": "not"},
+        {"kind": "tee_in", "kinds": ["tdx", 9]},
+        {"kind": "level_at_least", "level": 3},
+    ]
