@@ -356,9 +356,10 @@ def _find_listing(ids: tuple[bytes, ...], policy: Policy, registries: Registries
 def _intel_standing(
     claims: SgxClaims | TdxClaims, policy: Policy, time_s: int, grace_until_s: int
 ) -> tuple[int, tuple[str, ...]]:
-    """Return the level by status, the worse one of launch and present, and the advisories that no waiver covers."""
+    """Return the level by status, the worse one of launch and present, and the advisories of both that no waiver covers."""
     waived = {waiver.advisory for waiver in policy.waivers if time_s <= waiver.until_s}
-    advisories = tuple(advisory for advisory in claims.tcb.advisories if advisory not in waived)
+    named = {*claims.tcb.advisories, *claims.tcb.current_advisories}
+    advisories = tuple(sorted(named - waived))
     levels = [_STATUS_LEVELS.get(status) for status in (claims.tcb.status, claims.tcb.current_status)]
     if None in levels:
         return (LEVEL_GRACE if time_s < grace_until_s else LEVEL_OUT_OF_DATE), advisories

@@ -83,7 +83,9 @@ class Tcb(ClaimsStruct, frozen=True):
     date_s: int
     """Smallest tcbDate of the levels used, seconds since 1970."""
     advisories: tuple[str, ...]
-    """Sorted, distinct."""
+    """Of the levels at launch; sorted, distinct."""
+    current_advisories: tuple[str, ...]
+    """Of the levels in force, by TEE_TCB_SVN2; equal to those of the launch where there is none."""
     platform_status: TcbStatus
     module_status: TcbStatus
     """UP_TO_DATE where there is no module."""

@@ -8,7 +8,6 @@ Source: specification of attestation, section 3.5, after Intel's own library of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from operator import ge
 from typing import Final
 
@@ -82,18 +81,14 @@ def evaluate_tcb(versions: SecurityVersions, tcb_info: TcbInfo, qe_identity: QeI
     qe_level = find_qe_level(qe_identity, versions.qe_svn)
     launch = _evaluate(versions, versions.tee_tcb_svn, tcb_info, qe_level)
     current = _evaluate(versions, versions.tee_tcb_svn2, tcb_info, qe_level) if versions.tee_tcb_svn2 else launch
-    advisories = {
-        *_name(tcb_info.advisories, launch.platform.advisories),
-        *_name(qe_identity.advisories, qe_level.advisories),
-    }
     date_s = min(launch.platform.date_s, qe_level.date_s)
     if launch.module is not None:
-        advisories.update(_name(tcb_info.advisories, launch.module.advisories))
         date_s = min(date_s, launch.module.date_s)
     return Tcb(
         status=_advise_relaunch(launch.status, current.status),
         date_s=date_s,
-        advisories=tuple(sorted(advisories)),
+        advisories=_advisories(launch, tcb_info, qe_level, qe_identity),
+        current_advisories=_advisories(current, tcb_info, qe_level, qe_identity),
         platform_status=launch.platform.status,
         module_status=TcbStatus.UP_TO_DATE if launch.module is None else launch.module.status,
         qe_status=qe_level.status,
@@ -175,5 +170,9 @@ def _advise_relaunch(launch: TcbStatus, current: TcbStatus) -> TcbStatus:
     return TcbStatus.TD_RELAUNCH_ADVISED
 
 
-def _name(advisories: tuple[str, ...], positions: bytes) -> Iterable[str]:
-    return (advisories[position] for position in positions)
+def _advisories(standing: _Standing, tcb_info: TcbInfo, qe_level: SvnLevel, qe_identity: QeIdentity) -> tuple[str, ...]:
+    """Return the advisories of all levels of one evaluation, sorted, distinct."""
+    module = standing.module.advisories if standing.module is not None else b""
+    names = {tcb_info.advisories[position] for position in standing.platform.advisories + module}
+    names.update(qe_identity.advisories[position] for position in qe_level.advisories)
+    return tuple(sorted(names))

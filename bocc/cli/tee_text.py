@@ -92,7 +92,7 @@ def _print_status(report: Report, proven: Proven) -> None:
         rows.append(
             ("evaluation numbers", f"TCB info {tcb['tcb_info_number']}, QE identity {tcb['qe_identity_number']}")
         )
-        rows.append(("advisories", ", ".join(tcb["advisories"]) or "none"))
+        rows.append(("advisories", ", ".join(sorted({*tcb["advisories"], *tcb["current_advisories"]})) or "none"))
         print_table(("", ""), rows)
     _print_title(f"Flags: {', '.join(proven.flags) or 'none'}")
 

@@ -27,6 +27,7 @@ TCB = Tcb(
     status=TcbStatus.UP_TO_DATE,
     date_s=NOW_S,
     advisories=(),
+    current_advisories=(),
     platform_status=TcbStatus.UP_TO_DATE,
     module_status=TcbStatus.UP_TO_DATE,
     qe_status=TcbStatus.UP_TO_DATE,

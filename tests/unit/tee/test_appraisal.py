@@ -75,6 +75,21 @@ def test_the_worse_of_launch_and_present_counts() -> None:
     assert standing(with_status(TcbStatus.UP_TO_DATE, TcbStatus.OUT_OF_DATE)) == 2
 
 
+def test_an_advisory_of_the_level_in_force_holds_hardening_down_too() -> None:
+    tcb = replace(
+        TCB,
+        current_status=TcbStatus.SW_HARDENING_NEEDED,
+        advisories=("INTEL-SA-2",),
+        current_advisories=("INTEL-SA-1", "INTEL-SA-2"),
+    )
+    claims = replace(TDX, tcb=tcb)
+    answer = appraise(claims, DEFAULT_POLICY, NO_REGISTRIES, NOW_S)
+    assert answer == Level(level=2, standing=2, open_advisories=("INTEL-SA-1", "INTEL-SA-2"))
+    waivers = tuple(Waiver(advisory=name, until_s=NOW_S) for name in ("INTEL-SA-1", "INTEL-SA-2"))
+    assert standing(claims, replace(DEFAULT_POLICY, waivers=waivers[1:])) == 2
+    assert standing(claims, replace(DEFAULT_POLICY, waivers=waivers)) == 4
+
+
 def test_an_open_advisory_holds_hardening_down_until_it_is_waived_and_the_waiver_ends() -> None:
     claims = with_status(TcbStatus.SW_HARDENING_NEEDED, advisories=("INTEL-SA-1", "INTEL-SA-2"))
     waivers = tuple(Waiver(advisory=name, until_s=NOW_S) for name in ("INTEL-SA-1", "INTEL-SA-2"))

@@ -198,6 +198,21 @@ def test_versions_in_force_below_all_levels_refuse_the_whole() -> None:
     assert reason_of(info, tee_tcb_svn2=svn(0, 0, 1)) is Reason.TCB_NOT_SUPPORTED
 
 
+def test_advisories_of_the_level_in_force_stand_apart() -> None:
+    levels = (
+        replace(platform_level(UP, tdx=svn(0, 0, 9)), advisories=b"\1"),
+        replace(platform_level(SOFTWARE), advisories=b"\2"),
+    )
+    module = SvnLevel(0, UP, 100, b"\0")
+    info = replace(tcb_info(*levels), modules=(ModuleIdentity(1, bytes(48), bytes(8), (module,)),))
+    identity = qe(SvnLevel(0, UP, 100, b"\0"))
+    tcb = evaluate(info, identity, tee_tcb_svn=svn(3, 1, 9), tee_tcb_svn2=svn(3, 1, 8))
+    assert (tcb.status, tcb.advisories) == (UP, ("A", "B", "D"))
+    assert (tcb.current_status, tcb.current_advisories) == (SOFTWARE, ("B", "C", "D"))
+    alone = evaluate(info, identity, tee_tcb_svn=svn(3, 1, 9))
+    assert alone.current_advisories == alone.advisories == ("A", "B", "D")
+
+
 def test_advisories_and_date_come_from_all_levels_of_the_launch() -> None:
     info = tcb_info(
         platform_level(UP, tdx=svn(0, 0, 2), date_s=90, names=bytes([0])),
