@@ -7,6 +7,7 @@ Source: attestation specification, section 4.2, after AMD 57230.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -39,6 +40,10 @@ ASK_PRODUCTS: Final = {f"SEV-{name}": product for name, product in PRODUCT_NAMES
 ASVK_PRODUCTS: Final = {f"SEV-VLEK-{name}": product for name, product in PRODUCT_NAMES.items()}
 """Common names of the roots, of the issuers of VCEKs, of the issuers of VLEKs."""
 
+_SVN_MAX: Final = 255
+"""A report gives each component one byte."""
+_TEXT: Final = re.compile(rb"[ -~]{0,64}")
+"""Names of products and providers, which become claims; real ones have up to 31 characters."""
 _AUTHORITIES_MAX: Final = 32
 """Certificates of CAs, and links between them, to remember: AMD has nine."""
 
@@ -97,8 +102,8 @@ def _read_text(content: bytes) -> str:
     reader = DerReader(content)
     text = reader.read(IA5_STRING)
     reader.finish()
-    if not text.isascii():
-        raise DerError("an IA5String has other bytes than ASCII")
+    if _TEXT.fullmatch(text) is None:
+        raise DerError("an IA5String is longer than 64 characters or not printable")
     return text.decode("ascii")
 
 
@@ -106,6 +111,8 @@ def _read_unsigned(content: bytes) -> int:
     reader = DerReader(content)
     number = reader.read_unsigned()
     reader.finish()
+    if number > _SVN_MAX:
+        raise DerError("a security version is above 255")
     return number
 
 

@@ -118,7 +118,9 @@ def accepted() -> Iterator[Case]:
     yield Case("turin", TURIN)
     yield Case("milan", MILAN)
     yield Case("milan-stepping", MILAN.with_vek_extension(AMD + "2", pki.ia5("Milan-B0")))
+    yield Case("name-of-64", GENOA.with_vek_extension(AMD + "2", pki.ia5("Genoa-" + " ~" * 29)))
     yield Case("vlek", VLEK)
+    yield Case("vlek-provider-of-64", VLEK.with_vek_extension(PROVIDER, pki.ia5("c" * 64)))
     yield Case("vlek-that-shows-its-chip", VLEK.with_report(chip_id=pki.CHIP_ID))
     yield Case("no-list", replace(GENOA, crl=None))
     yield Case("version-2", VERSION_2)
@@ -186,12 +188,17 @@ def refused_chains() -> Iterator[Case]:
         ("name-no-text", AMD + "2", der.write_integer(1)),
         ("name-with-a-byte-behind", AMD + "2", pki.ia5("Genoa") + b"\0"),
         ("name-not-ascii", AMD + "2", pki.ia5("Genoa\u00e9")),
+        ("name-with-a-control", AMD + "2", pki.ia5("Genoa-\x1f")),
+        ("name-with-delete", AMD + "2", pki.ia5("Genoa-\x7f")),
+        ("name-with-a-line-end", AMD + "2", pki.ia5("Genoa-\n")),
+        ("name-of-65", AMD + "2", pki.ia5("Genoa-" + "~" * 59)),
         ("svn-no-integer", AMD + "3.1", b"\x0a"),
         ("svn-negative", AMD + "3.8", b"\x02\x01\x82"),
         ("svn-not-minimal", AMD + "3.1", b"\x02\x02\x00\x0a"),
         ("svn-with-a-byte-behind", AMD + "3.1", b"\x02\x01\x0a\x00"),
     ):
         yield Case(f"vek-{name}", GENOA.with_vek_extension(oid, content), Reason.CERT_DER)
+    yield Case("vlek-provider-of-65", VLEK.with_vek_extension(PROVIDER, pki.ia5("c" * 65)), Reason.CERT_DER)
     yield Case("vlek-provider-no-text", VLEK.with_vek_extension(PROVIDER, b"cloud"), Reason.CERT_DER)
     yield Case("vek-critical-extension", GENOA.with_vek_extension(AMD + "77", b"", is_critical=True), Reason.CERT_DER)
     yield Case("vek-on-p256", GENOA.with_vek(key="p256:chip"), Reason.CERT_KEY)
@@ -292,7 +299,11 @@ def refused_tcbs() -> Iterator[Case]:
                 changed = evidence.with_vek_extension(AMD + suffix, svn)
                 yield Case(f"{name}-certified-{suffix}-{by}", changed, Reason.TCB_MISMATCH)
             wrapped = evidence.with_vek_extension(AMD + suffix, der.write_integer(tcb[index] + 256))
-            yield Case(f"{name}-certified-{suffix}-256", wrapped, Reason.TCB_MISMATCH)
+            yield Case(f"{name}-certified-{suffix}-256", wrapped, Reason.CERT_DER)
+            largest = evidence.with_vek_extension(AMD + suffix, der.write_integer(255))
+            yield Case(f"{name}-certified-{suffix}-of-255", largest, Reason.TCB_MISMATCH)
+            endless = evidence.with_vek_extension(AMD + suffix, der.write_integer(1 << 20_000))
+            yield Case(f"{name}-certified-{suffix}-of-20000-bits", endless, Reason.CERT_DER)
             missing = evidence.with_vek_extension(AMD + suffix, None)
             yield Case(f"{name}-without-{suffix}", missing, Reason.TCB_MISMATCH)
             higher = _raised(tcb, index)
@@ -324,6 +335,8 @@ def refused_chips() -> Iterator[Case]:
         ("wrapped-in-der", GENOA.with_vek_extension(HARDWARE, der.write_octets(pki.CHIP_ID))),
         ("zero", GENOA.with_report(chip_id=bytes(64))),
         ("shown-although-masked", GENOA.with_report(key_info=2)),
+        ("first-byte-although-masked", GENOA.with_report(key_info=2, chip_id=b"\1" + bytes(63))),
+        ("last-byte-although-masked", GENOA.with_report(key_info=2, chip_id=bytes(63) + b"\1")),
         ("turin-tail", TURIN.with_report(chip_id=pki.CHIP_ID)),
         ("turin-of-64-bytes", TURIN.with_vek_extension(HARDWARE, pki.CHIP_ID[:8] + bytes(56))),
         ("turin-other", TURIN.with_vek_extension(HARDWARE, pki.CHIP_ID[1:9])),
