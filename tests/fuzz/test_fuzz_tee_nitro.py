@@ -11,7 +11,6 @@ from tee.claims import NitroClaims
 from tee.cose import open_sign1
 from tee.errors import EvidenceRejected
 from tee.nitro import verify_nitro
-from tests.support.left_out_refusals import refusal_of
 from tests.support.nitro_pki import (
     PROTECTED,
     TIME_S,
@@ -22,6 +21,7 @@ from tests.support.nitro_pki import (
     make_roots,
     sign_payload,
 )
+from tests.support.outcomes import refusal_of
 
 FUZZ = settings(max_examples=300, deadline=None)
 GOOD = World()

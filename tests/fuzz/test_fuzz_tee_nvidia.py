@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tee.errors import EvidenceRejected
 from tee.nvidia import verify_gpu
 from tee.spdm import parse_report
-from tests.support.left_out_refusals import refusal_of
 from tests.support.nvidia_pki import NONCE, TIME_S, Report, make_block, make_field, make_roots
+from tests.support.outcomes import refusal_of
 
 FUZZ = settings(max_examples=300, deadline=None)
 GOOD = Report()

@@ -1,23 +1,23 @@
 """Every check of some modules, switched off one at a time: refusals, parts of their conditions, calls, members of a loop.
 
 A function is mutated in place by exchanging its code, so every caller meets the mutant whatever name it imported. What a mutant
-replaces is known by its lines; a case that is refused knows the lines on its way, so each mutant meets only the cases that pass it.
+replaces is known by its lines; a case that is refused knows the lines on its way, so each mutant
+meets first the cases that its check refuses.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType, TracebackType
+from types import CodeType, FunctionType, ModuleType
 
 from msgspec import Struct
 
-Line = tuple[str, int]
-"""Name of a module, number of a line."""
-
+from tests.support.outcomes import Line, Outcome, outcome_of
+from tests.support.tee_caches import clear_caches
 
 CHECKING = ("check", "finish", "find", "read", "parse", "verify")
 """How functions begin that may refuse."""
@@ -52,17 +52,15 @@ class Mutant(Struct, frozen=True):
             function.__code__ = right
 
 
-def lines_of(error: BaseException) -> list[Line]:
-    """Return the lines through which an error came, and those of the error that it stands for."""
-    lines: list[Line] = []
-    cause: BaseException | None = error
-    while cause is not None:
-        traceback: TracebackType | None = cause.__traceback__
-        while traceback is not None:
-            lines.append((traceback.tb_frame.f_globals.get("__name__", ""), traceback.tb_lineno))
-            traceback = traceback.tb_next
-        cause = cause.__cause__
-    return lines
+def is_noticed(mutant: Mutant, cases: Mapping[str, Callable[[], object]], right: Mapping[str, Outcome]) -> bool:
+    """Tell whether a case has another outcome without the check, the cases that it refuses being tried first."""
+    for name in sorted(cases, key=lambda name: not mutant.is_on(right[name].lines)):
+        clear_caches()
+        with mutant.applied():
+            outcome = outcome_of(cases[name])
+        if outcome.text != right[name].text:
+            return True
+    return False
 
 
 def find_mutants(module: ModuleType) -> list[Mutant]:

@@ -19,12 +19,15 @@ DICE = "2.23.133.5.4.1"
 SHA384 = "2.16.840.1.101.3.4.2.2"
 
 
-def write_composite_id(digest: bytes, algorithm: str = SHA384) -> bytes:
+def write_composite_id(
+    digest: bytes, algorithm: str = SHA384, *, behind_parts: bytes = b"", behind_digest: bytes = b""
+) -> bytes:
     """Return the DICE extension's content as Hopper has it."""
     return der.write_sequence(
         der.write_integer(1),
         encode_key("nvidia device"),
-        der.write_sequence(der.write_oid(algorithm), der.write_octets(digest)),
+        der.write_sequence(der.write_oid(algorithm), der.write_octets(digest), behind_digest),
+        behind_parts,
     )
 
 

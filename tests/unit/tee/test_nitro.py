@@ -7,15 +7,17 @@ from itertools import combinations
 
 import pytest
 
-from tee import certificate_chain, cose, nitro
+from tee import cose, nitro
 from tee.claims import Flag, NitroClaims
 from tee.errors import EvidenceRejected, Reason
 from tee.nitro import verify_nitro
 from tee.roots import Roots, TrustedRoot
 from tests.support import nitro_pki as pki
-from tests.support.left_out_refusals import LeftOut, find_refusals, is_needed, refusal_of
+from tests.support.check_mutants import Mutant, find_mutants, is_noticed
 from tests.support.nitro_pki import INSTANCE, LEAF, REGIONAL, ROOT, TIME_S, ZONAL, World
+from tests.support.outcomes import Outcome, outcome_of, refusal_of
 from tests.support.p384_certificates import CERT_SIGN, DIGITAL_SIGNATURE, issue
+from tests.support.tee_caches import clear_caches
 
 GOOD = World()
 ROOTS = pki.make_roots(GOOD)
@@ -211,7 +213,11 @@ CASES: dict[str, tuple[Callable[[], object], Reason]] = {
     **{name: (check_world(world), reason) for name, (world, reason) in WORLDS.items()},
     **make_window_cases(),
 }
-REFUSALS = find_refusals(cose, nitro, certificate_chain)
+ACCEPTED: dict[str, Callable[[], object]] = {
+    "good": check_world(GOOD),
+    "leaf with constraints that are not critical": check_world(GOOD.change(LEAF, are_constraints_critical=False)),
+}
+ALL = {**ACCEPTED, **{name: verify for name, (verify, _reason) in CASES.items()}}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -228,13 +234,21 @@ def test_of_two_faults_the_earlier_check_speaks(first: Reason, second: Reason) -
     assert refusal_of(check_world(world)) is first
 
 
-def test_refusals_of_all_modules_are_found() -> None:
-    assert {refusal.module for refusal in REFUSALS} == {cose, nitro, certificate_chain}
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_breaks_no_rule_is_accepted(name: str) -> None:
+    assert refusal_of(ACCEPTED[name]) is None
 
 
-@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
-def test_no_refusal_can_be_left_out(refusal: LeftOut) -> None:
-    assert is_needed(refusal, CASES)
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    return {name: outcome_of(verify) for name, verify in ALL.items()}
+
+
+@pytest.mark.parametrize(
+    "mutant", [mutant for module in (cose, nitro) for mutant in find_mutants(module)], ids=lambda mutant: mutant.name
+)
+def test_verifier_without_a_check_is_noticed(mutant: Mutant, outcomes: dict[str, Outcome]) -> None:
+    assert is_noticed(mutant, ALL, outcomes)
 
 
 @pytest.mark.parametrize("position", range(5), ids=[form.subject for form in GOOD.chain])
@@ -321,13 +335,8 @@ def test_what_is_remembered_changes_no_answer() -> None:
             texts.append(str(refusal.value))
         return texts
 
-    forget()
+    clear_caches()
     cold = answers()
     assert answers() == cold
-    forget()
+    clear_caches()
     assert answers() == cold
-
-
-def forget() -> None:
-    certificate_chain._is_shared_link.cache_clear()
-    certificate_chain._parse_authority.cache_clear()
