@@ -165,7 +165,7 @@ class SnpClaims(ClaimsStruct, frozen=True, tag=3):
     csp_id: str
     """Cloud provider of a VLEK, else empty."""
     chip_id: bytes
-    """64 bytes, 8 on Turin, none if masked or under a VLEK."""
+    """64 bytes, 8 on Turin, none if masked. Under a VLEK the report alone vouches for it, not the certificate."""
     vek_issuer: bytes
     """SHA-256 of the issuer's name, DER."""
     vek_serial: bytes

@@ -267,12 +267,12 @@ def _check_tcb_order(report: SnpReport, product: SnpProduct) -> None:
 def _claim(report: SnpReport, vek: Vek, product: SnpProduct) -> SnpClaims:
     fields, certificate = report.fields, vek.certificate
     is_vlek = report.signing_key == SIGNING_KEY_VLEK
-    has_chip_id = not (is_vlek or report.is_chip_masked)
+    chip_id = fields.chip_id[: CHIP_ID_BYTES[product]]
     return SnpClaims(
         product=product,
         is_vlek=is_vlek,
         csp_id=vek.csp_id if is_vlek else "",
-        chip_id=fields.chip_id[: CHIP_ID_BYTES[product]] if has_chip_id else b"",
+        chip_id=chip_id if any(chip_id) else b"",
         vek_issuer=sha256(certificate.issuer).digest(),
         vek_serial=certificate.serial.to_bytes(max(1, (certificate.serial.bit_length() + 7) // 8), "big"),
         vek_not_after_s=certificate.not_after_s,

@@ -9,6 +9,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 
+from tee.appraisal import PlatformClass, platform_ids
 from tee.claims import Flag, SnpClaims, SnpProduct, SnpTcb, Verified
 from tee.errors import EvidenceRejected, Reason
 from tee.roots import Roots
@@ -100,7 +101,7 @@ def test_claims_of_turin_have_a_short_chip_id_and_an_fmc() -> None:
     assert verify(TURIN.encode()).claims == expected
 
 
-def test_claims_of_a_vlek_name_the_cloud_and_no_chip() -> None:
+def test_claims_of_a_vlek_name_the_cloud_and_the_chip_if_it_is_shown() -> None:
     expected = msgspec.structs.replace(
         GENOA_CLAIMS,
         is_vlek=True,
@@ -111,7 +112,8 @@ def test_claims_of_a_vlek_name_the_cloud_and_no_chip() -> None:
     )
     assert verify(VLEK.encode()).claims == expected
     shown = verify(VLEK.with_report(chip_id=pki.CHIP_ID).encode()).claims
-    assert shown == msgspec.structs.replace(expected, flags=())
+    assert shown == msgspec.structs.replace(expected, chip_id=pki.CHIP_ID, flags=())
+    assert platform_ids(shown) == (bytes((PlatformClass.AMD_CHIP,)) + pki.CHIP_ID,)
 
 
 def test_a_provider_named_by_a_vcek_is_no_claim() -> None:
