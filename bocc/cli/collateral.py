@@ -80,7 +80,7 @@ def _describe(posted: Posted) -> str:
 
 
 @command.command(name="list")
-@limit_option
+@limit_option(100)
 @cursor_option
 @common_options
 def list_command(context: Context, limit: int, cursor: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -32,6 +32,7 @@ from state.address import parse_address
 from state.crypto import SigningKey
 from state.trust_messages import Attest, GpuEvidence
 
+_PAGE: Final = 25
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 gpu_option = click.option(
@@ -299,7 +300,7 @@ async def _ask_status(client: Client, operator: str) -> tuple[list[dict[str, Any
     for method, part in (("enclaves", "enclaves"), ("forecast", "forecasts")):
         cursor: str | None = None
         while True:
-            page = await client.call(method, operator=operator, limit=100, cursor=cursor)
+            page = await client.call(method, operator=operator, limit=_PAGE, cursor=cursor)
             found[part] += page[part]
             cursor = page["cursor"]
             if cursor is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import click
@@ -14,7 +14,12 @@ from bocc.cli.output import format_time, print_fields, print_json, print_line, p
 _TEES: Final = ("sgx", "tdx", "sev_snp", "nitro")
 _STATES: Final = ("trusted", "grace", "suspended", "expired", "revoked")
 
-limit_option = click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+
+def limit_option(limit_max: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command --limit."""
+    return click.option("--limit", type=click.IntRange(1, limit_max), default=20, show_default=True)
+
+
 cursor_option = click.option("--cursor", help="Of an earlier page, to go on from there.")
 
 
@@ -43,7 +48,7 @@ def enclave(context: Context, address: str, prove: bool) -> None:
 @click.option("--tee", type=click.Choice(_TEES))
 @click.option("--state", type=click.Choice(_STATES))
 @click.option("--level-min", type=click.IntRange(0, 5), help="Least level.")
-@limit_option
+@limit_option(50)
 @cursor_option
 @common_options
 def enclaves(
@@ -77,7 +82,7 @@ def enclaves(
 @click.command()
 @click.argument("address", metavar="ENCLAVE", required=False)
 @click.option("--operator", metavar="ADDRESS|NAME", help="All enclaves of this account instead of one.")
-@limit_option
+@limit_option(25)
 @cursor_option
 @common_options
 def forecast(context: Context, address: str | None, operator: str | None, limit: int, cursor: str | None) -> None:

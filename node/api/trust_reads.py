@@ -49,12 +49,14 @@ from tee.appraisal import NO_REGISTRIES, Denial, Level, appraise
 from tee.errors import EvidenceRejected
 from tee.evidence import EvidenceKind
 
-PAGE_MAX: Final = 100
+COLLATERALS_MAX: Final = 100
+ENCLAVES_MAX: Final = 50
+FORECASTS_MAX: Final = 25
+"""Longest pages: each holds the event loop for five milliseconds at most."""
 RELEASES_SHOWN: Final = 16
 COLLATERAL_KEY_BYTES: Final = 29
 ENCLAVE_CURSOR_BYTES: Final = 28
 
-Limit = Annotated[int, Meta(ge=1, le=PAGE_MAX)]
 Cursor = Annotated[str, Meta(max_length=2 * ENCLAVE_CURSOR_BYTES)]
 
 
@@ -86,7 +88,7 @@ class CollateralParams(Params, frozen=True):
 class PageParams(Params, frozen=True):
     """A page of a list."""
 
-    limit: Limit = 20
+    limit: Annotated[int, Meta(ge=1, le=COLLATERALS_MAX)] = 20
     cursor: Cursor | None = None
 
 
@@ -106,7 +108,7 @@ class EnclavesParams(Params, frozen=True):
     tee: TeeName | None = None
     state: StateName | None = None
     level_min: Annotated[int, Meta(ge=0, le=5)] = 0
-    limit: Limit = 20
+    limit: Annotated[int, Meta(ge=1, le=ENCLAVES_MAX)] = 20
     cursor: Cursor | None = None
 
 
@@ -115,7 +117,7 @@ class ForecastParams(Params, frozen=True):
 
     enclave: AddressText | None = None
     operator: AddressText | None = None
-    limit: Limit = 20
+    limit: Annotated[int, Meta(ge=1, le=FORECASTS_MAX)] = 20
     cursor: Cursor | None = None
 
 
