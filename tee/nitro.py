@@ -10,6 +10,7 @@ hours, so a document must reach a block within them; auditors verify at that blo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -36,6 +37,8 @@ AUTHORITIES_MAX: Final = 8
 CERTIFICATE_BYTES_MAX: Final = 1024
 OPTIONAL_BYTES_MAX: Final = 1024
 """Longest public key, user data or nonce."""
+_MODULE_ID: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
+"""Instance and enclave, which become the platform's id; real ones have 39 characters."""
 REGISTERS_MAX: Final = 32
 REGISTER_BYTES: Final = 48
 """SHA-384, the only digest that AWS uses."""
@@ -102,8 +105,8 @@ def _read_payload(encoded: bytes) -> _Payload:
     if not isinstance(fields, dict):
         raise EvidenceRejected(Reason.PAYLOAD_FIELDS, "the payload is no map")
     module_id = fields.get("module_id")
-    if not isinstance(module_id, str) or not module_id or not module_id.isascii():
-        raise EvidenceRejected(Reason.PAYLOAD_FIELDS, "module_id", "text")
+    if not isinstance(module_id, str) or _MODULE_ID.fullmatch(module_id) is None:
+        raise EvidenceRejected(Reason.PAYLOAD_FIELDS, "module_id", "1 to 64 printable characters")
     if fields.get("digest") != "SHA384":
         raise EvidenceRejected(Reason.PAYLOAD_FIELDS, "digest", "SHA384")
     timestamp_ms = fields.get("timestamp")

@@ -82,6 +82,11 @@ WORLDS: dict[str, tuple[World, Reason]] = {
     },
     "module_id empty": (GOOD.put(module_id=""), Reason.PAYLOAD_FIELDS),
     "module_id as bytes": (GOOD.put(module_id=b"i-1"), Reason.PAYLOAD_FIELDS),
+    **{
+        f"module_id with {ord(character):#x}": (GOOD.put(module_id=f"i-1{character}"), Reason.PAYLOAD_FIELDS)
+        for character in " \n\x1f\x7f"
+    },
+    "module_id of 65": (GOOD.put(module_id="i" * 65), Reason.PAYLOAD_FIELDS),
     "module_id not ASCII": (GOOD.put(module_id="i-\u00e9"), Reason.PAYLOAD_FIELDS),
     "digest SHA256": (GOOD.put(digest="SHA256"), Reason.PAYLOAD_FIELDS),
     "timestamp negative": (GOOD.put(timestamp=-1), Reason.PAYLOAD_FIELDS),
