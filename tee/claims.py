@@ -222,7 +222,7 @@ class GpuClaims(ClaimsStruct, frozen=True):
     driver_version: str
     vbios_version: str
     measurements_digest: bytes
-    """SHA-256 over the measurement values in the order of their indices, each preceded by its index as one byte."""
+    """SHA-256 over the measurements in the order of their indices: index and type in one byte each, length in two, value."""
     firmware_id: bytes
     """48 bytes, or none in reports of old drivers."""
     not_after_s: int

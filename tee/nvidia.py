@@ -44,6 +44,7 @@ _VBIOS_VERSION: Final = 6
 _FIRMWARE_ID: Final = 20
 FIRMWARE_ID_BYTES: Final = 48
 _DRIVER_VERSION_BYTES_MAX: Final = 32
+_VBIOS_VERSION_BYTES_MAX: Final = 32
 _VBIOS_NUMBER_BYTES: Final = 8
 
 _DICE_EXTENSION: Final = "2.23.133.5.4.1"
@@ -54,7 +55,7 @@ def verify_gpu(report: bytes, chain: tuple[bytes, ...], nonce: bytes, roots: Roo
     """Verify a report, with its chain in DER, leaf first, against the nonce of 32 bytes that was asked for.
 
     Raises:
-        EvidenceRejected: in this order what `parse_report` raises, OPAQUE (text of the driver), NONCE, CHAIN_SHAPE,
+        EvidenceRejected: in this order what `parse_report` raises, OPAQUE (versions of driver and VBIOS), NONCE, CHAIN_SHAPE,
             LENGTH (of the chain), CERT_DER, ROOT_UNTRUSTED, CERT_KEY, CERT_BAD_ISSUER or CERT_VALIDITY per link,
             CERT_NOT_CA, CERT_PATH_LENGTH, SIGNATURE, FWID_MISMATCH.
 
@@ -62,6 +63,7 @@ def verify_gpu(report: bytes, chain: tuple[bytes, ...], nonce: bytes, roots: Roo
     """
     parts = parse_report(report)
     driver_version = _read_driver_version(parts.opaque.get(_DRIVER_VERSION, b""))
+    vbios_version = _format_vbios_version(parts.opaque.get(_VBIOS_VERSION, b""))
     _check_nonce(parts, nonce)
     _check_shape(chain)
     certificates = parse_chain(chain[::-1], _SHARED_CERTIFICATES)
@@ -80,8 +82,8 @@ def verify_gpu(report: bytes, chain: tuple[bytes, ...], nonce: bytes, roots: Roo
         leaf_issuer=sha256(leaf.issuer).digest(),
         leaf_serial=_encode_serial(leaf.serial),
         driver_version=driver_version,
-        vbios_version=_format_vbios_version(parts.opaque.get(_VBIOS_VERSION, b"")),
-        measurements_digest=_digest_measurements(parts.measurements),
+        vbios_version=vbios_version,
+        measurements_digest=_digest_measurements(parts),
         firmware_id=parts.opaque.get(_FIRMWARE_ID, b""),
         not_after_s=min(certificate.not_after_s for certificate in certificates),
     )
@@ -162,6 +164,8 @@ def _format_vbios_version(content: bytes) -> str:
     GPUs give a number of eight bytes, little endian: the lower four are the first four parts, the fifth byte is the last part.
     Switches give the text.
     """
+    if len(content) > _VBIOS_VERSION_BYTES_MAX:
+        raise EvidenceRejected(Reason.OPAQUE, f"VBIOS version of {len(content)} bytes", _VBIOS_VERSION_BYTES_MAX)
     if len(content) == _VBIOS_NUMBER_BYTES and not any(content[5:]):
         return ".".join(f"{octet:02X}" for octet in (*content[3::-1], content[4]))
     text = content.rstrip(b"\0")
@@ -170,9 +174,10 @@ def _format_vbios_version(content: bytes) -> str:
     return content.hex()
 
 
-def _digest_measurements(measurements: dict[int, bytes]) -> bytes:
-    """Return the SHA-256 over index and value of all blocks, by index."""
+def _digest_measurements(parts: MeasurementReport) -> bytes:
+    """Return the SHA-256 over all blocks by index: index, type, length in two bytes, little endian, and value."""
     digest = sha256()
-    for index in sorted(measurements):
-        digest.update(bytes((index,)) + measurements[index])
+    for index in sorted(parts.measurements):
+        value = parts.measurements[index]
+        digest.update(bytes((index, parts.measurement_types[index])) + len(value).to_bytes(2, "little") + value)
     return digest.digest()

@@ -44,6 +44,8 @@ class MeasurementReport(NamedTuple):
     """Of the request."""
     measurements: dict[int, bytes]
     """Values by index, in the order of the report."""
+    measurement_types: dict[int, int]
+    """What each value is, in DMTF's numbers, by index."""
     opaque: dict[int, bytes]
     """Fields by type, in the order of the report."""
     signed: bytes
@@ -66,7 +68,7 @@ def parse_report(report: bytes) -> MeasurementReport:
     _check_response(report)
     position = REQUEST_BYTES + _HEADER_BYTES
     record = _cut(report, position, int.from_bytes(report[REQUEST_BYTES + 5 : position], "little"))
-    measurements = _read_blocks(record, report[REQUEST_BYTES + 4])
+    measurements, measurement_types = _read_blocks(record, report[REQUEST_BYTES + 4])
     position += len(record)
     opaque_length = _cut(report, position + NONCE_BYTES, _OPAQUE_LENGTH_BYTES)
     position += NONCE_BYTES + _OPAQUE_LENGTH_BYTES
@@ -77,7 +79,9 @@ def parse_report(report: bytes) -> MeasurementReport:
     left_count = len(report) - position - SIGNATURE_BYTES
     if left_count:
         raise EvidenceRejected(Reason.TRAILING_BYTES, left_count, 0)
-    return MeasurementReport(report[4 : 4 + NONCE_BYTES], measurements, fields, report[:position], signature)
+    return MeasurementReport(
+        report[4 : 4 + NONCE_BYTES], measurements, measurement_types, fields, report[:position], signature
+    )
 
 
 def _check_request(report: bytes) -> None:
@@ -101,9 +105,10 @@ def _cut(report: bytes, start: int, length: int) -> bytes:
     return report[start : start + length]
 
 
-def _read_blocks(record: bytes, count: int) -> dict[int, bytes]:
-    """Read as many blocks as the header says, which fill the record."""
+def _read_blocks(record: bytes, count: int) -> tuple[dict[int, bytes], dict[int, int]]:
+    """Read as many blocks as the header says, which fill the record; return values and types."""
     measurements: dict[int, bytes] = {}
+    types: dict[int, int] = {}
     position = 0
     for _block in range(count):
         head = record[position : position + _BLOCK_HEAD_BYTES + _VALUE_HEAD_BYTES]
@@ -119,11 +124,12 @@ def _read_blocks(record: bytes, count: int) -> dict[int, bytes]:
             raise EvidenceRejected(Reason.MEASUREMENT_BLOCK, f"block {index} occurs twice")
         position += len(head)
         measurements[index] = record[position : position + value_size]
+        types[index] = head[_BLOCK_HEAD_BYTES]
         position += value_size
     # A value that is cut off ends here too, for then the position lies behind the record.
     if position != len(record):
         raise EvidenceRejected(Reason.MEASUREMENT_BLOCK, f"blocks of {position} bytes", len(record))
-    return measurements
+    return measurements, types
 
 
 def _read_fields(opaque: bytes) -> dict[int, bytes]:

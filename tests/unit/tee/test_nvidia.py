@@ -84,6 +84,7 @@ REPORTS: dict[str, tuple[Report, Reason]] = {
     "driver version no text": (Report(opaque=make_field(3, b"550\n")), Reason.OPAQUE),
     "driver version with zeros inside": (Report(opaque=make_field(3, b"55\x000")), Reason.OPAQUE),
     "driver version too long": (Report(opaque=make_field(3, b"1" * 33)), Reason.OPAQUE),
+    "VBIOS version too long": (Report(opaque=make_field(6, bytes(33))), Reason.OPAQUE),
     "byte behind": (Report(tail=b"\0"), Reason.TRAILING_BYTES),
     "other nonce": (Report(request=b"\x11\xe0\x01\xff" + bytes(32) + b"\0"), Reason.NONCE),
     "other root": (GOOD.change(ROOT, serial=5), Reason.ROOT_UNTRUSTED),
@@ -251,7 +252,7 @@ def test_a_good_report_says_what_it_says() -> None:
         leaf_serial=b"\x01\x02\x03\x04",
         driver_version="550.90.07",
         vbios_version="96.00.9F.00.01",
-        measurements_digest=sha256(b"\x01" + b"\x11" * 48 + b"\x02" + b"\x22" * 48).digest(),
+        measurements_digest=sha256(b"\1\1\x30\0" + b"\x11" * 48 + b"\2\1\x30\0" + b"\x22" * 48).digest(),
         firmware_id=FIRMWARE_ID,
         not_after_s=END_S,
     )
@@ -271,6 +272,8 @@ def test_a_report_without_a_firmware_id_is_taken_under_any_leaf() -> None:
         ("39362e31302e35352e", "96.10.55."),
         ("39362e780000", "39362e780000"),
         ("", ""),
+        ("5f" * 32, "5f" * 32),
+        ("41" * 32, "A" * 32),
     ],
 )
 def test_vbios_versions_are_printed_as_the_vendor_does(content: str, text: str) -> None:
@@ -283,7 +286,7 @@ def test_the_order_of_blocks_does_not_change_the_digest() -> None:
 
 
 def test_the_largest_index_and_an_empty_value_are_read() -> None:
-    expected = sha256(b"\x00" + b"\xff" + b"v").digest()
+    expected = sha256(b"\x00\x01\x00\x00" + b"\xff\x01\x01\x00v").digest()
     assert check_report(with_blocks(make_block(255, b"v"), make_block(0, b"")))().measurements_digest == expected
 
 
