@@ -258,8 +258,7 @@ def appraise(
 
 def find_gpu_denial(gpu: GpuClaims, policy: Policy, registries: Registries) -> Denial | None:
     """Return why a GPU is not acceptable, or None. GPUs have no level of their own."""
-    driver = tuple(int(part) for part in gpu.driver_version.split(".") if part.isascii() and part.isdigit())
-    if driver < policy.gpu_driver_min:
+    if policy.gpu_driver_min and not _reaches(gpu.driver_version, policy.gpu_driver_min):
         return _denial(DenialReason.GPU_DRIVER_TOO_OLD, gpu.driver_version, ".".join(map(str, policy.gpu_driver_min)))
     if policy.is_gpu_firmware_id_required and not gpu.firmware_id:
         return _denial(DenialReason.GPU_FIRMWARE_ID_MISSING, "none")
@@ -286,6 +285,13 @@ def is_below(tcb: SnpTcb, floor: SnpTcb) -> bool:
             (tcb.microcode, floor.microcode),
         )
     )
+
+
+def _reaches(version: str, least: tuple[int, ...]) -> bool:
+    """Tell whether a version of decimal parts is at least that; one with any other part is not."""
+    parts = version.split(".")
+    # At most 32 characters, so a number of bounded length.
+    return all(part.isascii() and part.isdigit() for part in parts) and tuple(map(int, parts)) >= least
 
 
 def _denial(reason: DenialReason, seen: str, bound: str = "") -> Denial:

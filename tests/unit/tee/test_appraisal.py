@@ -70,6 +70,42 @@ def test_a_withdrawn_tcb_is_denied_also_if_only_the_present_one_is() -> None:
         assert answer == Denial(reason=DenialReason.TCB_REVOKED, seen="revoked", bound="")
 
 
+@pytest.mark.parametrize(
+    ("version", "is_denied"),
+    [
+        ("550.90", False),
+        ("550.90.0", False),
+        ("551", False),
+        ("550.089", True),
+        ("550", True),
+        ("x550.999", True),
+        ("r1.600", True),
+        ("550.x91", True),
+        ("600.x", True),
+        ("600..1", True),
+        ("600.\u0661", True),
+        ("+600.1", True),
+        ("", True),
+    ],
+)
+def test_a_driver_floor_is_reached_by_decimal_parts_alone(version: str, is_denied: bool) -> None:
+    gpu = replace(GPU, driver_version=version)
+    denial = find_gpu_denial(gpu, replace(DEFAULT_POLICY, gpu_driver_min=(550, 90)), NO_REGISTRIES)
+    assert (denial is not None and denial.reason is DenialReason.GPU_DRIVER_TOO_OLD) == is_denied
+    assert find_gpu_denial(gpu, DEFAULT_POLICY, NO_REGISTRIES) is None
+
+
+@pytest.mark.parametrize("field", ["tcb_info_number", "qe_identity_number"])
+def test_an_evaluation_number_equal_to_the_least_is_enough(field: str) -> None:
+    least = getattr(TCB, field)
+    others = {"tcb_info_number": 99, "qe_identity_number": 99, field: least}
+    claims = replace(TDX, tcb=replace(TCB, **others))
+    assert standing(claims, replace(DEFAULT_POLICY, evaluation_number_min=least)) == 5
+    answer = appraise(claims, replace(DEFAULT_POLICY, evaluation_number_min=least + 1), NO_REGISTRIES, NOW_S)
+    assert isinstance(answer, Denial)
+    assert answer.reason is DenialReason.EVALUATION_NUMBER_TOO_LOW
+
+
 def test_the_worse_of_launch_and_present_counts() -> None:
     assert standing(with_status(TcbStatus.UP_TO_DATE, TcbStatus.SW_HARDENING_NEEDED)) == 4
     assert standing(with_status(TcbStatus.UP_TO_DATE, TcbStatus.OUT_OF_DATE)) == 2
