@@ -216,6 +216,9 @@ class GpuClaims(ClaimsStruct, frozen=True):
 
     device_key: bytes
     """SHA-256 of the device key's SubjectPublicKeyInfo: stable across firmware."""
+    chip: str
+    """Common name of the device key's certificate, such as GH100 A01 GSP BROM, at most 64 characters: which chip it is, and whether
+    it is a switch. The family's certificate does not tell: switches of one generation have that of its GPUs."""
     device_serial: bytes
     leaf_issuer: bytes
     leaf_serial: bytes

@@ -13,6 +13,7 @@ ids under 2.23.133.5.4.1.1 instead; that form is not read, so a report that name
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Final
 
@@ -47,6 +48,7 @@ _DRIVER_VERSION_BYTES_MAX: Final = 32
 _VBIOS_VERSION_BYTES_MAX: Final = 32
 _VBIOS_NUMBER_BYTES: Final = 8
 
+_CHIP: Final = re.compile(r"[ -~]{1,64}", re.ASCII)
 _DICE_EXTENSION: Final = "2.23.133.5.4.1"
 _SHA384: Final = "2.16.840.1.101.3.4.2.2"
 
@@ -57,7 +59,7 @@ def verify_gpu(report: bytes, chain: tuple[bytes, ...], nonce: bytes, roots: Roo
     Raises:
         EvidenceRejected: in this order what `parse_report` raises, OPAQUE (versions of driver and VBIOS), NONCE, CHAIN_SHAPE,
             LENGTH (of the chain), CERT_DER, ROOT_UNTRUSTED, CERT_KEY, CERT_BAD_ISSUER or CERT_VALIDITY per link,
-            CERT_NOT_CA, CERT_PATH_LENGTH, SIGNATURE, FWID_MISMATCH.
+            CERT_NOT_CA, CERT_PATH_LENGTH, SIGNATURE, FWID_MISMATCH, CHAIN_SHAPE (name of the device key).
 
     Source: the evidence specification, section 6.2.
     """
@@ -67,7 +69,7 @@ def verify_gpu(report: bytes, chain: tuple[bytes, ...], nonce: bytes, roots: Roo
     _check_nonce(parts, nonce)
     _check_shape(chain)
     certificates = parse_chain(chain[::-1], _SHARED_CERTIFICATES)
-    find_root(certificates[0], roots.nvidia)
+    _check_root(certificates[0], roots)
     check_keys(certificates)
     check_links(certificates, _SHARED_CERTIFICATES, time_s, Reason.CERT_VALIDITY, Reason.CERT_VALIDITY)
     check_authorities(certificates)
@@ -76,8 +78,11 @@ def verify_gpu(report: bytes, chain: tuple[bytes, ...], nonce: bytes, roots: Roo
     _check_signature(parts, leaf)
     _check_firmware_id(parts, leaf)
     device = certificates[-2]
+    if _CHIP.fullmatch(device.common_name) is None:
+        raise EvidenceRejected(Reason.CHAIN_SHAPE, "the name of the device key", "1 to 64 printable characters")
     return GpuClaims(
         device_key=sha256(device.spki).digest(),
+        chip=device.common_name,
         device_serial=_encode_serial(device.serial),
         leaf_issuer=sha256(leaf.issuer).digest(),
         leaf_serial=_encode_serial(leaf.serial),
@@ -102,6 +107,12 @@ def _check_shape(chain: tuple[bytes, ...]) -> None:
     chain_bytes = sum(map(len, chain))
     if chain_bytes > CHAIN_BYTES_MAX:
         raise EvidenceRejected(Reason.LENGTH, chain_bytes, CHAIN_BYTES_MAX)
+
+
+def _check_root(certificate: Certificate, roots: Roots) -> None:
+    """Check that the root is trusted and genuine: the claims have no mark that would tell simulated GPUs from others."""
+    if find_root(certificate, roots.nvidia).is_simulated:
+        raise EvidenceRejected(Reason.ROOT_UNTRUSTED, certificate.fingerprint.hex(), "a root of genuine hardware")
 
 
 def _check_signature(parts: MeasurementReport, leaf: Certificate) -> None:

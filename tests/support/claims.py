@@ -96,6 +96,7 @@ NITRO = NitroClaims(
 )
 GPU = GpuClaims(
     device_key=b"k" * 32,
+    chip="GH100 A01 GSP BROM",
     device_serial=b"\1",
     leaf_issuer=bytes(32),
     leaf_serial=b"\1",

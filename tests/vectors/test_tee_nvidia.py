@@ -56,6 +56,7 @@ def test_claims_are_those_of_the_index(shared_dir: Path) -> None:
         claims = verify(shared_dir / "evidence", vector)
         assert claims.device_key.hex() == measured["device_key_sha256"]
         assert claims.driver_version == (measured["driver"] or "")
+        assert claims.chip == measured["leaf"].removesuffix("FMC LF") + "BROM"
         assert bool(claims.firmware_id) == measured["fwid_in_report"]
         compared += 1
     assert compared == 4

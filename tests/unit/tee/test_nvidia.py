@@ -119,6 +119,13 @@ REPORTS: dict[str, tuple[Report, Reason]] = {
         with_leaf_extension(pki.write_composite_id(FIRMWARE_ID), "2.23.133.5.4.1.1"),
         Reason.FWID_MISMATCH,
     ),
+    **{
+        f"chip named {name[:6]!r}": (
+            GOOD.change(DEVICE, subject=name).change(LEAF, issuer=name),
+            Reason.CHAIN_SHAPE,
+        )
+        for name in ("c" * 65, "GH100\n", "GH100\x7f", "GH100\u00e9")
+    },
     "leaf's extension no DER": (with_leaf_extension(FIRMWARE_ID), Reason.FWID_MISMATCH),
     "leaf's extension with a byte behind": (
         with_leaf_extension(pki.write_composite_id(FIRMWARE_ID) + b"\0"),
@@ -186,6 +193,10 @@ def one_second(position: int) -> Report:
     return GOOD.change(position, not_before_s=TIME_S, not_after_s=TIME_S)
 
 
+def simulated() -> Callable[[], object]:
+    return check_report(GOOD, roots=Roots(nvidia=(replace(ROOTS.nvidia[0], is_simulated=True),)))
+
+
 def make_window_cases() -> dict[str, tuple[Callable[[], object], Reason]]:
     """Give each certificate a window of one second, and look one second before and behind it."""
     cases: dict[str, tuple[Callable[[], object], Reason]] = {}
@@ -201,6 +212,7 @@ CASES: dict[str, tuple[Callable[[], object], Reason]] = {
     **{name: (check_report(report), reason) for name, (report, reason) in REPORTS.items()},
     **{name: (check_chain(chain), reason) for name, (chain, reason) in CHAINS.items()},
     **make_window_cases(),
+    "simulated root": (simulated(), Reason.ROOT_UNTRUSTED),
 }
 ACCEPTED: dict[str, Callable[[], object]] = {"good": check_report(GOOD)}
 ALL = {**ACCEPTED, **{name: verify for name, (verify, _reason) in CASES.items()}}
@@ -247,6 +259,7 @@ def test_a_good_report_says_what_it_says() -> None:
     leaf = parse_certificate(issue(GOOD.chain[LEAF]))
     assert check_report(GOOD)() == GpuClaims(
         device_key=sha256(encode_key("nvidia device")).digest(),
+        chip="device",
         device_serial=b"\x01\x02\x03\x03",
         leaf_issuer=sha256(leaf.issuer).digest(),
         leaf_serial=b"\x01\x02\x03\x04",
