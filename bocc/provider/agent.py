@@ -16,7 +16,6 @@ import msgspec
 
 from bocc.client import Client, Outcome
 from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
-from bocc.home import find_url
 from bocc.provider.attesting import parse_resource, take_challenge
 from bocc.provider.documents import VendorDocument
 from bocc.provider.place import SIMULATED, Published, load_published, open_secret, save_published
@@ -28,6 +27,8 @@ from bocc.provider.software import (
     publish_hardware,
     publish_image,
 )
+from bocc.testnet.process import is_running, process_of
+from bocc.testnet.record import TestnetRecord, load_record
 from node.api.errors import ErrorCode
 from node.logs import EventLog
 from state.address import account_address, format_address
@@ -97,6 +98,12 @@ def is_enclave_due(enclave: dict[str, Any] | None, now_ms: int) -> bool:
     return enclave["state"] not in GOOD_STATES or due_ms(enclave["attested_ms"], enclave["expires_ms"]) <= now_ms
 
 
+def choose_node(record: TestnetRecord, failures: int) -> str:
+    """Return the URL of a running node, another one after each failure; of any node if none runs."""
+    running = [node for node in record.nodes if is_running(process_of(node))] or list(record.nodes)
+    return running[failures % len(running)].rpc
+
+
 class SoftwareProvider:
     """One simulated machine on one chain, its operator's key and its home."""
 
@@ -114,12 +121,13 @@ class SoftwareProvider:
         return format_address(enclave_address(self.tee.key.public_key))
 
     async def run(self, network_home: Path) -> None:
-        """Look at the chain through any node of a network that answers, again and again."""
+        """Look at the chain again and again, through another node of the network after each round that could not be finished."""
         self._log.info("started", enclave=self.enclave, operator=format_address(self.operator))
+        failures = 0
         while True:
             pause_s = RETRY_S
             try:
-                async with Client(find_url(network_home, None)) as client:
+                async with Client(choose_node(load_record(network_home), failures)) as client:
                     now_ms = time.time_ns() // 1_000_000
                     look = await self.look(client, now_ms)
                 pause_s = min(ROUND_S, max(look.next_ms - now_ms, 0) / 1_000)
@@ -130,6 +138,7 @@ class SoftwareProvider:
             except RpcRejected as error:
                 self._log.warning("call refused", reason=error.reason, seen=error.seen, bound=error.bound)
             except (NodeUnreachable, AnswerMalformed, Rejected) as error:
+                failures += 1
                 self._log.warning("no answer", error=error)
             await asyncio.sleep(pause_s)
 

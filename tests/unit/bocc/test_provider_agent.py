@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from msgspec.structs import replace
 
 from bocc.client import Client
-from bocc.provider.agent import LEFT_PART, Refusal, SoftwareProvider, due_documents, due_ms, is_enclave_due
+from bocc.provider.agent import LEFT_PART, Refusal, SoftwareProvider, choose_node, due_documents, due_ms, is_enclave_due
 from bocc.provider.attesting import Challenge, agreement_bytes
 from bocc.provider.place import enclave_of, load_published, open_secret, provider_home
 from bocc.provider.software import SIMULATED_ROOT_HASH, SoftwareTee
+from bocc.testnet.process import name_process
+from bocc.testnet.record import NodeRecord, TestnetRecord
 from bocc.wallet import development_key
 from state.address import account_address, format_address
 from state.crypto import verify
@@ -102,6 +107,18 @@ def test_secret_of_an_enclave_is_drawn_once_and_private(tmp_path):
 def test_home_of_the_networks_own_provider_has_its_plain_name(tmp_path):
     assert provider_home(tmp_path, "provider") == tmp_path / "provider"
     assert provider_home(tmp_path, "alice") == tmp_path / "provider-alice"
+
+
+def test_another_running_node_is_asked_after_each_failure():
+    me = name_process(os.getpid())
+    nodes = [
+        NodeRecord(name=f"node{index}", rpc=f"http://{index}", ws="", metrics="", p2p="", node_id="", home="")
+        for index in range(3)
+    ]
+    running = [nodes[0], *(replace(node, pid=me.pid, started_ticks=me.started_ticks) for node in nodes[1:])]
+    record = TestnetRecord(chain_id="", chain_name="", nodes=tuple(running), accounts=())
+    assert [choose_node(record, failures) for failures in range(3)] == ["http://1", "http://2", "http://1"]
+    assert choose_node(replace(record, nodes=tuple(nodes)), 0) == "http://0"
 
 
 class PlayedChain(FakeChain):
