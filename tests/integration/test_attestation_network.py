@@ -25,7 +25,7 @@ from tee.simulated import pck_crl_template, platform_template, recovery_template
 from tee.simulated_documents import OLD_COMPONENTS, OLD_PCE_SVN, OLD_TDX_SVN
 from tee.simulated_quotes import TD_ATTRIBUTES, TD_DEBUG, TdBody
 from tests.support.attesting_live import VENDOR, LiveProvider, write_folder
-from tests.support.live_network import live_network
+from tests.support.live_network import live_network, until
 
 FIRST_S = 3_600
 """Age of the first documents; later ones are younger, so that each is news."""
@@ -291,3 +291,33 @@ async def test_a_killed_node_comes_to_the_same_enclaves_as_the_others(net, provi
         assert views == [views[0]] * 4
         assert views[0]["state"] == "trusted"
     assert len(await roots_at(net, outcome.height)) == 1
+
+
+async def test_while_a_vendor_is_late_levels_hold_and_nobody_is_admitted(net, providers):
+    """Given a list that is not renewed in time, when it is overdue, then enclaves stay in grace and new ones have to wait."""
+    provider = providers[0]
+    chain = (VENDOR.platform_ca, VENDOR.root)
+
+    async def put_list(client, life_s):
+        issued_s = int(time.time())
+        template = replace(pck_crl_template(issued_s), next_update_s=issued_s + life_s)
+        body = VENDOR.collateral(0, pck_crl=template).pck_crl
+        return await put(client, provider.account, CollateralKind.INTEL_PCK_CRL, body, chain)
+
+    async with net.client("node0") as client:
+        assert (await provider.attest(client, "waiting")).has_succeeded
+        before = await provider.look(client, "waiting")
+        assert (await put_list(client, 4)).has_succeeded
+        enclave = {"id": provider.enclave("waiting")}
+        await asyncio.to_thread(
+            until,
+            lambda: net.call("node0", "enclave", **enclave)["state"] == "grace",
+            lambda: net.call("node0", "status"),
+        )
+        held = await provider.look(client, "waiting")
+        assert (held["reason"], held["level"], held["is_usable"]) == ("collateral_overdue", before["level"], True)
+        assert await provider.refusal(client, "too late") == ("pck_crl_expired", "pck_crl_expired")
+        assert (await put_list(client, 86_400)).has_succeeded
+        assert (await provider.look(client, "waiting"))["state"] == "trusted"
+        assert (await provider.attest(client, "too late")).has_succeeded
+    assert {view["state"] for view in await looks(net, provider, "waiting")} == {"trusted"}
