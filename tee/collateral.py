@@ -57,7 +57,7 @@ def check_collateral(
     Args:
         kind: which document.
         body: a revocation list in DER, at most 256 KiB, or a document as Intel's service answers it, at most 64 KiB.
-        chain: certificates in DER, the signer first; the root may end it or be left out.
+        chain: certificates in DER, the signer first; the root may end it or be left out. Of AMD's lists, the root or nothing.
         roots: whom to trust.
         find_root_crl: the stored revocation list of an Intel root, by the SHA-256 of its certificate.
         time_s: seconds since 1970.
@@ -75,7 +75,7 @@ def check_collateral(
         case CollateralKind.INTEL_QE_IDENTITY:
             return check_qe_identity(body, chain, roots.intel, find_root_crl, time_s)
         case CollateralKind.AMD_CRL:
-            return check_amd_crl(body, [root.der for root in roots.amd if not chain or root.der == chain[-1]], time_s)
+            return check_amd_crl(body, [root.der for root in roots.amd if list(chain) in ([], [root.der])], time_s)
 
 
 class CollateralFiles(Struct, frozen=True, kw_only=True):

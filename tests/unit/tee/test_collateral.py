@@ -225,6 +225,20 @@ def test_lists_of_amd_are_taken_in_under_the_roots_of_amd() -> None:
     assert files.amd_crl(document.root) == document
 
 
+def test_with_a_list_of_amd_comes_its_root_or_nothing() -> None:
+    body, ark = GENOA.crl.encode(), GENOA.ark.encode()
+    roots = Roots(amd=(TrustedRoot(der=ark, is_simulated=False),))
+
+    def take(*chain: bytes) -> Parsed:
+        return check_collateral(CollateralKind.AMD_CRL, body, chain, roots, lambda _root: None, snp_pki.JUNE_2026)
+
+    assert take(ark) == take()
+    for chain in ((b"anything", ark), (ark, ark), (GENOA.ask.encode(), ark), (b"",)):
+        with pytest.raises(EvidenceRejected) as refused:
+            take(*chain)
+        assert refused.value.reason is Reason.CRL_SIGNATURE
+
+
 def test_a_folder_may_hold_any_of_the_files() -> None:
     assert CollateralFiles.load({}, trust(VENDOR), NOW_S) == CollateralFiles()
     files = ISSUED.files()
