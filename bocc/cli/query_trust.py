@@ -139,8 +139,8 @@ def print_forecasts(forecasts: Sequence[dict[str, Any]]) -> None:
         [
             (
                 f"{one['enclave']} SIMULATED" if one["is_simulated"] else one["enclave"],
-                f"{one['state']} {one['standing']}",
-                f"{one['state_then']} {one['standing_then']}",
+                f"{one['state']}, standing {one['standing']}",
+                f"{one['state_then']}, standing {one['standing_then']}",
                 "FALLS" if one["falls"] else "no",
                 "" if not one["falls"] else "now" if one["due_ms"] is None else format_time(one["due_ms"]),
                 ", ".join(f"{short['component']} {short['seen']} < {short['needed']}" for short in one["shortages"]),
