@@ -14,21 +14,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from tee.certificates import (
-    AUTHORITY_KEY_ID,
-    BASIC_CONSTRAINTS,
-    CRL_DISTRIBUTION_POINTS,
-    KEY_CERT_SIGN,
-    KEY_USAGE,
-    SUBJECT_KEY_ID,
-    Certificate,
-    is_signed_by,
-    parse_certificate,
-)
+from tee.certificates import KEY_CERT_SIGN, Certificate, is_signed_by, parse_certificate
 from tee.der import DerError
 from tee.errors import EvidenceRejected, Reason
 from tee.pem import PemError, split_pem_chain
-from tee.roots import TrustedRoot
+from tee.roots import INTEL_EXTENSIONS, TrustedRoot
 from tee.signatures import Curve, EcKey
 
 PCK_NAME: Final = "Intel SGX PCK Certificate"
@@ -39,7 +29,6 @@ AUTHORITIES_MAX: Final = 64
 """Authorities and links to remember: Intel has five, a test or a rollover a few more."""
 
 _PEM_END: Final = b"-----END CERTIFICATE-----"
-_REQUIRED: Final = (AUTHORITY_KEY_ID, CRL_DISTRIBUTION_POINTS, SUBJECT_KEY_ID, KEY_USAGE, BASIC_CONSTRAINTS)
 
 
 class IntelRoot(Struct, frozen=True):
@@ -68,7 +57,7 @@ def parse_intel_certificate(der: bytes) -> Certificate:
     certificate = parse_certificate(der)
     if not isinstance(certificate.key, EcKey) or certificate.key.curve is not Curve.P256:
         raise DerError("the key is not on P-256")
-    for oid in _REQUIRED:
+    for oid in INTEL_EXTENSIONS:
         if oid not in certificate.extensions:
             raise DerError(f"extension {oid} is missing")
     return certificate

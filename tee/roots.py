@@ -24,6 +24,25 @@ from tee.amd_roots import (
     AMD_TURIN_ASK,
     AMD_TURIN_ASVK,
 )
+from tee.certificates import (
+    AUTHORITY_KEY_ID,
+    BASIC_CONSTRAINTS,
+    CRL_DISTRIBUTION_POINTS,
+    KEY_USAGE,
+    SUBJECT_KEY_ID,
+    Certificate,
+    parse_certificate,
+)
+from tee.signatures import Curve, EcKey, RsaKey
+
+INTEL_EXTENSIONS: Final = (
+    AUTHORITY_KEY_ID,
+    CRL_DISTRIBUTION_POINTS,
+    SUBJECT_KEY_ID,
+    KEY_USAGE,
+    BASIC_CONSTRAINTS,
+)
+"""What all of Intel's certificates have."""
 
 INTEL_SGX_ROOT: Final = bytes.fromhex(
     """
@@ -92,6 +111,27 @@ class Roots(Struct, frozen=True, kw_only=True):
     """One for each product: ARK, with its ASK and ASVK below."""
     aws: tuple[TrustedRoot, ...] = ()
     nvidia: tuple[TrustedRoot, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Read every root, so that no verifier meets one that cannot be read.
+
+        Raises:
+            ValueError: a root is no certificate, or not of its family's profile.
+        """
+        for root in self.intel:
+            _check_intel_root(parse_certificate(root.der))
+        if not all(isinstance(parse_certificate(root.der).key, RsaKey) for root in self.amd):
+            raise ValueError("a root of AMD's has another key than RSA")
+        for root in self.aws + self.nvidia:
+            parse_certificate(root.der)
+
+
+def _check_intel_root(root: Certificate) -> None:
+    if not isinstance(root.key, EcKey) or root.key.curve is not Curve.P256:
+        raise ValueError("a root of Intel's has no key on P-256")
+    for oid in INTEL_EXTENSIONS:
+        if oid not in root.extensions:
+            raise ValueError(f"a root of Intel's has no extension {oid}")
 
 
 VENDOR_ROOTS: Final = Roots(

@@ -31,7 +31,7 @@ from state.keyfile import KeyKind
 from state.params import Params, ParamsReason, ParamsRejected, check_params
 from state.records import ACCOUNTS, CURRENT_SET, MONEY, ONLY, PARAMS
 from state.runtime.documents import roots_of
-from tee.roots import VENDOR_ROOTS
+from tee.roots import AWS_NITRO_ROOT, VENDOR_ROOTS
 from tee.simulated_root import SIMULATED_ROOT_DER
 from tests.support.chain_builders import account, make_genesis, make_ledger, operator, validator_key, with_params
 
@@ -304,6 +304,9 @@ def test_simulated_roots_are_for_development_alone() -> None:
     assert caught.value.reason is GenesisReason.SIMULATED_ROOT
     with pytest.raises(GenesisRejected) as caught:
         check_genesis(replace(make_genesis(), simulated_roots=(b"no certificate",)))
+    assert caught.value.reason is GenesisReason.SIMULATED_ROOT
+    with pytest.raises(GenesisRejected) as caught:
+        check_genesis(replace(make_genesis(), simulated_roots=(AWS_NITRO_ROOT,)))
     assert caught.value.reason is GenesisReason.SIMULATED_ROOT
 
 

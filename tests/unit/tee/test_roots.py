@@ -5,9 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from tee.certificates import KEY_CERT_SIGN, is_signed_by, parse_certificate
-from tee.roots import VENDOR_ROOTS, Roots, TrustedRoot
+from tee.amd_roots import AMD_GENOA_ARK
+from tee.certificates import (
+    AUTHORITY_KEY_ID,
+    BASIC_CONSTRAINTS,
+    CRL_DISTRIBUTION_POINTS,
+    KEY_CERT_SIGN,
+    KEY_USAGE,
+    SUBJECT_KEY_ID,
+    is_signed_by,
+    parse_certificate,
+)
+from tee.roots import AWS_NITRO_ROOT, VENDOR_ROOTS, Roots, TrustedRoot
+from tee.simulated import ROOT_TEMPLATE, SimulatedVendor
 from tests.support.vendor_files import find_roots
 
 # Source: attestation specification, sections 2.1 and the table of roots beside the public evidence.
@@ -51,6 +63,33 @@ def test_a_root_signs_itself_and_its_intermediates_and_may_sign(root: TrustedRoo
         assert certificate.is_ca
         assert certificate.key_usage is not None
         assert certificate.key_usage & KEY_CERT_SIGN
+
+
+def torn(der: bytes) -> TrustedRoot:
+    return TrustedRoot(der=der, is_simulated=True)
+
+
+@pytest.mark.parametrize("family", Roots.__struct_fields__)
+@pytest.mark.parametrize("der", [b"", b"\x30\0", AMD_GENOA_ARK[:-1]], ids=["empty", "no-certificate", "cut"])
+def test_roots_that_cannot_be_read_are_refused_when_they_are_given(family: str, der: bytes) -> None:
+    good = getattr(VENDOR_ROOTS, family)
+    assert getattr(Roots(**{family: good}), family) == good
+    with pytest.raises(ValueError, match=r"."):
+        Roots(**{family: (*good, torn(der))})
+
+
+def test_roots_of_another_profile_are_refused_when_they_are_given() -> None:
+    vendor = SimulatedVendor()
+    lacking = [
+        SimulatedVendor(root=replace(ROOT_TEMPLATE, without=(oid,))).root
+        for oid in (AUTHORITY_KEY_ID, BASIC_CONSTRAINTS, CRL_DISTRIBUTION_POINTS, KEY_USAGE, SUBJECT_KEY_ID)
+    ]
+    assert Roots(intel=(torn(vendor.root),)).intel
+    for der in (*lacking, AWS_NITRO_ROOT, AMD_GENOA_ARK):
+        with pytest.raises(ValueError, match="a root of Intel's"):
+            Roots(intel=(torn(der),))
+    with pytest.raises(ValueError, match="a root of AMD's"):
+        Roots(amd=(torn(vendor.root),))
 
 
 def test_vendors_roots_are_not_simulated_and_each_family_has_its_own() -> None:
