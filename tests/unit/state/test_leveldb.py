@@ -169,7 +169,7 @@ def test_first_failure_of_any_kind_makes_the_store_refuse_everything(store, fail
         uses[failing]()
     store._source = healthy
     for use in uses.values():
-        with pytest.raises(StorageFault, match="failed before .*: restart"):
+        with pytest.raises(StorageFault, match=r"failed before .*: restart"):
             use()
 
 
