@@ -8,6 +8,7 @@ validity and extensions by its family's rules. Attestation specification, sectio
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -137,7 +138,7 @@ def parse_certificate(der: bytes) -> Certificate:
     spki = fields.read_whole(SEQUENCE)
     extensions = read_extensions(fields, 0xA3, _UNDERSTOOD)
     fields.finish()
-    has_basic_constraints, is_ca, path_length = _read_basic_constraints(extensions)
+    has_basic_constraints, is_ca, path_length = _find_basic_constraints(extensions)
     return Certificate(
         der=der,
         tbs=signed.tbs,
@@ -231,12 +232,16 @@ def _open_list(der: bytes) -> tuple[SignedList, DerReader]:
     return head, fields
 
 
-def _read_basic_constraints(extensions: dict[str, Extension]) -> tuple[bool, bool, int | None]:
+def _find_basic_constraints(extensions: dict[str, Extension]) -> tuple[bool, bool, int | None]:
     """Return whether there are basic constraints, whether they make an authority, and the path length, if any."""
     extension = extensions.get(BASIC_CONSTRAINTS)
-    if extension is None:
-        return False, False, None
-    outside = DerReader(extension.content)
+    return (False, False, None) if extension is None else (True, *_read_basic_constraints(extension.content))
+
+
+@lru_cache(maxsize=32)
+def _read_basic_constraints(content: bytes) -> tuple[bool, int | None]:
+    """Return whether a certificate is that of an authority, and the path length. Few contents occur, again and again."""
+    outside = DerReader(content)
     fields = outside.enter(SEQUENCE)
     outside.finish()
     is_ca = fields.peek() == BOOLEAN
@@ -246,15 +251,19 @@ def _read_basic_constraints(extensions: dict[str, Extension]) -> tuple[bool, boo
     fields.finish()
     if path_length is not None and (not is_ca or path_length > PATH_LENGTH_MAX):
         raise DerError("a path length is too large, or is that of no authority")
-    return True, is_ca, path_length
+    return is_ca, path_length
 
 
 def _find_key_usage(extensions: dict[str, Extension]) -> int | None:
     """Return the uses of a key, if they are limited."""
     extension = extensions.get(KEY_USAGE)
-    if extension is None:
-        return None
-    fields = DerReader(extension.content)
+    return None if extension is None else _read_key_usage(extension.content)
+
+
+@lru_cache(maxsize=32)
+def _read_key_usage(content: bytes) -> int:
+    """Return the uses of a key as bits. Few contents occur, again and again."""
+    fields = DerReader(content)
     uses = fields.read_named_bits()
     fields.finish()
     return uses

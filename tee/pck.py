@@ -8,6 +8,7 @@ Source: specification of attestation, section 3.2.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -61,18 +62,25 @@ def parse_pck_extension(content: bytes) -> PckExtension:
     outside = DerReader(content)
     entries = _read_entries(outside.read(SEQUENCE))
     outside.finish()
-    tcb = _read_entries(_find(entries, _TCB, SEQUENCE))
-    _read_octets(tcb, _CPU_SVN, CPU_SVN_BYTES)
+    cpu_svn, pce_svn = _read_tcb(_find(entries, _TCB, SEQUENCE))
     return PckExtension(
         ppid=_read_octets(entries, _PPID, PPID_BYTES),
-        cpu_svn=bytes([_read_number(tcb, oid, 0xFF) for oid in _SVNS]),
-        pce_svn=_read_number(tcb, _PCE_SVN, 0xFFFF),
+        cpu_svn=cpu_svn,
+        pce_svn=pce_svn,
         pce_id=_read_octets(entries, _PCE_ID, PCE_ID_BYTES),
         fmspc=_read_octets(entries, _FMSPC, FMSPC_BYTES),
         sgx_type=_read_number(entries, _SGX_TYPE, SGX_TYPES - 1, ENUMERATED),
         instance_id=_read_octets(entries, _INSTANCE_ID, INSTANCE_ID_BYTES) if _INSTANCE_ID in entries else b"",
         configuration=_read_configuration(entries),
     )
+
+
+@lru_cache(maxsize=256)
+def _read_tcb(content: bytes) -> tuple[bytes, int]:
+    """Read the components and PCESVN. Machines of one model at one level have the same bytes here, half of the extension."""
+    tcb = _read_entries(content)
+    _read_octets(tcb, _CPU_SVN, CPU_SVN_BYTES)
+    return bytes([_read_number(tcb, oid, 0xFF) for oid in _SVNS]), _read_number(tcb, _PCE_SVN, 0xFFFF)
 
 
 _Entries = dict[bytes, tuple[int, bytes]]

@@ -97,6 +97,7 @@ _EC_PREFIXES: Final = {
     Curve.P256: bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004"),
     Curve.P384: bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004"),
 }
+_UNCOMPRESSED: Final = b"\x04"
 _RSA_ALGORITHM: Final = bytes.fromhex("300d06092a864886f70d0101010500")
 
 
@@ -176,8 +177,7 @@ def _find_ec_key(curve: Curve, point: bytes) -> ec.EllipticCurvePublicKey | None
     """Return the library's form of a key, or None for a point that is not on its curve."""
     if not _is_on_curve(curve, point):
         return None
-    x, y = int.from_bytes(point[:curve], "big"), int.from_bytes(point[curve:], "big")
-    return ec.EllipticCurvePublicNumbers(x, y, _DOMAINS[curve].curve).public_key()
+    return ec.EllipticCurvePublicKey.from_encoded_point(_DOMAINS[curve].curve, _UNCOMPRESSED + point)
 
 
 @lru_cache(maxsize=KEY_CACHE_ENTRIES)
