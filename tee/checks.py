@@ -192,8 +192,8 @@ _NITRO: Final = (
         ),
     ),
     Check("payload", "one strict map with all fields in range", (Reason.PAYLOAD_CBOR, Reason.PAYLOAD_FIELDS)),
-    Check("certificates", "every certificate has its form", (Reason.CERT_DER,)),
     Check("root", "the root is a trusted one, byte for byte", (Reason.ROOT_UNTRUSTED,)),
+    Check("certificates", "every certificate has its form", (Reason.CERT_DER,)),
     Check("keys", "all keys are on P-384", (Reason.CERT_KEY,)),
     Check(
         "issuers",
@@ -216,8 +216,9 @@ _NVIDIA: Final = (
         (Reason.RESPONSE, Reason.PARSE, Reason.MEASUREMENT_BLOCK, Reason.OPAQUE, Reason.TRAILING_BYTES),
     ),
     Check("nonce", "the report answers the nonce that was asked", (Reason.NONCE,)),
-    Check("certificates", "five certificates, each of its form", (Reason.CHAIN_SHAPE, Reason.CERT_DER)),
-    Check("root", "the root is a trusted one, byte for byte", (Reason.ROOT_UNTRUSTED,)),
+    Check("chain", "five certificates, the device key's with a name", (Reason.CHAIN_SHAPE,)),
+    Check("root", "the root is a trusted one of genuine hardware, byte for byte", (Reason.ROOT_UNTRUSTED,)),
+    Check("certificates", "every certificate has its form", (Reason.CERT_DER,)),
     Check("keys", "all keys are on P-384", (Reason.CERT_KEY,)),
     Check(
         "issuers",

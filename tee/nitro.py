@@ -1,7 +1,7 @@
 """AWS Nitro Enclaves: one attestation document, to claims.
 
-Order of checks (specification, section 5.3): length; COSE form (tee/cose.py); payload's CBOR; fields; DER of certificates, root
-first; root; P-384 keys; per link downwards name and signature, then validity at the given time, with the root's own validity
+Order of checks (specification, section 5.3): length; COSE form (tee/cose.py); payload's CBOR; fields; root; DER of certificates,
+root first; P-384 keys; per link downwards name and signature, then validity at the given time, with the root's own validity
 before all; extensions; authorities; path lengths; use of the leaf; the document's signature; timestamp.
 
 Fields that are not known are ignored, because AWS signs them. Registers go by index, never by position. A leaf lives three
@@ -66,8 +66,8 @@ def verify_nitro(document: bytes, roots: Roots, time_s: int) -> Verified:
     """Verify a document at this time.
 
     Raises:
-        EvidenceRejected: in this order LENGTH, the reasons of `open_sign1`, PAYLOAD_CBOR, PAYLOAD_FIELDS, CERT_DER,
-            ROOT_UNTRUSTED, CERT_KEY, CERT_BAD_ISSUER or CERT_NOT_YET_VALID or CERT_EXPIRED per link, CERT_EXTENSIONS,
+        EvidenceRejected: in this order LENGTH, the reasons of `open_sign1`, PAYLOAD_CBOR, PAYLOAD_FIELDS, ROOT_UNTRUSTED,
+            CERT_DER, CERT_KEY, CERT_BAD_ISSUER or CERT_NOT_YET_VALID or CERT_EXPIRED per link, CERT_EXTENSIONS,
             CERT_NOT_CA, CERT_PATH_LENGTH, LEAF_USAGE, SIGNATURE, TIMESTAMP.
 
     Source: the evidence specification, section 5.3.
@@ -77,10 +77,11 @@ def verify_nitro(document: bytes, roots: Roots, time_s: int) -> Verified:
     envelope = open_sign1(document)
     payload = _read_payload(envelope.payload)
     shared_count = min(_SHARED_CERTIFICATES, len(payload.chain) - 1)
-    chain = parse_chain(payload.chain, shared_count)
-    root = find_root(chain[0], roots.aws)
+    root = find_root(payload.chain[0], roots.aws)
+    parsed = parse_chain(payload.chain, shared_count)
+    chain = parsed.certificates
     check_keys(chain)
-    check_links(chain, shared_count, time_s, Reason.CERT_NOT_YET_VALID, Reason.CERT_EXPIRED)
+    check_links(parsed, shared_count, time_s, Reason.CERT_NOT_YET_VALID, Reason.CERT_EXPIRED)
     _check_extensions(chain)
     check_authorities(chain)
     check_path_lengths(chain, first_bounded=1)

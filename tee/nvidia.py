@@ -1,7 +1,7 @@
 """NVIDIA GPUs and switches: a signed measurement report and the device's certificate chain, to claims.
 
 Order of checks (specification, section 6.2): length, request, response, blocks, opaque data, nothing left over (tee/spdm.py);
-nonce; five certificates of at most 16 KiB together, their DER, the root, P-384 keys; per link downwards name and signature,
+nonce; five certificates of at most 16 KiB together, the root, their DER, P-384 keys; per link downwards name and signature,
 then validity at the given time; authorities, path lengths; the report's signature; firmware id.
 
 Revocation is not seen here: NVIDIA answers by OCSP alone, so a chain keeps deny lists by the issuer and serial of the claims.
@@ -58,7 +58,7 @@ def verify_gpu(report: bytes, chain: tuple[bytes, ...], nonce: bytes, roots: Roo
 
     Raises:
         EvidenceRejected: in this order what `parse_report` raises, OPAQUE (versions of driver and VBIOS), NONCE, CHAIN_SHAPE,
-            LENGTH (of the chain), CERT_DER, ROOT_UNTRUSTED, CERT_KEY, CERT_BAD_ISSUER or CERT_VALIDITY per link,
+            LENGTH (of the chain), ROOT_UNTRUSTED, CERT_DER, CERT_KEY, CERT_BAD_ISSUER or CERT_VALIDITY per link,
             CERT_NOT_CA, CERT_PATH_LENGTH, SIGNATURE, FWID_MISMATCH, CHAIN_SHAPE (name of the device key).
 
     Source: the evidence specification, section 6.2.
@@ -68,10 +68,11 @@ def verify_gpu(report: bytes, chain: tuple[bytes, ...], nonce: bytes, roots: Roo
     vbios_version = _format_vbios_version(parts.opaque.get(_VBIOS_VERSION, b""))
     _check_nonce(parts, nonce)
     _check_shape(chain)
-    certificates = parse_chain(chain[::-1], _SHARED_CERTIFICATES)
-    _check_root(certificates[0], roots)
+    _check_root(chain[-1], roots)
+    parsed = parse_chain(chain[::-1], _SHARED_CERTIFICATES)
+    certificates = parsed.certificates
     check_keys(certificates)
-    check_links(certificates, _SHARED_CERTIFICATES, time_s, Reason.CERT_VALIDITY, Reason.CERT_VALIDITY)
+    check_links(parsed, _SHARED_CERTIFICATES, time_s, Reason.CERT_VALIDITY, Reason.CERT_VALIDITY)
     check_authorities(certificates)
     check_path_lengths(certificates, first_bounded=CHAIN_CERTIFICATES)
     leaf = certificates[-1]
@@ -109,10 +110,10 @@ def _check_shape(chain: tuple[bytes, ...]) -> None:
         raise EvidenceRejected(Reason.LENGTH, chain_bytes, CHAIN_BYTES_MAX)
 
 
-def _check_root(certificate: Certificate, roots: Roots) -> None:
+def _check_root(der: bytes, roots: Roots) -> None:
     """Check that the root is trusted and genuine: the claims have no mark that would tell simulated GPUs from others."""
-    if find_root(certificate, roots.nvidia).is_simulated:
-        raise EvidenceRejected(Reason.ROOT_UNTRUSTED, certificate.fingerprint.hex(), "a root of genuine hardware")
+    if find_root(der, roots.nvidia).is_simulated:
+        raise EvidenceRejected(Reason.ROOT_UNTRUSTED, sha256(der).hexdigest(), "a root of genuine hardware")
 
 
 def _check_signature(parts: MeasurementReport, leaf: Certificate) -> None:

@@ -117,7 +117,7 @@ def verify_snp(
     """
     parsed = parse_report(report)
     chain = SnpChain(_read(parse_vek, vek_der), _read(parse_authority, ask_der), _read(parse_authority, ark_der))
-    root = find_root(chain.ark, trusted)
+    root = find_root(chain.ark.der, trusted)
     _check_ask(chain)
     if not is_vek_of(chain.vek.certificate, chain.ask):
         raise EvidenceRejected(Reason.VEK_BAD_ISSUER, chain.vek.certificate.issuer_common_name, chain.ask.common_name)

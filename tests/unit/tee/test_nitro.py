@@ -173,8 +173,8 @@ WORLDS: dict[str, tuple[World, Reason]] = {
 
 FAULTS_IN_ORDER: dict[Reason, Callable[[World], World]] = {
     Reason.PAYLOAD_FIELDS: lambda world: world.put(user_data="text"),
-    Reason.CERT_DER: lambda world: world.change(REGIONAL, others=(("1.2.3", True, b"\x05\x00"),)),
     Reason.ROOT_UNTRUSTED: lambda world: world.change(ROOT, serial=5),
+    Reason.CERT_DER: lambda world: world.change(REGIONAL, others=(("1.2.3", True, b"\x05\x00"),)),
     Reason.CERT_KEY: lambda world: world.change(LEAF, key="p256 leaf"),
     Reason.CERT_BAD_ISSUER: lambda world: world.change(ZONAL, issuer="other"),
     Reason.CERT_EXPIRED: lambda world: world.change(LEAF, not_after_s=TIME_S - 1),
