@@ -239,6 +239,13 @@ def test_vendors_own_extensions_need_not_hold_der() -> None:
     assert (certificate.has_basic_constraints, certificate.is_ca, certificate.key_usage) == (False, False, None)
 
 
+@pytest.mark.parametrize("path_length", [0, 1, 255])
+def test_path_lengths_up_to_255_are_taken(path_length: int) -> None:
+    content = w.write_sequence(CRITICAL, w.write_integer(path_length))
+    certificate = parse_certificate(write_extended(write_extension(BASIC_CONSTRAINTS, content)))
+    assert (certificate.is_ca, certificate.path_length) == (True, path_length)
+
+
 def test_the_largest_serial_is_taken() -> None:
     largest = (1 << 160) - 1
     assert parse_certificate(write_certificate(serial=w.write_integer(largest))).serial == largest

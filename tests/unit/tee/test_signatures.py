@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tee import der_writer as w
+from tee import signatures
 from tee.certificates import parse_certificate
 from tee.der import DerError
 from tee.signatures import (
@@ -60,6 +61,30 @@ def test_r_and_s_lie_between_one_and_the_order(verify, key, size: int, order: in
         encoded = number.to_bytes(size, "big")
         assert not verify(point, encoded + s, MESSAGE)
         assert not verify(point, r + encoded, MESSAGE)
+
+
+class Agreeable:
+    """A key of the library for which every signature holds."""
+
+    def verify(self, *_arguments: object) -> None:
+        """Refuse nothing."""
+
+
+@pytest.mark.parametrize(("verify", "key", "size", "order"), CURVES)
+def test_the_bounds_of_r_and_s_do_not_depend_on_the_library(
+    monkeypatch: pytest.MonkeyPatch, verify, key, size: int, order: int
+) -> None:
+    monkeypatch.setattr(signatures, "_find_ec_key", lambda _curve, _point: Agreeable())
+    point = read_point(key)
+
+    def holds(r: int, s: int) -> bool:
+        return verify(point, r.to_bytes(size, "big") + s.to_bytes(size, "big"), MESSAGE)
+
+    assert holds(1, 1)
+    assert holds(order - 1, order - 1)
+    for number in (0, order, order + 1, (1 << 8 * size) - 1):
+        assert not holds(number, 1)
+        assert not holds(1, number)
 
 
 @pytest.mark.parametrize(("verify", "key", "size", "order"), CURVES)
