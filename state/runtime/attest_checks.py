@@ -19,7 +19,7 @@ from state.records import ONLY, RECENT_BLOCKS, RecentBlock, number_key
 from state.resource_records import RELEASES, RESOURCES, Release, ReleaseStatus, Resource, ResourceStatus, numbered_key
 from state.runtime.context import Context
 from state.runtime.evidence import SHARED_CACHE, Answer
-from state.runtime.judgement import LIVE, Judge, Judgement, platforms_of
+from state.runtime.judgement import LIVE, Judge, Judgement, find_repeated_platform, platforms_of
 from state.runtime.profiles import find_mismatch
 from state.runtime.reasons import EnclaveReason, TransactionReason
 from state.trust_messages import Attest
@@ -181,8 +181,11 @@ def check_measurements(attempt: Attempt) -> None:
 
 
 def check_platform(attempt: Attempt) -> None:
-    """PLATFORM_TAKEN, TOO_MANY_ENCLAVES, ENCLAVE_MOVED: whether machine and GPUs are the sender's to use."""
+    """PLATFORM_REPEATED, ENCLAVE_MOVED, PLATFORM_TAKEN, TOO_MANY_ENCLAVES: whether machine and GPUs are the sender's to use."""
     context, enclave, before = attempt.context, attempt.proven, attempt.before
+    repeated = find_repeated_platform(enclave)
+    if repeated is not None:
+        raise TransactionRejected(TransactionReason.PLATFORM_REPEATED, repeated.hex())
     if before is not None and before.platform != enclave.platform:
         raise TransactionRejected(TransactionReason.ENCLAVE_MOVED, enclave.platform.hex(), before.platform.hex())
     held = platforms_of(before) if before is not None and before.state in LIVE else ()

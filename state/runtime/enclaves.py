@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from state.deadlines import Deadline, DeadlineKind, push_deadline
+from state.errors import ensure
 from state.lists import ListKind, count_members, list_name, member_at, remove_member
 from state.receipts import EventKind
 from state.records import ONLY
@@ -77,6 +78,7 @@ def reappraise(context: Context, address: bytes, judge: Judge | None = None) -> 
 def release_platform(context: Context, platform: bytes) -> None:
     """Count an enclave off its platform; the last one leaves it to its owner for the time of the notice."""
     record = context.ledger.get(PLATFORMS, platform)
+    ensure(record.enclave_count > 0, "a platform counts every enclave that holds it")
     count = record.enclave_count - 1
     free_from_ms = 0 if count else context.time_ms + context.params.attestation.platform_notice_ms
     context.ledger.put(PLATFORMS, platform, replace(record, enclave_count=count, free_from_ms=free_from_ms))

@@ -313,7 +313,17 @@ def with_tcb(claims: Claims, tcb: Tcb) -> Claims:
 
 
 def platforms_of(enclave: Enclave) -> tuple[bytes, ...]:
-    """Return every id of the machine and of its GPUs."""
+    """Return every id of the machine and of its GPUs, each once."""
+    return tuple(dict.fromkeys(_named_platforms(enclave)))
+
+
+def find_repeated_platform(enclave: Enclave) -> bytes | None:
+    """Return the first id of machine or GPUs that was named before, or None."""
+    named = _named_platforms(enclave)
+    return next((platform for number, platform in enumerate(named) if platform in named[:number]), None)
+
+
+def _named_platforms(enclave: Enclave) -> tuple[bytes, ...]:
     return platform_ids(enclave.claims) + tuple(gpu_id(gpu) for gpu in enclave.gpus)
 
 

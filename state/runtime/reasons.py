@@ -160,6 +160,8 @@ class TransactionReason(StrEnum):
     """What runs is not the release."""
     PLATFORM_TAKEN = "platform_taken"
     """The machine or GPU is bound to another owner."""
+    PLATFORM_REPEATED = "platform_repeated"
+    """The attestation names a GPU twice."""
     TOO_MANY_ENCLAVES = "too_many_enclaves"
     """The machine has as many enclaves as it may."""
     TOO_MANY_COHORTS = "too_many_cohorts"

@@ -84,6 +84,7 @@ REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.BINDING_MISMATCH: "make new evidence whose report data is the allowed value",
     TransactionReason.MEASUREMENT_MISMATCH: "boot the very image of the release, or name the release that runs",
     TransactionReason.PLATFORM_TAKEN: "wait until the other owner's enclaves are gone and the notice is over",
+    TransactionReason.PLATFORM_REPEATED: "give each GPU of the machine once",
     TransactionReason.TOO_MANY_ENCLAVES: "let an enclave of this machine expire first",
     TransactionReason.TOO_MANY_COHORTS: "wait until a kind of machine is no longer in use",
     TransactionReason.TOO_MANY_ROOTS: "nothing to do for a sender",

@@ -1,0 +1,80 @@
+"""attest with GPUs: each is named once, is counted once on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from state.attestation import gpu_nonce
+from state.runtime import documents
+from state.runtime.enclaves import release_platform
+from state.runtime.judgement import platforms_of
+from state.runtime.reasons import TransactionReason
+from state.trust_messages import Attest, GpuEvidence
+from state.trust_records import PLATFORMS
+from tests.support.attesting import PROVIDER, Lab, enclave_key
+from tests.support.nvidia_pki import Report, make_roots
+
+
+def make_report() -> Report:
+    """Return a report whose certificates are valid at the time of the lab."""
+    report = Report()
+    return replace(
+        report,
+        chain=tuple(replace(each, not_before_s=1_700_000_000, not_after_s=1_900_000_000) for each in report.chain),
+    )
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """Give a lab that trusts the maker of the GPU."""
+    nvidia = make_roots(make_report()).nvidia
+    monkeypatch.setattr(documents, "VENDOR_ROOTS", replace(documents.VENDOR_ROOTS, nvidia=nvidia))
+    documents._merge_roots.cache_clear()
+    yield Lab()
+    documents._merge_roots.cache_clear()
+
+
+def attest_with_gpu(lab: Lab, count: int) -> Attest:
+    """Return the attestation of a machine that names its one GPU so many times."""
+    nonce = gpu_nonce(
+        chain_id=lab.chain_id,
+        sign_key=enclave_key(0).public_key,
+        challenge_height=lab.height,
+        challenge_hash=lab.hashes[lab.height],
+    )
+    report = replace(make_report(), request=b"\x11\xe0\x01\xff" + nonce + b"\x00")
+    gpus = (GpuEvidence(report=report.encode(), chain=report.encode_chain()),) * count
+    return lab.attest_message(bound={"gpus": gpus}, gpus=gpus)
+
+
+def test_a_gpu_that_is_named_twice_is_refused(lab: Lab) -> None:
+    assert lab.reason(PROVIDER, attest_with_gpu(lab, 2)) == TransactionReason.PLATFORM_REPEATED
+    assert lab.find_enclave() is None
+    assert lab.reason(PROVIDER, attest_with_gpu(lab, 1)) == ""
+    assert lab.reason(PROVIDER, attest_with_gpu(lab, 2)) == TransactionReason.PLATFORM_REPEATED
+    gpu = platforms_of(lab.enclave())[-1]
+    assert lab.ledger.get(PLATFORMS, gpu).enclave_count == 1
+
+
+def test_a_gpu_is_counted_off_once_when_its_enclave_gives_it_up(lab: Lab) -> None:
+    lab.send(PROVIDER, attest_with_gpu(lab, 1))
+    gpu = platforms_of(lab.enclave())[-1]
+    assert lab.reason(PROVIDER, attest_with_gpu(lab, 0)) == ""
+    assert lab.ledger.get(PLATFORMS, gpu).enclave_count == 0
+
+
+def test_platforms_of_an_enclave_are_told_once_each(lab: Lab) -> None:
+    lab.send(PROVIDER, attest_with_gpu(lab, 1))
+    enclave = lab.enclave()
+    assert platforms_of(replace(enclave, gpus=enclave.gpus * 2)) == platforms_of(enclave)
+
+
+def test_a_platform_that_nobody_holds_is_not_given_up(lab: Lab) -> None:
+    lab.send(PROVIDER, attest_with_gpu(lab, 1))
+    gpu = platforms_of(lab.enclave())[-1]
+    lab.send(PROVIDER, attest_with_gpu(lab, 0))
+    with pytest.raises(AssertionError, match="a platform counts"):
+        lab.govern(lambda context: release_platform(context, gpu))
