@@ -284,7 +284,7 @@ def _put_trust(records: _Records, genesis: Genesis) -> None:
     records.put(TRUSTED_ROOTS, ONLY, TrustedRoots(simulated=genesis.simulated_roots, distrusted=()))
     records.put(APPRAISAL_RULES, ONLY, AppraisalRules(policy=DEFAULT_POLICY, standing_min=LEVEL_GRACE))
     records.put(BRAKES, ONLY, Brakes(brakes=()))
-    records.put(COHORT_BOOKS, ONLY, Cohorts(ids=(), queue=()))
+    records.put(COHORT_BOOKS, ONLY, Cohorts(ids=(), queue=(), again=()))
 
 
 def _chain_state(genesis: Genesis) -> ChainState:

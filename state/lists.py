@@ -30,6 +30,8 @@ class ListKind(IntEnum):
     """Resources of an owner; named by its account."""
     RESOURCES = 5
     """All resources; one list, no further name."""
+    RELEASE = 6
+    """Enclaves that run a release and are neither expired nor revoked; named by the resource and its number."""
 
 
 class ListLength(Wire, frozen=True):

@@ -175,6 +175,8 @@ class Cohorts(Wire, frozen=True):
     """Sorted."""
     queue: Annotated[tuple[CohortId, ...], Meta(max_length=COHORTS_MAX)]
     """In the order in which they were asked for, distinct."""
+    again: Annotated[tuple[CohortId, ...], Meta(max_length=COHORTS_MAX)]
+    """Of the queue: those asked for once more since their walk began; they go to its end when it is over. Distinct."""
 
 
 class TrustBooks(Wire, frozen=True):
@@ -244,7 +246,7 @@ ENCLAVES: Final = Table(0x54, Enclave, 131_072)
 PLATFORMS: Final = Table(0x55, Platform, 64)
 PLATFORM_LISTINGS: Final = Table(0x56, PlatformListing, 8)
 COHORTS: Final = Table(0x57, Cohort, 128)
-COHORT_BOOKS: Final = Table(0x58, Cohorts, COHORTS_MAX * 44 + 16)
+COHORT_BOOKS: Final = Table(0x58, Cohorts, COHORTS_MAX * 66 + 16)
 TRUST_BOOKS: Final = Table(0x59, TrustBooks, 64)
 TRUSTED_ROOTS: Final = Table(0x5A, TrustedRoots, 32_768)
 APPRAISAL_RULES: Final = Table(0x5B, AppraisalRules, 65_536)

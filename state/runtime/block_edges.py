@@ -16,6 +16,7 @@ from state.deadlines import take_due
 from state.errors import TransactionRejected
 from state.receipts import EventKind
 from state.records import CHAIN_STATE, ONLY, RECENT_BLOCKS, RecentBlock, number_key
+from state.runtime.cohorts import queue_again, queue_concerned
 from state.runtime.conservation import settle_totals
 from state.runtime.context import Context
 from state.runtime.dispatch import DEADLINE_HANDLERS
@@ -58,7 +59,9 @@ def end_block(context: Context, fees: int, validators: ValidatorSet) -> Validato
     """Do the duties of a block's end and return the set of the next block; fees are the sum that its transactions paid."""
     distribute_fees(context, fees, validators.total_power)
     fire_deadlines(context)
+    queue_concerned(context)
     run_reappraisals(context)
+    queue_again(context.ledger)
     next_validators = update_validators(context, validators)
     settle_totals(context.ledger)
     return next_validators
@@ -71,12 +74,13 @@ def fire_deadlines(context: Context) -> None:
         if deadline is None:
             return
         savepoint = context.ledger.savepoint()
-        events_before = len(context.events)
+        events_before, concerns_before = len(context.events), len(context.concerns)
         try:
             DEADLINE_HANDLERS[deadline.kind](context, deadline)
         except TransactionRejected as rejection:
             context.ledger.rollback(savepoint)
             del context.events[events_before:]
+            del context.concerns[concerns_before:]
             context.emit(
                 EventKind.DEADLINE_FAILED,
                 deadline=deadline.kind.name.lower().encode(),

@@ -7,7 +7,6 @@ in time is overdue: its enclaves stay in grace for `collateral_grace_ms`, new on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -21,7 +20,7 @@ from state.lists import ListKind, add_member, list_name, remove_member
 from state.receipts import EventKind
 from state.records import ONLY
 from state.runtime.cohorts import enqueue
-from state.runtime.context import Context
+from state.runtime.context import Concern, Context
 from state.runtime.documents import ChainCollateral, evaluation_of, roots_of, subject_of
 from state.runtime.reasons import TransactionReason
 from state.trust_messages import PutCollateral
@@ -32,7 +31,6 @@ from state.trust_records import (
     EVALUATIONS,
     NUMBERS_MAX,
     TRUST_BOOKS,
-    Cohort,
     Collateral,
     CollateralBody,
     CollateralNumbers,
@@ -83,7 +81,7 @@ def apply_put_collateral(context: Context, _sender: bytes, message: PutCollatera
         issued_ms=document.issued_s * 1_000,
         next_update_ms=document.next_update_s * 1_000,
     )
-    enqueue(context.ledger, concerned_by(document))
+    enqueue(context, concerned_by(document))
     interval_s = context.params.attestation.news_interval_ms // 1_000
     if before is None or document.issued_s >= before.document.issued_s + interval_s:
         context.fees_returned += 1
@@ -164,12 +162,12 @@ def _promote(context: Context, root: bytes, number: int) -> None:
     move_verification_root(ledger, root + number.to_bytes(8, "big"))
     push_deadline(ledger, DeadlineKind.GRACE_OVER, root, context.time_ms + context.params.attestation.tcb_grace_ms)
     context.emit(EventKind.NUMBER_IN_FORCE, root=root, number=number)
-    enqueue(ledger, lambda cohort: cohort.root == root)
+    enqueue(context, lambda cohort: cohort.root == root)
 
 
 def finish_grace(context: Context, deadline: Deadline) -> None:
     """Judge the machines of a vendor again when those that fell behind have had their grace."""
-    enqueue(context.ledger, lambda cohort: cohort.root == deadline.subject)
+    enqueue(context, lambda cohort: cohort.root == deadline.subject)
 
 
 def _schedule_overdue(context: Context, key: bytes, document: Parsed) -> None:
@@ -189,10 +187,10 @@ def finish_collateral(context: Context, deadline: Deadline) -> None:
         push_deadline(context.ledger, DeadlineKind.COLLATERAL_DUE, deadline.subject, grace_end_ms)
     kind = collateral.document.kind.name.lower().encode()
     context.emit(EventKind.COLLATERAL_OVERDUE, collateral=deadline.subject, kind=kind, grace_end_ms=grace_end_ms)
-    enqueue(context.ledger, concerned_by(collateral.document))
+    enqueue(context, concerned_by(collateral.document))
 
 
-def concerned_by(document: Parsed) -> Callable[[Cohort], bool]:
+def concerned_by(document: Parsed) -> Concern:
     """Return which cohorts a document matters to."""
     match document:
         case TcbInfo(root=root, tee=tee, fmspc=fmspc):

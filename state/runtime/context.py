@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from state.ledger import Overlay
 from state.params import Params
 from state.receipts import Event, EventKind
+from state.trust_records import Cohort
+
+Concern = Callable[[Cohort], bool]
+"""Tells of a cohort whether a change matters to it."""
 
 
 class Context:
     """One block's execution as its handlers see it. Handlers read and write `ledger` and emit events; all else is read only."""
 
-    __slots__ = ("chain_id", "epoch", "events", "fees_returned", "height", "ledger", "params", "time_ms", "tx_index")
+    __slots__ = (
+        "chain_id",
+        "concerns",
+        "epoch",
+        "events",
+        "fees_returned",
+        "height",
+        "ledger",
+        "params",
+        "time_ms",
+        "tx_index",
+    )
 
     def __init__(self, ledger: Overlay, params: Params, chain_id: bytes, epoch: int, height: int, time_ms: int) -> None:
         """Prepare the execution of a block at this epoch, height and block time."""
@@ -21,6 +38,8 @@ class Context:
         self.height = height
         self.time_ms = time_ms
         self.events: list[Event] = []
+        self.concerns: list[Concern] = []
+        """Which cohorts this block's changes have judged again, at its end."""
         self.fees_returned = 0
         """Messages of the present transaction that were news to all; if all were, its fee goes back."""
         self.tx_index: int | None = None

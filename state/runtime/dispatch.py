@@ -26,7 +26,16 @@ from state.runtime.staking import apply_bond
 from state.runtime.trust_rules import finish_rules
 from state.runtime.unbonding import finish_unbonding
 from state.runtime.validator_updates import forget_epoch
-from state.trust_messages import COLLATERAL_BYTES_MAX, GPUS_MAX, Attest, Endorse, Publish, PutCollateral
+from state.trust_messages import (
+    COLLATERAL_BYTES_MAX,
+    GPUS_MAX,
+    SUPERSEDED_MAX,
+    Attest,
+    Endorse,
+    Publish,
+    PutCollateral,
+    Supersede,
+)
 from tee.evidence import EvidenceKind
 
 
@@ -63,6 +72,16 @@ def attest_work(message: Attest) -> int:
     return EVIDENCE_WORK[kind] + len(message.gpus) * GPU_WORK
 
 
+SUPERSEDED_WORK: Final = 60
+"""What it costs to deprecate a release, and to revoke it when its notice is over."""
+
+
+def publish_work(message: Publish) -> int:
+    """Return what superseding costs; ALL counts as many as it may reach."""
+    count = SUPERSEDED_MAX if message.supersedes is Supersede.ALL else len(message.superseded)
+    return count * SUPERSEDED_WORK
+
+
 def collateral_work(message: PutCollateral) -> int:
     """Return what reading a document costs: a revocation list of 6,000 entries has 210 KB and takes 80 ms."""
     return len(message.body) * 2 // 5
@@ -73,7 +92,13 @@ HANDLERS: Final[Mapping[type[Message], Handler]] = {
     SetAuth: Handler(scope=Scope.OWN, work=150, apply=apply_set_auth),
     Bond: Handler(scope=Scope.FUND, work=300, apply=apply_bond),
     Report: Handler(scope=ANY_SCOPE, work=400, apply=apply_report),
-    Publish: Handler(scope=Scope.OWN, work=200, apply=apply_publish),
+    Publish: Handler(
+        scope=Scope.OWN,
+        work=200,
+        apply=apply_publish,
+        extra_work=publish_work,
+        extra_work_max=SUPERSEDED_MAX * SUPERSEDED_WORK,
+    ),
     Endorse: Handler(scope=Scope.GOVERN, work=40, apply=apply_endorse),
     PutCollateral: Handler(
         scope=ANY_SCOPE,

@@ -122,7 +122,7 @@ def _run_messages(context: Context, transaction: Transaction, work: int) -> Rece
     """Apply all messages of a transaction whose fee is paid, or none."""
     body, ledger = transaction.body, context.ledger
     savepoint = ledger.savepoint()
-    events_before = len(context.events)
+    events_before, concerns_before = len(context.events), len(context.concerns)
     context.fees_returned = message_index = 0
     try:
         for message in body.messages:
@@ -131,6 +131,7 @@ def _run_messages(context: Context, transaction: Transaction, work: int) -> Rece
     except TransactionRejected as rejection:
         ledger.rollback(savepoint)
         del context.events[events_before:]
+        del context.concerns[concerns_before:]
         return _failed(transaction, work, rejection.reason, body.fee, message_index)
     fee = body.fee
     if fee and context.fees_returned == len(body.messages):

@@ -42,11 +42,13 @@ class PriceTable:
     @property
     def dearest_work(self) -> int:
         """Work units of as many signatures and of as many messages of the dearest kinds as a transaction may have."""
-        small = max(work for message_type, work in self._work_by_type.items() if not HANDLERS[message_type].is_large)
-        large = max(
-            work + HANDLERS[message_type].extra_work_max
-            for message_type, work in self._work_by_type.items()
-            if HANDLERS[message_type].is_large
+        small, large = (
+            max(
+                work + HANDLERS[message_type].extra_work_max
+                for message_type, work in self._work_by_type.items()
+                if HANDLERS[message_type].is_large is is_large
+            )
+            for is_large in (False, True)
         )
         return SIGNATURES_MAX * self._fees.signature_work + (MESSAGES_MAX - 1) * small + max(small, large)
 

@@ -35,11 +35,11 @@ from state.resource_records import (
     numbered_key,
 )
 from state.runtime.accounts import debit
-from state.runtime.cohorts import enqueue_all
+from state.runtime.cohorts import enqueue_all, has_runners
 from state.runtime.context import Context
 from state.runtime.profiles import check_profile
 from state.runtime.reasons import TransactionReason
-from state.trust_messages import Publish, Supersede
+from state.trust_messages import SUPERSEDED_MAX, Publish, Supersede
 
 _RESOURCE_TAG: Final = tag("resource")
 
@@ -90,12 +90,13 @@ def find_owned(context: Context, owner: bytes, address: bytes) -> Resource:
 
 
 def finish_release(context: Context, deadline: Deadline) -> None:
-    """Revoke a deprecated release whose time is over, and judge all enclaves again, since some may run it."""
+    """Revoke a deprecated release whose time is over, and judge enclaves again if one of them runs it."""
     release = context.ledger.get(RELEASES, deadline.subject)
     if release.status is ReleaseStatus.DEPRECATED and release.until_ms <= context.time_ms:
         context.ledger.put(RELEASES, deadline.subject, replace(release, status=ReleaseStatus.REVOKED, until_ms=0))
         _emit_status(context, deadline.subject, ReleaseStatus.REVOKED, 0)
-        enqueue_all(context.ledger)
+        if has_runners(context.ledger, deadline.subject):
+            enqueue_all(context)
 
 
 def _check_shape(message: Publish) -> None:
@@ -201,7 +202,7 @@ def _supersede(context: Context, address: bytes, resource: Resource, message: Pu
     if any(left >= right for left, right in pairwise(numbers)) or (numbers and numbers[-1] >= resource.release_count):
         raise TransactionRejected(TransactionReason.NO_RELEASE, " ".join(map(str, numbers)), resource.release_count)
     if message.supersedes is Supersede.ALL:
-        numbers = tuple(range(resource.release_count))[-SUPERSEDED_AT_ONCE_MAX:]
+        numbers = tuple(range(resource.release_count))[-SUPERSEDED_MAX:]
     until_ms = context.time_ms + message.notice_ms
     for number in numbers:
         key = numbered_key(address, number)
@@ -220,7 +221,3 @@ def _emit_status(context: Context, key: bytes, status: ReleaseStatus, until_ms: 
         status=status.name.lower().encode(),
         until_ms=until_ms,
     )
-
-
-SUPERSEDED_AT_ONCE_MAX: Final = 64
-"""Newest releases that ALL looks at: whoever supersedes all each time has only one to deprecate."""

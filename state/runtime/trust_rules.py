@@ -51,7 +51,7 @@ def set_rules(context: Context, rules: AppraisalRules) -> None:
         if date_s * 1_000 > context.time_ms:
             push_deadline(context.ledger, DeadlineKind.RULES_DUE, _ALL, date_s * 1_000)
     context.emit(EventKind.RULES_CHANGED, what=b"policy")
-    enqueue_all(context.ledger)
+    enqueue_all(context)
 
 
 def list_platform(context: Context, platform: bytes, verdict: PlatformVerdict | None) -> None:
@@ -61,7 +61,7 @@ def list_platform(context: Context, platform: bytes, verdict: PlatformVerdict | 
     else:
         context.ledger.put(PLATFORM_LISTINGS, platform, PlatformListing(verdict=verdict))
     context.emit(EventKind.RULES_CHANGED, what=b"platforms")
-    enqueue_all(context.ledger)
+    enqueue_all(context)
 
 
 def distrust_root(context: Context, fingerprint: bytes) -> None:
@@ -77,7 +77,7 @@ def distrust_root(context: Context, fingerprint: bytes) -> None:
     context.ledger.put(TRUSTED_ROOTS, ONLY, replace(roots, distrusted=distrusted))
     move_verification_root(context.ledger, fingerprint)
     context.emit(EventKind.RULES_CHANGED, what=b"roots")
-    enqueue_all(context.ledger)
+    enqueue_all(context)
 
 
 def schedule_number(context: Context, root: bytes, number: int, due_ms: int) -> None:
@@ -108,7 +108,7 @@ def set_brake(context: Context, brake: Brake) -> None:
     context.emit(
         EventKind.BRAKED, scope=brake.scope.name.lower().encode(), subject=brake.subject, until_ms=brake.until_ms
     )
-    enqueue_all(context.ledger)
+    enqueue_all(context)
 
 
 def note_verifier_change(context: Context) -> None:
@@ -126,4 +126,4 @@ def finish_rules(context: Context, _deadline: Deadline) -> None:
     brakes = context.ledger.get(BRAKES, ONLY).brakes
     holding = tuple(brake for brake in brakes if brake.until_ms > context.time_ms)
     context.ledger.put(BRAKES, ONLY, Brakes(brakes=holding))
-    enqueue_all(context.ledger)
+    enqueue_all(context)

@@ -19,6 +19,7 @@ from state.lists import ListKind, count_members, list_name, member_at
 from state.offers import NO_CAPACITY, Capacity, Profile, Provenance, Register, ReleaseBody, ResourceKind
 from state.receipts import Event, EventKind
 from state.records import CHAIN_STATE, ONLY
+from state.runtime.cohorts import queue_concerned
 from state.runtime.context import Context
 from state.runtime.evidence import EvidenceCache
 from state.runtime.execute import Executed
@@ -218,6 +219,7 @@ class Lab(World):
         context = Context(overlay, self.params, self.chain_id, self.epoch_start.epoch, height, self.time_ms)
         for decide in decisions:
             decide(context)
+        queue_concerned(context)
         changes = overlay.changes()
         store_state(self.store, changes.items())
         for raw_key, value in changes.items():
