@@ -16,6 +16,7 @@ from state.records import ONLY
 from state.runtime.cohorts import leave_cohort, members_list
 from state.runtime.context import Context
 from state.runtime.judgement import LIVE, Judge, Judgement, platforms_of, with_tcb
+from state.runtime.reasons import EnclaveReason
 from state.trust_records import COHORT_BOOKS, COHORTS, ENCLAVES, PLATFORMS, Enclave, EnclaveState
 
 
@@ -99,7 +100,7 @@ def finish_enclave(context: Context, deadline: Deadline) -> None:
     if enclave is None or enclave.wheel_ms != deadline.due_ms:
         return
     if enclave.state in LIVE:
-        enclave = reappraise(context, address)
+        enclave = _end_if_due(context, address, reappraise(context, address))
     if enclave.state is EnclaveState.REVOKED:
         context.ledger.put(ENCLAVES, address, replace(enclave, wheel_ms=0))
         return
@@ -112,6 +113,15 @@ def finish_enclave(context: Context, deadline: Deadline) -> None:
     next_ms = keep_until_ms if enclave.state is EnclaveState.EXPIRED else enclave.expires_ms
     push_deadline(context.ledger, DeadlineKind.ENCLAVE_DUE, address, next_ms)
     context.ledger.put(ENCLAVES, address, replace(enclave, wheel_ms=next_ms))
+
+
+def _end_if_due(context: Context, address: bytes, enclave: Enclave) -> Enclave:
+    """Expire an enclave that its judgement left alive at its end: a deadline that is not in the future would fire for ever."""
+    if enclave.state not in LIVE or enclave.expires_ms > context.time_ms:
+        return enclave
+    after = replace(enclave, state=EnclaveState.EXPIRED, level=0, standing=0, reason=str(EnclaveReason.EXPIRED))
+    settle(context, address, enclave, after)
+    return after
 
 
 def run_reappraisals(context: Context) -> None:

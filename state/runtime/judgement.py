@@ -102,14 +102,19 @@ class Judge:
         tcb: Tcb | None = None
         expires_ms = enclave.expires_ms
         try:
-            self._check_root(enclave)
-            documents = self._check_withdrawn(enclave)
-            overdue_ms = self._overdue_since(documents)
+            self._check_denied(enclave)
+            is_rooted = self._is_rooted(enclave)
+            documents = self._check_withdrawn(enclave) if is_rooted else None
+            overdue_ms = self._overdue_since(documents or ())
             grace_end_ms = overdue_ms + self._params.collateral_grace_ms
             is_overdue = overdue_ms <= self._time_ms < grace_end_ms
             if is_overdue and expires_ms <= self._time_ms:
                 expires_ms = grace_end_ms
             self._check_age(enclave, expires_ms)
+            if not is_rooted:
+                raise _suspended(EnclaveReason.ROOT_DISTRUSTED, enclave.root.hex())
+            if documents is None:
+                raise _suspended(EnclaveReason.COLLATERAL_LACKING)
             self._check_stopped(enclave)
             if overdue_ms <= self._time_ms and not is_overdue:
                 raise _suspended(EnclaveReason.COLLATERAL_EXPIRED, self._time_ms, grace_end_ms)
@@ -133,18 +138,19 @@ class Judge:
             state, reason = EnclaveState.GRACE, EnclaveReason.BEHIND
         return Judgement(state, level.level, level.standing, reason, seen, bound, tcb, expires_ms)
 
-    def _check_root(self, enclave: Enclave) -> None:
-        """Look whether the vendor's root still counts. That of a Nitro enclave is the one of its family."""
-        is_trusted = bool(self._roots.aws) if isinstance(enclave.claims, NitroClaims) else enclave.root in self._trusted
-        if not is_trusted:
-            raise _suspended(EnclaveReason.ROOT_DISTRUSTED, enclave.root.hex())
+    def _is_rooted(self, enclave: Enclave) -> bool:
+        """Tell whether the vendor's root still counts. That of a Nitro enclave is the one of its family."""
+        return bool(self._roots.aws) if isinstance(enclave.claims, NitroClaims) else enclave.root in self._trusted
 
-    def _check_withdrawn(self, enclave: Enclave) -> tuple[Parsed, ...]:
-        """Look for what ends an enclave for ever; return the collateral that it rests on."""
+    def _check_denied(self, enclave: Enclave) -> None:
+        """Look whether governance withdrew the machine or a GPU."""
         for platform in platforms_of(enclave):
             listing = self._ledger.find(PLATFORM_LISTINGS, platform)
             if listing is not None and listing.verdict is PlatformVerdict.DENIED:
                 raise _Verdict(EnclaveState.REVOKED, DenialReason.PLATFORM_DENIED, platform.hex())
+
+    def _check_withdrawn(self, enclave: Enclave) -> tuple[Parsed, ...] | None:
+        """Look whether the vendor withdrew the machine; return the collateral that it rests on, None if any is lacking."""
         match enclave.claims:
             case SgxClaims() | TdxClaims():
                 return self._check_intel_lists(enclave)
@@ -153,7 +159,7 @@ class Judge:
             case NitroClaims():
                 return ()
 
-    def _check_intel_lists(self, enclave: Enclave) -> tuple[Parsed, ...]:
+    def _check_intel_lists(self, enclave: Enclave) -> tuple[Parsed, ...] | None:
         assert isinstance(enclave.claims, SgxClaims | TdxClaims)
         platform, root = enclave.claims.platform, enclave.root
         root_crl = self._collateral.root_crl(root)
@@ -161,22 +167,20 @@ class Judge:
         tee = IntelTee(enclave.tee)
         tcb_info = self._collateral.tcb_info(root, tee, platform.fmspc)
         qe_identity = self._collateral.qe_identity(root, tee)
-        if root_crl is None or pck_crl is None or tcb_info is None or qe_identity is None:
-            raise _suspended(EnclaveReason.COLLATERAL_LACKING)
-        if pck_crl.is_revoked(int.from_bytes(platform.pck_serial, "big")):
+        if pck_crl is not None and pck_crl.is_revoked(int.from_bytes(platform.pck_serial, "big")):
             raise _Verdict(EnclaveState.REVOKED, EnclaveReason.CERTIFICATE_REVOKED, platform.pck_serial.hex())
-        if root_crl.is_revoked(int.from_bytes(platform.ca_serial, "big")):
+        if root_crl is not None and root_crl.is_revoked(int.from_bytes(platform.ca_serial, "big")):
             raise _Verdict(EnclaveState.REVOKED, EnclaveReason.AUTHORITY_REVOKED, platform.ca_serial.hex())
+        if root_crl is None or pck_crl is None or tcb_info is None or qe_identity is None:
+            return None
         return root_crl, pck_crl, tcb_info, qe_identity
 
-    def _check_amd_list(self, claims: SnpClaims) -> tuple[Parsed, ...]:
+    def _check_amd_list(self, claims: SnpClaims) -> tuple[Parsed, ...] | None:
         root = find_amd_root(self._roots, claims.product)
-        assert root is not None, "_check_root has found it"
+        assert root is not None, "_is_rooted has found it"
         crl = self._collateral.amd_crl(sha256(root.der).digest())
         if crl is None:
-            if claims.product in self._rules.policy.products_without_crl:
-                return ()
-            raise _suspended(EnclaveReason.COLLATERAL_LACKING)
+            return () if claims.product in self._rules.policy.products_without_crl else None
         serial = amd_authorities(root).get(claims.vek_issuer)
         if serial is not None and crl.is_revoked(serial):
             raise _Verdict(EnclaveState.REVOKED, EnclaveReason.AUTHORITY_REVOKED, f"{serial:x}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from state.deadlines import find_next_deadline_ms
 from state.errors import TransactionRejected
 from state.lists import ListKind
 from state.offers import ResourceKind
@@ -12,6 +13,8 @@ from state.receipts import EventKind
 from state.records import ONLY
 from state.resource_records import numbered_key
 from state.runtime.cohorts import cohort_of, id_of
+from state.runtime.documents import ChainCollateral
+from state.runtime.judgement import Judge
 from state.runtime.reasons import EnclaveReason, TransactionReason
 from state.runtime.trust_rules import (
     distrust_root,
@@ -24,6 +27,7 @@ from state.trust_messages import Supersede
 from state.trust_queries import enclave
 from state.trust_records import (
     APPRAISAL_RULES,
+    COLLATERAL_NUMBERS,
     Brake,
     BrakeScope,
     EnclaveState,
@@ -31,6 +35,7 @@ from state.trust_records import (
 )
 from tee.appraisal import DenialReason
 from tee.claims import TcbStatus
+from tee.documents import IntelTee
 from tee.simulated import (
     PLATFORM_CA_TEMPLATE,
     TCB_SIGNER_TEMPLATE,
@@ -308,6 +313,57 @@ def test_a_distrusted_root_suspends_everything_below_it() -> None:
     lab.govern(lambda context: distrust_root(context, root))
     lab.apply()
     assert lab.state_of() == ("suspended", 0, "root_distrusted")
+
+
+def test_a_proof_below_a_distrusted_root_ends_and_takes_no_deadline_of_later_blocks() -> None:
+    lab = Lab()
+    lab.attest()
+    root = lab.enclave().root
+    lab.govern(lambda context: distrust_root(context, root))
+    events = lab.apply(interval_ms=7 * DAY_MS + 1_000).events
+    assert reasons_told(events) == [("expired", "proof_expired")]
+    next_ms = find_next_deadline_ms(lab.ledger)
+    assert next_ms is not None
+    assert next_ms > lab.time_ms
+    lab.apply(interval_ms=31 * DAY_MS)
+    assert lab.find_enclave() is None
+
+
+def test_a_proof_whose_collateral_is_lacking_ends_like_any_other() -> None:
+    lab = Lab()
+    lab.attest()
+    enclave, documents = lab.enclave(), ChainCollateral(lab.ledger)
+    documents.tcb_info(enclave.root, IntelTee.TDX, enclave.claims.platform.fmspc)
+    (lacking,) = documents._found
+    lab.govern(lambda context: context.ledger.delete(COLLATERAL_NUMBERS, lacking[:-8]))
+    judge = Judge(lab.ledger, lab.params, lab.time_ms)
+    assert judge.judge(enclave).reason is EnclaveReason.COLLATERAL_LACKING
+    judge = Judge(lab.ledger, lab.params, enclave.expires_ms)
+    assert judge.judge(enclave).state is EnclaveState.EXPIRED
+
+
+def test_a_machine_is_withdrawn_for_ever_even_while_other_collateral_is_lacking() -> None:
+    lab = Lab()
+    lab.attest()
+    enclave, documents = lab.enclave(), ChainCollateral(lab.ledger)
+    lab.put_all(lab.vendor.collateral(lab.now_s, revoked=(lab.vendor.machine("machine 0").pck_serial,)))
+    documents.tcb_info(enclave.root, IntelTee.TDX, enclave.claims.platform.fmspc)
+    (lacking,) = documents._found
+    lab.govern(lambda context: context.ledger.delete(COLLATERAL_NUMBERS, lacking[:-8]))
+    judge = Judge(lab.ledger, lab.params, enclave.expires_ms)
+    assert judge.judge(enclave).reason is EnclaveReason.CERTIFICATE_REVOKED
+
+
+def test_an_enclave_that_is_judged_alive_at_its_end_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab()
+    lab.attest()
+    alive = Judge(lab.ledger, lab.params, lab.time_ms).judge(lab.enclave())
+    monkeypatch.setattr(Judge, "judge", lambda _judge, _enclave: alive)
+    lab.apply(interval_ms=7 * DAY_MS + 1_000)
+    assert lab.state_of() == ("expired", 0, "proof_expired")
+    next_ms = find_next_deadline_ms(lab.ledger)
+    assert next_ms is not None
+    assert next_ms > lab.time_ms
 
 
 def test_a_change_of_the_verifier_ends_older_proofs_within_a_day() -> None:
