@@ -80,6 +80,12 @@ def find_key(ledger: Ledger, kind: CollateralKind, root: bytes, subject: bytes, 
     return subject_key + chosen.to_bytes(8, "big")
 
 
+def is_early(ledger: Ledger, document: Parsed) -> bool:
+    """Tell whether a document on record only feeds the forecast, for another one of its subject counts."""
+    key = find_key(ledger, document.kind, document.root, subject_of(document), Choice.IN_FORCE)
+    return key is not None and int.from_bytes(key[-8:], "big") < document.number
+
+
 class ChainCollateral:
     """The collateral of a state, as the verifiers of `tee` ask for it. Remembers what it gave, by id."""
 

@@ -9,7 +9,7 @@ Execution is total: a transaction of a valid block never raises, whatever it ask
 - The sender cannot pay the fee: failed, the nonce is consumed, nothing is charged and nothing runs. An account that does not
   exist is not created by this.
 - A message fails: failed, the fee is paid, the nonce is consumed, and all messages are undone.
-- Otherwise: ok. The fee is paid, unless every message was news that all profit from (collateral): then it goes back.
+- Otherwise: ok. The fee is paid, unless every message was news that all profit from (collateral): then its least fee goes back.
 
 Source: DESIGN section 4, "Valid, authorised, payable".
 """
@@ -135,9 +135,10 @@ def _run_messages(context: Context, transaction: Transaction, work: int) -> Rece
         return _failed(transaction, work, rejection.reason, body.fee, message_index)
     fee = body.fee
     if fee and context.fees_returned == len(body.messages):
-        fee = 0
+        returned = price_table(context.params).fee(transaction)
+        fee -= returned
         account = ledger.get(ACCOUNTS, body.sender)
-        ledger.put(ACCOUNTS, body.sender, replace(account, balance=account.balance + body.fee))
+        ledger.put(ACCOUNTS, body.sender, replace(account, balance=account.balance + returned))
     return Receipt(
         tx_id=transaction.tx_id,
         status=ReceiptStatus.OK,

@@ -8,17 +8,19 @@ from msgspec.structs import replace
 from state.lists import ListKind
 from state.messages import Transfer
 from state.receipts import EventKind
+from state.records import ONLY
 from state.runtime.documents import ChainCollateral, Choice, evaluation_of
+from state.runtime.prices import price_table
 from state.runtime.reasons import TransactionReason
 from state.runtime.trust_rules import schedule_number
 from state.trust_messages import PutCollateral
 from state.trust_queries import collateral, collaterals
-from state.trust_records import COLLATERAL, COLLATERAL_NUMBERS, NUMBERS_MAX
+from state.trust_records import COLLATERAL, COLLATERAL_NUMBERS, NUMBERS_MAX, TRUST_BOOKS
 from tee.documents import CollateralKind, IntelTee
 from tee.errors import Reason
-from tee.simulated import SimulatedVendor, tcb_info_template
+from tee.simulated import TCB_SIGNER_TEMPLATE, SimulatedVendor, tcb_info_template
 from tee.simulated_documents import SIMULATED_FMSPC
-from tests.support.attesting import DAY_MS, FEE, POSTER, Lab, collateral_messages, recovery
+from tests.support.attesting import CUSTOMER, DAY_MS, FEE, POSTER, Lab, collateral_messages, recovery, trust_as_vendor
 from tests.support.chain_builders import account, make_genesis, with_params
 
 DELAY_MS = 30 * DAY_MS
@@ -42,11 +44,16 @@ def number_of(lab: Lab, choice: Choice = Choice.IN_FORCE) -> int:
     return 0 if document is None else document.number
 
 
-def test_news_brings_its_fee_back() -> None:
+def test_news_of_a_vendor_brings_its_least_fee_back_and_no_bid_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trust_as_vendor(monkeypatch)
     lab = Lab(is_bare=True)
     before = lab.balance(account(2))
-    executed = lab.put_all(lab.vendor.collateral(lab.now_s))
-    assert [each.receipts[0].fee for each in executed] == [0, 0, 0, 0]
+    for message in collateral_messages(lab.vendor.collateral(lab.now_s)):
+        transaction = lab.sign(POSTER, message, fee=FEE)
+        receipt = lab.apply(transaction).receipts[0]
+        assert receipt.reason == ""
+        assert receipt.fee == FEE - price_table(lab.params).fee(transaction)
+        before -= receipt.fee
     assert lab.balance(account(2)) == before
     assert len(collaterals(lab.ledger, 10).collaterals) == 4
 
@@ -66,14 +73,54 @@ def test_news_with_anything_else_pays_its_fee() -> None:
     assert (executed.receipts[0].reason, executed.receipts[0].fee) == ("", FEE)
 
 
-def test_a_document_that_follows_too_soon_is_stored_but_pays() -> None:
+def test_documents_of_simulated_hardware_pay_their_fee() -> None:
+    lab = Lab(is_bare=True)
+    executed = lab.put_all(lab.vendor.collateral(lab.now_s))
+    assert [each.receipts[0].fee for each in executed] == [FEE] * 4
+
+
+def test_whoever_brings_the_first_document_of_a_vendor_does_not_choose_the_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trust_as_vendor(monkeypatch)
+    lab = Lab(is_bare=True)
+    messages = collateral_messages(lab.vendor.collateral(lab.now_s))
+    lab.send(POSTER, messages[0])
+    early = lab.send(CUSTOMER, recovery(lab))
+    assert dict(early.events[-1].attributes)["is_early"] == 0, "counts as long as there is no lower one"
+    assert number_of(lab) == NUMBER + 1
+    for message in messages[1:]:
+        assert lab.reason(POSTER, message) == ""
+    root = root_of(lab)
+    assert (evaluation_of(lab.ledger, root).number, number_of(lab)) == (0, NUMBER)
+    assert [view.is_early for view in collaterals(lab.ledger, 10).collaterals].count(True) == 1
+    lab.apply(interval_ms=DELAY_MS)
+    assert evaluation_of(lab.ledger, root).number == NUMBER + 1
+
+
+def test_the_verification_root_covers_what_a_document_owes_to_the_chain_of_its_signer() -> None:
+    roots = set()
+    for day_count in (5, 6):
+        lab = Lab()
+        end_s = lab.now_s + day_count * DAY_MS // 1_000
+        lab.apply()
+        message = tcb_info(lab)
+        signer = SimulatedVendor(tcb_signer=replace(TCB_SIGNER_TEMPLATE, not_after_s=end_s)).tcb_signer
+        assert lab.reason(POSTER, replace(message, chain=(signer, lab.vendor.root))) == ""
+        roots.add(lab.ledger.get(TRUST_BOOKS, ONLY).verification_root)
+    assert len(roots) == 2
+
+
+def test_a_document_that_follows_too_soon_is_stored_but_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    trust_as_vendor(monkeypatch)
     lab = Lab(with_params(make_genesis(), "attestation", news_interval_ms=DAY_MS))
     lab.apply()
+    least = price_table(lab.params).fee(lab.sign(POSTER, tcb_info(lab), fee=FEE))
     soon = lab.send(POSTER, tcb_info(lab)).receipts[0]
     assert (soon.reason, soon.fee) == ("", FEE)
     lab.apply(interval_ms=DAY_MS)
     later = lab.send(POSTER, tcb_info(lab)).receipts[0]
-    assert (later.reason, later.fee) == ("", 0)
+    assert (later.reason, later.fee) == ("", FEE - least)
 
 
 def test_an_unknown_kind_is_refused_unread() -> None:
