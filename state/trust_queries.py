@@ -27,8 +27,9 @@ from state.resource_records import (
     numbered_key,
 )
 from state.runtime.cohorts import members_list
-from state.runtime.documents import is_early
+from state.runtime.documents import evaluation_of
 from state.runtime.explain import Check, explain_attest
+from state.runtime.judgement import LIVE, Judge
 from state.trust_messages import Attest
 from state.trust_records import (
     APPRAISAL_RULES,
@@ -83,7 +84,7 @@ class EnclaveView(Struct, frozen=True):
     address: bytes
     enclave: Enclave
     expires_ms: int
-    """When its proof ends, a change of the verifier included."""
+    """When its proof ends, a change of the verifier and overdue collateral included."""
     is_usable: bool
     """Whether it is trusted, or in grace, as far as it was judged."""
 
@@ -137,7 +138,7 @@ def _collateral_view(ledger: Ledger, key: bytes) -> CollateralView | None:
         body_hash=record.body_hash,
         first_seen_ms=record.first_seen_ms,
         stored_ms=record.stored_ms,
-        is_early=is_early(ledger, document),
+        is_early=document.number > evaluation_of(ledger, document.root).number,
         is_overdue=(document.valid_until_s + 1) * 1_000 <= ledger.get(CHAIN_STATE, ONLY).time_ms,
     )
 
@@ -148,11 +149,15 @@ def enclave(ledger: Ledger, address: bytes) -> EnclaveView | None:
     if record is None:
         return None
     changed_ms = ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms
+    params, time_ms = ledger.get(PARAMS, ONLY), ledger.get(CHAIN_STATE, ONLY).time_ms
     expires_ms = record.expires_ms
+    if record.state in LIVE and expires_ms <= time_ms:
+        # Only overdue collateral keeps a proof beyond its own end.
+        expires_ms = Judge(ledger, params, time_ms).judge(record).expires_ms
     if record.attested_ms <= changed_ms:
-        expires_ms = min(expires_ms, changed_ms + ledger.get(PARAMS, ONLY).attestation.verifier_cap_ms)
+        expires_ms = min(expires_ms, changed_ms + params.attestation.verifier_cap_ms)
     is_judged_good = record.state in {EnclaveState.TRUSTED, EnclaveState.GRACE}
-    is_usable = is_judged_good and ledger.get(CHAIN_STATE, ONLY).time_ms < expires_ms
+    is_usable = is_judged_good and time_ms < expires_ms
     return EnclaveView(address, record, expires_ms, is_usable)
 
 

@@ -19,7 +19,7 @@ from state.records import ONLY, RECENT_BLOCKS, RecentBlock, number_key
 from state.resource_records import RELEASES, RESOURCES, Release, ReleaseStatus, Resource, ResourceStatus, numbered_key
 from state.runtime.context import Context
 from state.runtime.evidence import SHARED_CACHE, Answer
-from state.runtime.judgement import LIVE, Judge, Judgement, find_repeated_platform, platforms_of
+from state.runtime.judgement import LIVE, Judge, Judgement, certificate_ends, find_repeated_platform, platforms_of
 from state.runtime.profiles import find_mismatch
 from state.runtime.reasons import EnclaveReason, TransactionReason
 from state.trust_messages import Attest
@@ -253,16 +253,8 @@ def _profiles(attempt: Attempt) -> list[Profile]:
 
 def _expiry(context: Context, answer: Answer) -> int:
     """Return when this proof ends: after the longest life, or with the certificates of machine and GPUs."""
-    ends_s = [gpu.not_after_s for gpu in answer.gpus]
-    match answer.claims:
-        case SgxClaims(platform=platform) | TdxClaims(platform=platform):
-            ends_s.append(platform.pck_not_after_s)
-        case SnpClaims(vek_not_after_s=end_s):
-            ends_s.append(end_s)
-        case NitroClaims():
-            pass  # the leaf lives for hours and proves when the document was made, not for how long it holds
     longest_ms = context.time_ms + context.params.attestation.max_age_ms
-    return min((longest_ms, *((end_s + 1) * 1_000 for end_s in ends_s)))
+    return min((longest_ms, *certificate_ends(answer.claims, answer.gpus)))
 
 
 def _enclave_of(attempt: Attempt) -> Enclave:

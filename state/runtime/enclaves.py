@@ -30,7 +30,6 @@ def judged(enclave: Enclave, judgement: Judgement) -> Enclave:
         standing=judgement.standing,
         state=judgement.state,
         reason="" if judgement.reason is None else str(judgement.reason),
-        expires_ms=judgement.expires_ms,
     )
 
 
@@ -65,15 +64,11 @@ def emit_changed(context: Context, address: bytes, enclave: Enclave) -> None:
     )
 
 
-def reappraise(context: Context, address: bytes, judge: Judge | None = None) -> Enclave:
-    """Judge an enclave by the state of this moment and return it as it is now."""
+def reappraise(context: Context, address: bytes, judge: Judge) -> None:
+    """Judge an enclave by the state of this moment."""
     enclave = context.ledger.get(ENCLAVES, address)
-    if enclave.state not in LIVE:
-        return enclave
-    judge = judge or Judge(context.ledger, context.params, context.time_ms)
-    after = judged(enclave, judge.judge(enclave))
-    settle(context, address, enclave, after)
-    return after
+    if enclave.state in LIVE:
+        settle(context, address, enclave, judged(enclave, judge.judge(enclave)))
 
 
 def release_platform(context: Context, platform: bytes) -> None:
@@ -99,8 +94,9 @@ def finish_enclave(context: Context, deadline: Deadline) -> None:
     enclave = context.ledger.find(ENCLAVES, address)
     if enclave is None or enclave.wheel_ms != deadline.due_ms:
         return
+    next_ms = 0
     if enclave.state in LIVE:
-        enclave = _end_if_due(context, address, reappraise(context, address))
+        enclave, next_ms = _judge_at_end(context, address, enclave)
     if enclave.state is EnclaveState.REVOKED:
         context.ledger.put(ENCLAVES, address, replace(enclave, wheel_ms=0))
         return
@@ -110,18 +106,23 @@ def finish_enclave(context: Context, deadline: Deadline) -> None:
         remove_member(context.ledger, list_name(ListKind.OPERATOR, enclave.operator), address)
         context.emit(EventKind.ENCLAVE_FORGOTTEN, enclave=address, operator=enclave.operator)
         return
-    next_ms = keep_until_ms if enclave.state is EnclaveState.EXPIRED else enclave.expires_ms
+    if enclave.state is EnclaveState.EXPIRED:
+        next_ms = keep_until_ms
     push_deadline(context.ledger, DeadlineKind.ENCLAVE_DUE, address, next_ms)
     context.ledger.put(ENCLAVES, address, replace(enclave, wheel_ms=next_ms))
 
 
-def _end_if_due(context: Context, address: bytes, enclave: Enclave) -> Enclave:
-    """Expire an enclave that its judgement left alive at its end: a deadline that is not in the future would fire for ever."""
-    if enclave.state not in LIVE or enclave.expires_ms > context.time_ms:
-        return enclave
-    after = replace(enclave, state=EnclaveState.EXPIRED, level=0, standing=0, reason=str(EnclaveReason.EXPIRED))
+def _judge_at_end(context: Context, address: bytes, enclave: Enclave) -> tuple[Enclave, int]:
+    """Judge an enclave whose deadline fired; return it as it is now, and when its proof ends.
+
+    One that its judgement leaves alive at its end is ended: a deadline that is not in the future would fire for ever.
+    """
+    judgement = Judge(context.ledger, context.params, context.time_ms).judge(enclave)
+    after = judged(enclave, judgement)
+    if after.state in LIVE and judgement.expires_ms <= context.time_ms:
+        after = replace(after, state=EnclaveState.EXPIRED, level=0, standing=0, reason=str(EnclaveReason.EXPIRED))
     settle(context, address, enclave, after)
-    return after
+    return after, judgement.expires_ms
 
 
 def run_reappraisals(context: Context) -> None:

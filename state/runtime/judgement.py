@@ -47,7 +47,7 @@ from tee.appraisal import (
     gpu_id,
     platform_ids,
 )
-from tee.claims import Claims, NitroClaims, SgxClaims, SnpClaims, Tcb, TcbStatus, TdxClaims
+from tee.claims import Claims, GpuClaims, NitroClaims, SgxClaims, SnpClaims, Tcb, TcbStatus, TdxClaims
 from tee.documents import IntelTee, Parsed, QeIdentity, RevokedSerials, TcbInfo
 from tee.errors import EvidenceRejected
 from tee.intel_collateral import check_signer_stands
@@ -70,7 +70,7 @@ class Judgement(Struct, frozen=True):
     tcb: Tcb | None
     """As evaluated now; None where there is nothing to evaluate."""
     expires_ms: int
-    """Put off while collateral is overdue through no fault of the provider."""
+    """The end of the proof as of now: put off while collateral is overdue through no fault of the provider. Not kept on record."""
 
 
 class _Verdict(Exception):
@@ -108,11 +108,13 @@ class Judge:
             overdue_ms = self._overdue_since(documents or ())
             grace_end_ms = overdue_ms + self._params.collateral_grace_ms
             is_overdue = overdue_ms <= self._time_ms < grace_end_ms
-            if is_overdue and expires_ms <= self._time_ms:
-                expires_ms = grace_end_ms
+            if is_overdue and overdue_ms <= expires_ms:
+                expires_ms = max(expires_ms, min((grace_end_ms, *certificate_ends(enclave.claims, enclave.gpus))))
             self._check_age(enclave, expires_ms)
             if not is_rooted:
                 raise _suspended(EnclaveReason.ROOT_DISTRUSTED, enclave.root.hex())
+            if enclave.gpus and not self._roots.nvidia:
+                raise _suspended(EnclaveReason.ROOT_DISTRUSTED, "nvidia")
             if documents is None:
                 raise _suspended(EnclaveReason.COLLATERAL_LACKING)
             self._check_stopped(enclave)
@@ -314,6 +316,19 @@ def with_tcb(claims: Claims, tcb: Tcb) -> Claims:
     """Return Intel claims with another evaluation."""
     assert isinstance(claims, SgxClaims | TdxClaims)
     return replace(claims, tcb=tcb)
+
+
+def certificate_ends(claims: Claims, gpus: tuple[GpuClaims, ...]) -> tuple[int, ...]:
+    """Return the block times at which the certificates of machine and GPUs end."""
+    ends_s = [gpu.not_after_s for gpu in gpus]
+    match claims:
+        case SgxClaims(platform=platform) | TdxClaims(platform=platform):
+            ends_s.append(platform.pck_not_after_s)
+        case SnpClaims(vek_not_after_s=end_s):
+            ends_s.append(end_s)
+        case NitroClaims():
+            pass  # the leaf lives for hours and proves when the document was made, not for how long it holds
+    return tuple((end_s + 1) * 1_000 for end_s in ends_s)
 
 
 def platforms_of(enclave: Enclave) -> tuple[bytes, ...]:

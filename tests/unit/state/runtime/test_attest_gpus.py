@@ -1,8 +1,9 @@
-"""attest with GPUs: each is named once, is counted once on record."""
+"""attest with GPUs: each is named once, is counted once on record, and counts no more when its vendor's root does not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 
 import pytest
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from state.runtime import documents
 from state.runtime.enclaves import release_platform
 from state.runtime.judgement import platforms_of
 from state.runtime.reasons import TransactionReason
+from state.runtime.trust_rules import distrust_root
 from state.trust_messages import Attest, GpuEvidence
 from state.trust_records import PLATFORMS
 from tests.support.attesting import PROVIDER, Lab, enclave_key
@@ -78,3 +80,13 @@ def test_a_platform_that_nobody_holds_is_not_given_up(lab: Lab) -> None:
     lab.send(PROVIDER, attest_with_gpu(lab, 0))
     with pytest.raises(AssertionError, match="a platform counts"):
         lab.govern(lambda context: release_platform(context, gpu))
+
+
+def test_enclaves_with_gpus_do_not_stand_without_a_root_of_their_maker(lab: Lab) -> None:
+    lab.send(PROVIDER, attest_with_gpu(lab, 1))
+    lab.attest(1)
+    (root,) = documents.roots_of(lab.ledger).nvidia
+    lab.govern(lambda context: distrust_root(context, sha256(root.der).digest()))
+    lab.apply()
+    assert lab.state_of(0) == ("suspended", 0, "root_distrusted")
+    assert lab.state_of(1) == ("trusted", 5, "")
