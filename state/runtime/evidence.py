@@ -20,7 +20,7 @@ from state.runtime.documents import ChainCollateral, find_amd_root, roots_of
 from state.trust_messages import Attest
 from state.trust_records import TRUST_BOOKS
 from tee.claims import Claims, GpuClaims, NitroClaims, SgxClaims, SnpClaims, TdxClaims
-from tee.documents import Parsed
+from tee.documents import CollateralKind, Parsed
 from tee.evidence import EvidenceKind, verify
 from tee.nvidia import verify_gpu
 
@@ -62,6 +62,7 @@ class EvidenceCache:
         answer = self._answers.get(key)
         if answer is None or not answer.valid_from_s <= time_s <= answer.valid_until_s:
             answer = verify_evidence(ledger, attest, nonce, time_s)
+            self._answers.pop(key, None)
             while len(self._answers) >= ANSWERS_MAX:
                 self._answers.pop(next(iter(self._answers)), None)
             self._answers[key] = answer
@@ -90,7 +91,7 @@ def verify_evidence(ledger: Ledger, attest: Attest, nonce: bytes, time_s: int) -
     documents = tuple(collateral.document for collateral in collateral.used)
     match verified.claims:
         case SgxClaims() | TdxClaims():
-            root = documents[0].root
+            root = root_of(documents)
         case SnpClaims(product=product):
             amd_root = find_amd_root(roots, product)
             assert amd_root is not None, "verified evidence has a trusted root"
@@ -106,6 +107,12 @@ def verify_evidence(ledger: Ledger, attest: Attest, nonce: bytes, time_s: int) -
         valid_from_s=valid_from_s,
         valid_until_s=min((verified.valid_until_s, *(gpu.not_after_s for gpu in gpus))),
     )
+
+
+def root_of(documents: tuple[Parsed, ...]) -> bytes:
+    """Return the fingerprint of the root that Intel's documents of one machine are under: the one whose own list is among them."""
+    (root,) = (each.root for each in documents if each.kind is CollateralKind.INTEL_ROOT_CRL)
+    return root
 
 
 def _key(ledger: Ledger, attest: Attest, nonce: bytes) -> bytes:

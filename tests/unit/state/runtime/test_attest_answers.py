@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from state.errors import BlockRejected
 from state.messages import Transfer
 from state.runtime import evidence
-from state.runtime.evidence import SHARED_CACHE, EvidenceCache
+from state.runtime.evidence import SHARED_CACHE, EvidenceCache, root_of, verify_evidence
 from state.runtime.explain import NOT_MADE
 from state.runtime.reasons import TransactionReason
 from state.runtime.warming import warm_evidence
 from state.trust_queries import appraise
+from tee.documents import TcbInfo
 from tee.errors import EvidenceRejected, Reason
 from tee.simulated_quotes import TdBody
 from tests.support.attesting import (
@@ -49,6 +51,24 @@ def test_a_kept_answer_counts_no_longer_than_what_it_rests_on(lab: Lab) -> None:
     assert caught.value.reason is Reason.PCK_CRL_EXPIRED
     with pytest.raises(EvidenceRejected):
         cache.verify(lab.ledger, message, bytes(32), answer.valid_from_s - 1)
+
+
+def test_an_answer_that_is_verified_anew_takes_no_place_of_another(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "ANSWERS_MAX", 2)
+    cache, first, second = EvidenceCache(), lab.attest_message(0), lab.attest_message(1)
+    kept = cache.verify(lab.ledger, first, bytes(32), lab.now_s)
+    answer = cache.verify(lab.ledger, second, bytes(32), lab.now_s)
+    with monkeypatch.context() as patch:
+        patch.setattr(evidence, "verify_evidence", lambda *_arguments: answer)
+        cache.verify(lab.ledger, second, bytes(32), answer.valid_until_s + 1)
+    assert cache.verify(lab.ledger, first, bytes(32), lab.now_s) is kept
+
+
+def test_the_root_of_an_answer_is_the_one_whose_list_it_rests_on(lab: Lab) -> None:
+    answer = verify_evidence(lab.ledger, lab.attest_message(), bytes(32), lab.now_s)
+    assert answer.root == root_of(answer.documents)
+    foreign = next(replace(each, root=bytes(32)) for each in answer.documents if isinstance(each, TcbInfo))
+    assert root_of((foreign, *answer.documents)) == answer.root
 
 
 def test_new_collateral_makes_kept_answers_worthless(lab: Lab) -> None:
