@@ -27,7 +27,7 @@ from state.resource_records import (
     numbered_key,
 )
 from state.runtime.cohorts import members_list
-from state.runtime.documents import evaluation_of
+from state.runtime.documents import is_early
 from state.runtime.explain import Check, explain_attest
 from state.runtime.judgement import LIVE, Judge
 from state.trust_messages import Attest
@@ -138,7 +138,7 @@ def _collateral_view(ledger: Ledger, key: bytes) -> CollateralView | None:
         body_hash=record.body_hash,
         first_seen_ms=record.first_seen_ms,
         stored_ms=record.stored_ms,
-        is_early=document.number > evaluation_of(ledger, document.root).number,
+        is_early=is_early(ledger, document),
         is_overdue=(document.valid_until_s + 1) * 1_000 <= ledger.get(CHAIN_STATE, ONLY).time_ms,
     )
 
