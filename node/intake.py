@@ -166,13 +166,18 @@ class TransactionIntake:
     def admit(self, transaction: Transaction, source: Source, checked_state: int | None = None) -> None:
         """Put a transaction whose signatures verify into the mempool; its cheap rules were checked on a state, if one is given.
 
+        Its evidence is verified now, unless it takes the place of another one: only one of the two ever pays for it.
+
         Raises:
             TransactionRejected: with the reason of the rule that it breaks.
         """
         is_checked = checked_state == self._settled_count
         ledger, wall_ms = self._ledger(), self._shell.now().wall_ms
+        body = transaction.body
+        is_replacement = any(pending.body.nonce == body.nonce for pending in self.mempool.pending_of(body.sender))
         self.mempool.admit(transaction, ledger, wall_ms, source, is_checked=is_checked)
-        warm_evidence(ledger, transaction, wall_ms)
+        if not is_replacement:
+            warm_evidence(ledger, transaction, wall_ms)
         self._on_admitted(transaction)
 
     def publish(self, transactions: Iterable[Transaction]) -> None:

@@ -53,6 +53,8 @@ COLLATERALS_MAX: Final = 100
 ENCLAVES_MAX: Final = 50
 FORECASTS_MAX: Final = 25
 """Longest pages: each holds the event loop for five milliseconds at most."""
+GPUS_APPRAISED_MAX: Final = 1
+"""Each costs four certificates of P-384, on the event loop and for nothing."""
 RELEASES_SHOWN: Final = 16
 COLLATERAL_KEY_BYTES: Final = 29
 ENCLAVE_CURSOR_BYTES: Final = 28
@@ -143,7 +145,7 @@ class AppraiseParams(Params, frozen=True):
     seal_key: HexHash | None = None
     challenge_height: Height | None = None
     signature: Annotated[HexBytes, Meta(min_length=128, max_length=128)] | None = None
-    gpus: Annotated[tuple[GpuEvidenceParams, ...], Meta(max_length=8)] = ()
+    gpus: Annotated[tuple[GpuEvidenceParams, ...], Meta(max_length=GPUS_APPRAISED_MAX)] = ()
 
 
 class ResourceParams(Params, frozen=True):

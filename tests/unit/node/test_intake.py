@@ -247,6 +247,19 @@ def test_refusal_of_a_local_transaction_is_raised_with_its_reason():
     assert door.admitted == []
 
 
+def test_evidence_is_not_verified_ahead_for_what_takes_the_place_of_another(monkeypatch):
+    warmed = []
+    monkeypatch.setattr(
+        intake_module, "warm_evidence", lambda _ledger, transaction, _wall_ms: warmed.append(transaction)
+    )
+    door = Door()
+    first, second, next_one = door.pay(0), door.pay(0, fee=10_000_000), door.pay(1)
+    for transaction in (first, second, next_one):
+        door.intake.admit(transaction, Source.LOCAL)
+    assert set(door.pending()) == {second.envelope_hash, next_one.envelope_hash}
+    assert warmed == [first, next_one]
+
+
 def test_check_counts_only_for_the_state_that_it_was_made_on():
     """Given a transaction checked on a state, when a block uses its nonce meanwhile, then it is not admitted."""
     door = Door()

@@ -196,12 +196,22 @@ async def test_each_wrong_name_is_found_by_its_own_check(node):
         "hardware": "wrong_resource_kind",
         "enclave": "enclave_moved",
         "signature": "bad_enclave_signature",
-        "binding": "binding_mismatch",
-    }
+    } | dict.fromkeys(("evidence", "collateral_age", "binding", "measurements", "platform", "judgement"), "not_made")
+    assert await failed(signature="00" * 64) == {"signature": "bad_enclave_signature"} | dict.fromkeys(
+        ("evidence", "collateral_age", "binding", "measurements", "platform", "judgement"), "not_made"
+    )
     assert await failed(seal_key="11" * 32) == {"binding": "binding_mismatch"}
     assert await failed(release=1) == {"image": "no_release"} | dict.fromkeys(
         ("tee", "evidence", "collateral_age", "binding", "measurements", "platform", "judgement"), "not_made"
     )
+
+
+async def test_a_dry_run_takes_one_gpu_at_most(node):
+    fixture = node.fixture
+    names = whole(fixture.tee.attest(fixture.names(), fixture.challenge()), account(PROVIDER))
+    gpu = {"report": "00", "chain": ["00"]}
+    assert (await ask(node, "appraise", **{**names, "gpus": [gpu]}))["ok"] is False
+    assert await refused(node, "appraise", **{**names, "gpus": [gpu, gpu]}) == "bad_params"
 
 
 async def test_evidence_alone_is_judged_by_vendor_and_policy(node):

@@ -105,13 +105,13 @@ def test_the_dry_run_names_every_check_and_what_it_found(lab: Lab) -> None:
 
 def test_the_dry_run_goes_on_after_a_refusal(lab: Lab) -> None:
     message = lab.attest_message(
-        challenge_height=lab.height - 1, hardware=b"\x01" + bytes(20), body=TdBody(mr_td=bytes(48))
+        challenge_height=lab.height - 1, seal_key=bytes([8]) * 32, body=TdBody(mr_td=bytes(48))
     )
     refused = {
         check.name: check.reason for check in appraise(lab.ledger, account(0), message, lab.time_ms) if not check.ok
     }
     assert refused == {
-        "hardware": TransactionReason.NO_RESOURCE,
+        "binding": TransactionReason.BINDING_MISMATCH,
         "measurements": TransactionReason.MEASUREMENT_MISMATCH,
     }
     unknown = appraise(lab.ledger, account(0), lab.attest_message(release=7), lab.time_ms)
