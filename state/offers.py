@@ -23,9 +23,9 @@ PLANS_MAX: Final = 16
 PAYEES_MAX: Final = 16
 GPU_MODELS_MAX: Final = 8
 
-RegisterName = Annotated[str, Meta(min_length=1, max_length=16, pattern="^[a-z0-9_]+$")]
-Words = Annotated[str, Meta(min_length=1, max_length=32, pattern="^[a-z0-9_.-]+$")]
-"""A short machine-readable name, such as a class of resources or a claim."""
+RegisterName = Annotated[str, Meta(min_length=1, max_length=16, pattern=r"^[a-z0-9_]+\Z")]
+Words = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-z0-9_.-]+\Z")]
+"""A short machine-readable name, such as a class of resources or a claim. Patterns end in \\Z: $ lets a line end pass."""
 Title = Annotated[str, Meta(min_length=1, max_length=64)]
 Locator = Annotated[str, Meta(min_length=1, max_length=256)]
 DurationMs = Annotated[int, Meta(ge=0, le=DURATION_MS_MAX)]

@@ -23,7 +23,7 @@ NAMES_MAX: Final = 16
 
 Addresses = Annotated[tuple[Address, ...], Meta(min_length=1, max_length=NAMES_MAX)]
 Level = Annotated[int, Meta(ge=0, le=5)]
-Advisory = Annotated[str, Meta(min_length=1, max_length=32, pattern="^[A-Z0-9-]+$")]
+Advisory = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Z0-9-]+\Z")]
 
 
 class AllOf(Wire, frozen=True, tag=1):
