@@ -5,6 +5,8 @@ The chain keeps the claim and a digest of the statement; what it is worth is for
 
 from __future__ import annotations
 
+from typing import Final
+
 from state.address import ADDRESS_BYTES, AddressKind
 from state.errors import TransactionRejected
 from state.policies import SubjectKind
@@ -15,6 +17,8 @@ from state.runtime.reasons import TransactionReason
 from state.trust_messages import Endorse
 from tee.appraisal import PlatformClass
 
+ENDORSEMENT_MS_MAX: Final = 5 * 365 * 86_400_000
+"""How far ahead an endorsement may count: five years."""
 _ADDRESS_KINDS = {
     SubjectKind.ENCLAVE: AddressKind.ENCLAVE,
     SubjectKind.RESOURCE: AddressKind.RESOURCE,
@@ -27,7 +31,7 @@ def apply_endorse(context: Context, sender: bytes, message: Endorse) -> None:
     """Put an endorsement on record, replace an older one of the same claim, or take it back.
 
     Raises:
-        TransactionRejected: BAD_SUBJECT, UNEXPECTED_FIELD, UNTIL_PAST, NOT_ENDORSED.
+        TransactionRejected: BAD_SUBJECT, UNEXPECTED_FIELD, UNTIL_PAST, UNTIL_TOO_LATE, NOT_ENDORSED.
     """
     if not _is_subject(message.subject_kind, message.subject):
         raise TransactionRejected(TransactionReason.BAD_SUBJECT, message.subject.hex(), message.subject_kind.name)
@@ -42,6 +46,9 @@ def apply_endorse(context: Context, sender: bytes, message: Endorse) -> None:
         return
     if message.until_ms <= context.time_ms:
         raise TransactionRejected(TransactionReason.UNTIL_PAST, message.until_ms, context.time_ms)
+    latest_ms = context.time_ms + ENDORSEMENT_MS_MAX
+    if message.until_ms > latest_ms:
+        raise TransactionRejected(TransactionReason.UNTIL_TOO_LATE, message.until_ms, latest_ms)
     endorsement = Endorsement(
         endorser=sender,
         subject_kind=message.subject_kind,

@@ -126,6 +126,8 @@ class TransactionReason(StrEnum):
     """The bytes cannot name something of this kind."""
     UNTIL_PAST = "until_past"
     """The time until which it shall count is over."""
+    UNTIL_TOO_LATE = "until_too_late"
+    """An endorsement may not count for so long."""
     NOT_ENDORSED = "not_endorsed"
     """There is no such endorsement to take back."""
 

@@ -68,6 +68,7 @@ REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.PROFILE_INCOMPLETE: "pin at least the allowed registers; a signer's key alone identifies no program",
     TransactionReason.BAD_SUBJECT: "name the subject in the form of its kind",
     TransactionReason.UNTIL_PAST: "name a later time, or 0 to take an endorsement back",
+    TransactionReason.UNTIL_TOO_LATE: "name a time within the allowed one, and endorse again before it is over",
     TransactionReason.NOT_ENDORSED: "nothing to do: there is no such endorsement",
     TransactionReason.UNKNOWN_COLLATERAL: "name a kind of document that the chain keeps",
     TransactionReason.COLLATERAL_NOT_NEWER: "nothing to do: the chain has this document or a later one",

@@ -9,7 +9,7 @@ from state.policies import SubjectKind
 from state.runtime.reasons import TransactionReason
 from state.trust_messages import Endorse
 from state.trust_queries import endorsement
-from tests.support.attesting import CUSTOMER, PROVIDER, Lab
+from tests.support.attesting import CUSTOMER, DAY_MS, PROVIDER, Lab
 from tests.support.chain_builders import account
 
 PLATFORM = b"\x01" + bytes(16)
@@ -57,6 +57,15 @@ def test_the_same_claim_again_replaces_the_one_before(lab: Lab) -> None:
     record = endorsement(lab.ledger, account(0), SubjectKind.PLATFORM, PLATFORM, "data-centre")
     assert record is not None
     assert record.statement_hash == bytes(32)
+
+
+def test_an_endorsement_counts_for_five_years_at_most(lab: Lab) -> None:
+    interval_ms = 1_000
+    latest_ms = lab.time_ms + interval_ms + 5 * 365 * DAY_MS
+    late = endorse(lab, until_ms=latest_ms + 1)
+    assert lab.reason(PROVIDER, late, interval_ms=interval_ms) == TransactionReason.UNTIL_TOO_LATE
+    assert find(lab) is None
+    assert lab.reason(PROVIDER, endorse(lab, until_ms=latest_ms), interval_ms=interval_ms) == ""
 
 
 @pytest.mark.parametrize(
