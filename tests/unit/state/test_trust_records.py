@@ -125,7 +125,10 @@ LARGEST: list[tuple[Table, Wire]] = [
     ),
     (PLATFORMS, Platform(owner=ADDRESS, enclave_count=MAX, free_from_ms=MAX)),
     (COHORTS, Cohort(tee=255, root=HASH, product=b"p" * 16, issuer=HASH, unseen_count=MAX)),
-    (COHORT_BOOKS, Cohorts(ids=(b"i" * 20,) * COHORTS_MAX, queue=(b"q" * 20,) * COHORTS_MAX, again=(b"a" * 20,) * COHORTS_MAX)),
+    (
+        COHORT_BOOKS,
+        Cohorts(ids=(b"i" * 20,) * COHORTS_MAX, queue=(b"q" * 20,) * COHORTS_MAX, again=(b"a" * 20,) * COHORTS_MAX),
+    ),
     (TRUST_BOOKS, TrustBooks(verification_root=HASH, verifier_changed_ms=MAX)),
     (
         TRUSTED_ROOTS,
