@@ -20,7 +20,7 @@ from state.errors import Malformed, TransactionRejected
 from state.ledger import Ledger
 from state.receipts import EventKind
 from state.runtime.reasons import TransactionReason
-from state.runtime.warming import warm_evidence
+from state.runtime.warming import has_evidence, warm_evidence
 from state.transactions import Transaction, hash_envelope, parse_transaction
 
 RECENT_MAX: Final = 50_000
@@ -173,10 +173,11 @@ class TransactionIntake:
         """
         is_checked = checked_state == self._settled_count
         ledger, wall_ms = self._ledger(), self._shell.now().wall_ms
-        body = transaction.body
-        is_replacement = any(pending.body.nonce == body.nonce for pending in self.mempool.pending_of(body.sender))
+        is_warmed = has_evidence(transaction) and not self.mempool.is_taken(
+            transaction.body.sender, transaction.body.nonce
+        )
         self.mempool.admit(transaction, ledger, wall_ms, source, is_checked=is_checked)
-        if not is_replacement:
+        if is_warmed:
             warm_evidence(ledger, transaction, wall_ms)
         self._on_admitted(transaction)
 

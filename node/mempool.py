@@ -158,6 +158,11 @@ class Mempool(Generic[LedgerType]):
         """Tell whether a transaction is pending or was included or expired lately, so that nobody need send it."""
         return tx_id in self._by_id or tx_id in self._seen
 
+    def is_taken(self, sender: bytes, nonce: int) -> bool:
+        """Tell whether a pending transaction of an account has this nonce."""
+        queue = self._senders.get(sender)
+        return queue is not None and queue.find(nonce) is not None
+
     def pending_of(self, sender: bytes) -> tuple[Transaction, ...]:
         """Return the pending transactions of an account by ascending nonce."""
         queue = self._senders.get(sender)

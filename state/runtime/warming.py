@@ -16,6 +16,11 @@ from state.transactions import Transaction
 from state.trust_messages import Attest
 
 
+def has_evidence(transaction: Transaction) -> bool:
+    """Tell whether a transaction has evidence to verify; nearly all have none, and this is asked of each that is admitted."""
+    return any(type(message) is Attest for message in transaction.body.messages)
+
+
 def warm_evidence(ledger: Ledger, transaction: Transaction, wall_ms: int) -> None:
     """Verify the evidence of an admitted transaction, if it has any that could pass in the next block."""
     messages = [message for message in transaction.body.messages if type(message) is Attest]

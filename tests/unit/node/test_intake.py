@@ -249,6 +249,7 @@ def test_refusal_of_a_local_transaction_is_raised_with_its_reason():
 
 def test_evidence_is_not_verified_ahead_for_what_takes_the_place_of_another(monkeypatch):
     warmed = []
+    monkeypatch.setattr(intake_module, "has_evidence", lambda _transaction: True)
     monkeypatch.setattr(
         intake_module, "warm_evidence", lambda _ledger, transaction, _wall_ms: warmed.append(transaction)
     )
