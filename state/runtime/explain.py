@@ -37,8 +37,8 @@ NOT_MADE: Final = "not_made"
 """Reason of a check that could not be made because another failed."""
 
 
-_NEEDED_HERE: Final = {"evidence": ("hardware", "signature")}
-"""What must hold beside a check's own needs: nobody pays here, so vendors' signatures are verified for who has the keys alone."""
+_NEEDED_FOR_GPUS: Final = ("hardware", "signature")
+"""What must hold before evidence with GPUs is verified here, where nobody pays: each of them costs several milliseconds."""
 
 
 class Check(Struct, frozen=True):
@@ -83,7 +83,8 @@ def _try_attest(context: Context, sender: bytes, message: Attest, prefix: str) -
     checks: list[Check] = []
     for check in CHECKS:
         name = prefix + check.name
-        missing = [need for need in (*check.needs, *_NEEDED_HERE.get(check.name, ())) if need not in passed]
+        costly = _NEEDED_FOR_GPUS if check.name == "evidence" and message.gpus else ()
+        missing = [need for need in (*check.needs, *costly) if need not in passed]
         if missing:
             checks.append(Check(name, ok=False, reason=NOT_MADE, seen=f"needs {' and '.join(missing)}"))
             continue

@@ -196,10 +196,13 @@ async def test_each_wrong_name_is_found_by_its_own_check(node):
         "hardware": "wrong_resource_kind",
         "enclave": "enclave_moved",
         "signature": "bad_enclave_signature",
-    } | dict.fromkeys(("evidence", "collateral_age", "binding", "measurements", "platform", "judgement"), "not_made")
-    assert await failed(signature="00" * 64) == {"signature": "bad_enclave_signature"} | dict.fromkeys(
-        ("evidence", "collateral_age", "binding", "measurements", "platform", "judgement"), "not_made"
-    )
+        "binding": "binding_mismatch",
+    }
+    assert await failed(signature="00" * 64) == {"signature": "bad_enclave_signature"}
+    gpus = [{"report": "00", "chain": ["00"]}]
+    later = ("evidence", "collateral_age", "binding", "measurements", "platform", "judgement")
+    unsigned = await failed(signature="00" * 64, gpus=gpus)
+    assert unsigned == {"signature": "bad_enclave_signature"} | dict.fromkeys(later, "not_made")
     assert await failed(seal_key="11" * 32) == {"binding": "binding_mismatch"}
     assert await failed(release=1) == {"image": "no_release"} | dict.fromkeys(
         ("tee", "evidence", "collateral_age", "binding", "measurements", "platform", "judgement"), "not_made"
