@@ -5,7 +5,7 @@ The vendor is the software TEE. `Lab(is_vendor=True)` trusts its root as a vendo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ from tee.evidence import EvidenceKind
 from tee.roots import Roots, TrustedRoot
 from tee.simulated import SimulatedCollateral, SimulatedVendor, recovery_template
 from tee.simulated_quotes import QuoteRecipe, TdBody
-from tests.support.chain_builders import World, account_key, make_genesis, store_state
+from tests.support.chain_builders import World, account, account_key, make_genesis, store_state
 
 PROVIDER = account_key(0)
 CUSTOMER = account_key(1)
@@ -259,3 +259,14 @@ def trust_as_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("state.runtime.attest_checks.SHARED_CACHE", EvidenceCache())
     for module in ("state.runtime.evidence", "state.runtime.judgement", "state.runtime.collateral"):
         monkeypatch.setattr(f"{module}.roots_of", lambda _ledger: genuine)
+
+
+def address(lab: Lab, number: int = 0) -> bytes:
+    """Return the address of an enclave of the provider, in the order in which they came."""
+    return lab.members(ListKind.OPERATOR, account(0))[number]
+
+
+def reasons_told(events: Iterable[Event]) -> list[tuple[str, str]]:
+    """Return state and reason of every change of an enclave that events tell."""
+    told = [dict(event.attributes) for event in events if event.kind is EventKind.ENCLAVE_CHANGED]
+    return [(each["state"].decode(), each["reason"].decode()) for each in told]

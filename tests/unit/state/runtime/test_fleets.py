@@ -23,8 +23,10 @@ from tests.support.attesting import (
     EMPTY_RELEASE,
     POSTER,
     Lab,
+    address,
     collateral_messages,
     publish,
+    reasons_told,
     recovery,
     trust_as_vendor,
 )
@@ -32,16 +34,6 @@ from tests.support.chain_builders import account, make_genesis, with_params
 
 HOUR_MS = 3_600_000
 GRACE_MS = 15 * DAY_MS
-
-
-def address(lab: Lab, number: int = 0) -> bytes:
-    return lab.members(ListKind.OPERATOR, account(0))[number]
-
-
-def reasons_told(events) -> list[tuple[str, str]]:
-    """Return state and reason of every change that events tell."""
-    told = [dict(event.attributes) for event in events if event.kind is EventKind.ENCLAVE_CHANGED]
-    return [(each["state"].decode(), each["reason"].decode()) for each in told]
 
 
 def copy_enclaves(lab: Lab, count: int) -> None:
