@@ -33,7 +33,9 @@ from tests.support.live_traffic import BackgroundTraffic
 from tests.support.p2p_networks import RawPeer, node_id_of, now_ms, raw_peer
 
 PROBE_S = 0.01
-SIEGE_S = 30.0
+SIEGE_S = 3.0
+"""How long clients that nobody bans go on."""
+FLOOD_S = 30.0
 """How long a flood goes on that nobody ends; one that is fought off ends within seconds."""
 _numbers = itertools.count(1)
 _chance = Random(6)
@@ -58,7 +60,7 @@ async def hostile_peer(net: LiveNetwork, name: str) -> AsyncIterator[RawPeer]:
 
 
 async def flood(
-    net: LiveNetwork, name: str, channel: Channel, payloads: Sequence[bytes], seconds: float = SIEGE_S
+    net: LiveNetwork, name: str, channel: Channel, payloads: Sequence[bytes], seconds: float = FLOOD_S
 ) -> str:
     """Send the same messages again and again as fast as the node reads, from a process of its own.
 
