@@ -29,7 +29,8 @@ SLOT_BITS: Final = 8
 """A slot is 256 ms of block time."""
 LEVELS: Final = 7
 """Levels of the trie: 56 bits of slot and 8 bits within it cover every time below 2^63."""
-SUBJECT_BYTES_MAX: Final = 64
+SUBJECT_BYTES_MAX: Final = 65
+"""As long as the id of a platform."""
 
 
 class DeadlineKind(IntEnum):
@@ -53,6 +54,10 @@ class DeadlineKind(IntEnum):
     """A date of the rules of appraisal has come; no subject."""
     RELEASE_DUE = 9
     """The notice of a deprecated release is over; subject: resource and number."""
+    ENDORSEMENT_DUE = 10
+    """An endorsement no longer counts; subject: its id."""
+    PLATFORM_DUE = 11
+    """A machine without enclaves belongs to nobody any more; subject: its id."""
 
 
 class Deadline(Wire, frozen=True):

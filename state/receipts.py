@@ -89,6 +89,8 @@ class EventKind(StrEnum):
     """endorser, subject_kind (lower-case name), subject, claim, until_ms"""
     ENDORSEMENT_REVOKED = "endorsement_revoked"
     """endorser, subject_kind, subject, claim, until_ms (0)"""
+    ENDORSEMENT_ENDED = "endorsement_ended"
+    """endorser, subject_kind, subject, claim, until_ms: its date is over, and it leaves the state"""
     COLLATERAL_UPDATED = "collateral_updated"
     """collateral (its key), kind (lower-case name), number, is_early (0, 1: it feeds the forecast alone), issued_ms,
     next_update_ms"""

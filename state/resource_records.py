@@ -106,6 +106,9 @@ class Endorsement(Wire, frozen=True):
     statement_hash: OptionalHash
     from_ms: TimeMs
     until_ms: TimeMs
+    """Last time at which it counts."""
+    wheel_ms: TimeMs
+    """Time of its one deadline on the wheel."""
 
 
 RESOURCES: Final = Table(0x40, Resource, 65_536)

@@ -18,8 +18,8 @@ from state.runtime.auth_changes import apply_set_auth, finish_auth_change
 from state.runtime.authorisation import ANY_SCOPE
 from state.runtime.collateral import apply_put_collateral, finish_collateral, finish_grace, finish_number
 from state.runtime.context import Context
-from state.runtime.enclaves import finish_enclave
-from state.runtime.endorsements import apply_endorse
+from state.runtime.enclaves import finish_enclave, forget_platform
+from state.runtime.endorsements import apply_endorse, finish_endorsement
 from state.runtime.equivocation import apply_report
 from state.runtime.resources import apply_publish, finish_release
 from state.runtime.staking import apply_bond
@@ -128,6 +128,8 @@ DEADLINE_HANDLERS: Final[Mapping[DeadlineKind, Callable[[Context, Deadline], Non
     DeadlineKind.GRACE_OVER: finish_grace,
     DeadlineKind.RULES_DUE: finish_rules,
     DeadlineKind.RELEASE_DUE: finish_release,
+    DeadlineKind.ENDORSEMENT_DUE: finish_endorsement,
+    DeadlineKind.PLATFORM_DUE: forget_platform,
 }
 
 

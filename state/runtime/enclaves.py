@@ -2,6 +2,7 @@
 
 An enclave that is trusted, in grace or suspended is a member of its cohort and holds its platform for its owner. When it expires or
 is revoked it leaves both. Each enclave has one deadline on the wheel: the end of its proof, then the end of its memory.
+A platform is forgotten when the notice after its last enclave is over: then it is anybody's, as one that was never seen.
 """
 
 from __future__ import annotations
@@ -78,6 +79,15 @@ def release_platform(context: Context, platform: bytes) -> None:
     count = record.enclave_count - 1
     free_from_ms = 0 if count else context.time_ms + context.params.attestation.platform_notice_ms
     context.ledger.put(PLATFORMS, platform, replace(record, enclave_count=count, free_from_ms=free_from_ms))
+    if not count:
+        push_deadline(context.ledger, DeadlineKind.PLATFORM_DUE, platform, free_from_ms)
+
+
+def forget_platform(context: Context, deadline: Deadline) -> None:
+    """Delete a platform that its owner has left for the time of the notice; one that has an enclave again stays."""
+    record = context.ledger.find(PLATFORMS, deadline.subject)
+    if record is not None and not record.enclave_count and record.free_from_ms <= context.time_ms:
+        context.ledger.delete(PLATFORMS, deadline.subject)
 
 
 def schedule(context: Context, address: bytes, enclave: Enclave, due_ms: int) -> Enclave:

@@ -1,13 +1,18 @@
 """endorse: what accounts say about machines, releases, enclaves, resources and each other, with a date, revocable.
 
 The chain keeps the claim and a digest of the statement; what it is worth is for those to judge whose policies name the endorser.
+An endorsement leaves the state when it no longer counts. Each has one deadline on the wheel, however often it is replaced; one that
+finds its endorsement prolonged waits on, and one that is replaced by a shorter one leaves when the longer would have.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from state.address import ADDRESS_BYTES, AddressKind
+from state.deadlines import Deadline, DeadlineKind, push_deadline
 from state.errors import TransactionRejected
 from state.policies import SubjectKind
 from state.receipts import EventKind
@@ -38,11 +43,12 @@ def apply_endorse(context: Context, sender: bytes, message: Endorse) -> None:
     if len(message.statement_hash) not in {0, 32}:
         raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, message.statement_hash.hex(), "32 bytes or none")
     key = endorsement_key(sender, message.subject_kind, message.subject, message.claim)
+    before = context.ledger.find(ENDORSEMENTS, key)
     if message.until_ms == 0:
-        if context.ledger.find(ENDORSEMENTS, key) is None:
+        if before is None:
             raise TransactionRejected(TransactionReason.NOT_ENDORSED, message.claim)
         context.ledger.delete(ENDORSEMENTS, key)
-        _emit(context, EventKind.ENDORSEMENT_REVOKED, sender, message)
+        _emit(context, EventKind.ENDORSEMENT_REVOKED, before, 0)
         return
     if message.until_ms <= context.time_ms:
         raise TransactionRejected(TransactionReason.UNTIL_PAST, message.until_ms, context.time_ms)
@@ -57,9 +63,27 @@ def apply_endorse(context: Context, sender: bytes, message: Endorse) -> None:
         statement_hash=message.statement_hash,
         from_ms=context.time_ms,
         until_ms=message.until_ms,
+        wheel_ms=message.until_ms + 1 if before is None else before.wheel_ms,
     )
+    if before is None:
+        push_deadline(context.ledger, DeadlineKind.ENDORSEMENT_DUE, key, endorsement.wheel_ms)
     context.ledger.put(ENDORSEMENTS, key, endorsement)
-    _emit(context, EventKind.ENDORSED, sender, message)
+    _emit(context, EventKind.ENDORSED, endorsement, endorsement.until_ms)
+
+
+def finish_endorsement(context: Context, deadline: Deadline) -> None:
+    """Delete an endorsement that no longer counts; wait on if it was prolonged."""
+    key = deadline.subject
+    endorsement = context.ledger.find(ENDORSEMENTS, key)
+    if endorsement is None or endorsement.wheel_ms != deadline.due_ms:
+        return
+    if endorsement.until_ms < context.time_ms:
+        context.ledger.delete(ENDORSEMENTS, key)
+        _emit(context, EventKind.ENDORSEMENT_ENDED, endorsement, endorsement.until_ms)
+        return
+    due_ms = endorsement.until_ms + 1
+    push_deadline(context.ledger, DeadlineKind.ENDORSEMENT_DUE, key, due_ms)
+    context.ledger.put(ENDORSEMENTS, key, replace(endorsement, wheel_ms=due_ms))
 
 
 def _is_subject(kind: SubjectKind, subject: bytes) -> bool:
@@ -70,12 +94,12 @@ def _is_subject(kind: SubjectKind, subject: bytes) -> bool:
     return len(subject) == size and subject[0] == _ADDRESS_KINDS[kind]
 
 
-def _emit(context: Context, event: EventKind, endorser: bytes, message: Endorse) -> None:
+def _emit(context: Context, event: EventKind, endorsement: Endorsement, until_ms: int) -> None:
     context.emit(
         event,
-        endorser=endorser,
-        subject_kind=message.subject_kind.name.lower().encode(),
-        subject=message.subject,
-        claim=message.claim.encode(),
-        until_ms=message.until_ms,
+        endorser=endorsement.endorser,
+        subject_kind=endorsement.subject_kind.name.lower().encode(),
+        subject=endorsement.subject,
+        claim=endorsement.claim.encode(),
+        until_ms=until_ms,
     )

@@ -88,6 +88,7 @@ LARGEST: list[tuple[Table, Wire]] = [
             statement_hash=HASH,
             from_ms=MAX,
             until_ms=MAX,
+            wheel_ms=MAX,
         ),
     ),
     (COLLATERAL_NUMBERS, CollateralNumbers(numbers=(MAX,) * NUMBERS_MAX)),

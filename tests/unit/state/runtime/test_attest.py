@@ -16,7 +16,7 @@ from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, ResourceS
 from state.runtime.reasons import EnclaveReason, TransactionReason
 from state.runtime.trust_rules import distrust_root, list_platform, set_brake
 from state.trust_messages import Attest
-from state.trust_records import PLATFORMS, Brake, BrakeScope, EnclaveState, PlatformVerdict
+from state.trust_records import PLATFORMS, Brake, BrakeScope, EnclaveState, Platform, PlatformVerdict
 from tee.appraisal import DenialReason, PlatformClass
 from tee.errors import Reason
 from tee.evidence import EvidenceKind
@@ -282,6 +282,27 @@ def test_a_machine_belongs_to_one_owner_until_its_notice_is_over(lab: Lab) -> No
     assert claim(2) == TransactionReason.PLATFORM_TAKEN
     lab.apply(interval_ms=5 * 60_000)
     assert claim(3) == ""
+
+
+def test_a_machine_is_forgotten_when_the_notice_after_its_last_enclave_is_over(lab: Lab) -> None:
+    lab.attest()
+    platform = lab.enclave().platform
+    lab.apply(interval_ms=7 * DAY_MS + 1_000)
+    left = lab.ledger.get(PLATFORMS, platform)
+    assert left == Platform(owner=account(0), enclave_count=0, free_from_ms=lab.time_ms + 5 * 60_000)
+    lab.apply(interval_ms=4 * 60_000)
+    assert lab.ledger.find(PLATFORMS, platform) == left
+    lab.apply(interval_ms=61_000)
+    assert lab.ledger.find(PLATFORMS, platform) is None
+
+
+def test_a_machine_that_has_an_enclave_again_outlives_its_notice(lab: Lab) -> None:
+    lab.attest()
+    lab.apply(interval_ms=7 * DAY_MS + 1_000)
+    lab.attest()
+    lab.apply(interval_ms=6 * 60_000)
+    held = Platform(owner=account(0), enclave_count=1, free_from_ms=0)
+    assert lab.ledger.find(PLATFORMS, lab.enclave().platform) == held
 
 
 def test_a_machine_has_a_bounded_number_of_enclaves() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from state.deadlines import DEADLINES, find_next_deadline_ms
 from state.policies import SubjectKind
+from state.receipts import EventKind
+from state.resource_records import ENDORSEMENTS
 from state.runtime.reasons import TransactionReason
 from state.trust_messages import Endorse
 from state.trust_queries import endorsement
 from tests.support.attesting import CUSTOMER, DAY_MS, PROVIDER, Lab
-from tests.support.chain_builders import account
+from tests.support.chain_builders import account, make_genesis, with_params
 
 PLATFORM = b"\x01" + bytes(16)
 HOUR_MS = 3_600_000
@@ -36,12 +39,66 @@ def find(lab: Lab, endorser: bytes = b"") -> object:
     return endorsement(lab.ledger, endorser or account(0), SubjectKind.PLATFORM, PLATFORM, "data-centre")
 
 
+def count(lab: Lab, prefix: bytes) -> int:
+    return sum(raw_key[:1] == prefix for raw_key in lab.state)
+
+
 def test_an_endorsement_counts_until_its_date(lab: Lab) -> None:
     assert lab.reason(PROVIDER, endorse(lab)) == ""
     assert find(lab) is not None
     assert find(lab, account(1)) is None
     lab.apply(interval_ms=HOUR_MS)
     assert find(lab) is None
+
+
+def test_an_endorsement_leaves_the_state_when_it_no_longer_counts(lab: Lab) -> None:
+    until_ms = lab.time_ms + HOUR_MS
+    lab.send(PROVIDER, endorse(lab, until_ms=until_ms))
+    lab.apply(interval_ms=until_ms - lab.time_ms)
+    assert find(lab) is not None
+    (event,) = lab.apply(interval_ms=256).events
+    assert event.kind is EventKind.ENDORSEMENT_ENDED
+    assert dict(event.attributes) == {
+        "endorser": account(0),
+        "subject_kind": b"platform",
+        "subject": PLATFORM,
+        "claim": b"data-centre",
+        "until_ms": until_ms,
+    }
+    assert count(lab, ENDORSEMENTS.prefix) == count(lab, DEADLINES.prefix) == 0
+
+
+def test_an_endorsement_has_one_deadline_however_often_it_is_replaced(lab: Lab) -> None:
+    start_ms = lab.time_ms
+    for hours in (2, 4, 1, 3):
+        lab.send(PROVIDER, endorse(lab, until_ms=start_ms + hours * HOUR_MS))
+    assert count(lab, DEADLINES.prefix) == 1
+    lab.apply(interval_ms=2 * HOUR_MS + 1_000)
+    assert (find(lab) is not None, count(lab, DEADLINES.prefix)) == (True, 1)
+    lab.apply(interval_ms=HOUR_MS)
+    assert count(lab, ENDORSEMENTS.prefix) == count(lab, DEADLINES.prefix) == 0
+
+
+def test_the_deadline_of_an_endorsement_that_was_taken_back_ends_no_later_one(lab: Lab) -> None:
+    start_ms = lab.time_ms
+    lab.send(PROVIDER, endorse(lab))
+    lab.send(PROVIDER, endorse(lab, until_ms=0))
+    lab.send(PROVIDER, endorse(lab, until_ms=start_ms + 2 * HOUR_MS))
+    assert lab.apply(interval_ms=HOUR_MS + 1_000).events == ()
+    assert (find(lab) is not None, count(lab, DEADLINES.prefix)) == (True, 1)
+    lab.send(PROVIDER, endorse(lab, until_ms=0))
+    assert lab.apply(interval_ms=HOUR_MS).events == ()
+
+
+def test_endorsements_that_end_together_leave_the_state_within_the_budget_of_each_block() -> None:
+    lab = Lab(with_params(make_genesis(), "blocks", deadlines_max=3), is_bare=True)
+    lab.send(PROVIDER, *(endorse(lab, claim=f"claim-{number}") for number in range(8)))
+    left = []
+    for interval_ms in (HOUR_MS, 1_000, 1_000, 1_000):
+        lab.apply(interval_ms=interval_ms)
+        left.append(count(lab, ENDORSEMENTS.prefix))
+    assert left == [5, 2, 0, 0]
+    assert find_next_deadline_ms(lab.ledger) is None
 
 
 def test_only_its_endorser_takes_an_endorsement_back(lab: Lab) -> None:
