@@ -1,11 +1,13 @@
 """The dry run: every check that a transaction would meet, with what was seen, what is allowed and what helps.
 
 Checks do not stop at the first refusal, so its sender sees all of them at once. Then the messages run on a scratch overlay of
-the same state. Nothing is changed; the answer holds for this state and time only.
+the same state, unless no block may hold so many or such large ones. Nothing is changed; the answer holds for this state and time
+only. Nobody pays for it, so what it verifies is bounded: one large message, and so few GPUs.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
@@ -33,8 +35,18 @@ from state.runtime.rules import ADMISSION_RULES, Situation, check_signatures, si
 from state.transactions import Transaction
 from state.trust_messages import Attest
 
-NOT_MADE: Final = "not_made"
-"""Reason of a check that could not be made because another failed."""
+GPUS_TRIED_MAX: Final = 1
+"""GPUs whose evidence a dry run verifies: each costs four certificates of P-384, on the event loop and for nothing."""
+_MANY_GPUS: Final = "send the transaction: its fee pays for the verification of all its GPUs"
+
+
+class DryRunReason(StrEnum):
+    """Why a dry run leaves a check out."""
+
+    NOT_MADE = "not_made"
+    """The check needs what another one did not find."""
+    TOO_MANY_GPUS = "too_many_gpus"
+    """More GPUs than a dry run verifies."""
 
 
 _NEEDED_FOR_GPUS: Final = ("hardware", "signature")
@@ -67,7 +79,8 @@ def explain(ledger: Ledger, transaction: Transaction, wall_ms: int, tip: BlockRe
             checks.append(_refusal(name, rejection))
         else:
             checks.append(Check(name, ok=True))
-    return checks + _run_messages(situation, transaction, tip)
+    fits_block = all(check.ok for check in checks if check.name == "size")
+    return checks + _run_messages(situation, transaction, tip) if fits_block else checks
 
 
 def explain_attest(
@@ -86,7 +99,11 @@ def _try_attest(context: Context, sender: bytes, message: Attest, prefix: str) -
         costly = _NEEDED_FOR_GPUS if check.name == "evidence" and message.gpus else ()
         missing = [need for need in (*check.needs, *costly) if need not in passed]
         if missing:
-            checks.append(Check(name, ok=False, reason=NOT_MADE, seen=f"needs {' and '.join(missing)}"))
+            checks.append(Check(name, ok=False, reason=DryRunReason.NOT_MADE, seen=f"needs {' and '.join(missing)}"))
+            continue
+        if check.name == "evidence" and len(message.gpus) > GPUS_TRIED_MAX:
+            seen, bound = str(len(message.gpus)), str(GPUS_TRIED_MAX)
+            checks.append(Check(name, False, DryRunReason.TOO_MANY_GPUS, seen, bound, _MANY_GPUS))
             continue
         try:
             check.run(attempt)
@@ -134,7 +151,11 @@ def _run_messages(situation: Situation, transaction: Transaction, tip: BlockRefe
     for index, message in enumerate(body.messages):
         name = _message_name(index, message)
         if type(message) is Attest:
-            checks += _try_attest(context, body.sender, message, f"{name}: ")
+            tried = _try_attest(context, body.sender, message, f"{name}: ")
+            checks += tried
+            failed = next((check for check in tried if not check.ok), None)
+            if failed is not None:
+                return [*checks, replace(failed, name=name)]
         try:
             HANDLERS[type(message)].apply(context, body.sender, message)
         except TransactionRejected as rejection:

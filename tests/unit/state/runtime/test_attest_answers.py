@@ -9,7 +9,7 @@ from state.errors import BlockRejected
 from state.messages import Transfer
 from state.runtime import evidence
 from state.runtime.evidence import SHARED_CACHE, EvidenceCache, root_of, verify_evidence
-from state.runtime.explain import NOT_MADE
+from state.runtime.explain import DryRunReason
 from state.runtime.reasons import TransactionReason
 from state.runtime.warming import warm_evidence
 from state.trust_queries import appraise
@@ -115,7 +115,7 @@ def test_the_dry_run_goes_on_after_a_refusal(lab: Lab) -> None:
         "measurements": TransactionReason.MEASUREMENT_MISMATCH,
     }
     unknown = appraise(lab.ledger, account(0), lab.attest_message(release=7), lab.time_ms)
-    assert [check.name for check in unknown if check.reason == NOT_MADE][:2] == ["tee", "evidence"]
+    assert [check.name for check in unknown if check.reason == DryRunReason.NOT_MADE][:2] == ["tee", "evidence"]
 
 
 def test_two_attestations_do_not_fit_one_transaction(lab: Lab) -> None:

@@ -9,14 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from state.attestation import gpu_nonce
-from state.runtime import documents
+from state.block import BlockReference
+from state.runtime import documents, evidence
 from state.runtime.enclaves import release_platform
+from state.runtime.explain import Check, explain
 from state.runtime.judgement import platforms_of
 from state.runtime.reasons import TransactionReason
 from state.runtime.trust_rules import distrust_root
 from state.trust_messages import Attest, GpuEvidence
 from state.trust_records import PLATFORMS
-from tests.support.attesting import PROVIDER, Lab, enclave_key
+from tests.support.attesting import FEE, PROVIDER, Lab, enclave_key
 from tests.support.nvidia_pki import Report, make_roots
 
 
@@ -90,3 +92,51 @@ def test_enclaves_with_gpus_do_not_stand_without_a_root_of_their_maker(lab: Lab)
     lab.apply()
     assert lab.state_of(0) == ("suspended", 0, "root_distrusted")
     assert lab.state_of(1) == ("trusted", 5, "")
+
+
+def explain_counting(lab: Lab, monkeypatch: pytest.MonkeyPatch, *messages: Attest) -> tuple[dict[str, Check], int]:
+    """Return the checks of a dry run by name, and how many times it verified evidence."""
+    calls = []
+
+    def verify(*arguments: object) -> evidence.Answer:
+        calls.append(arguments)
+        return genuine(*arguments)
+
+    genuine = evidence.verify_evidence
+    monkeypatch.setattr(evidence, "verify_evidence", verify)
+    tip = BlockReference(block_hash=lab.parent_hash, height=lab.height, time_ms=lab.time_ms, result=bytes(32))
+    checks = explain(lab.ledger, lab.sign(PROVIDER, *messages, fee=FEE), lab.time_ms, tip)
+    return {check.name: check for check in checks}, len(calls)
+
+
+def test_a_dry_run_verifies_one_gpu(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks, verified_count = explain_counting(lab, monkeypatch, attest_with_gpu(lab, 1))
+    assert [check for check in checks.values() if not check.ok] == []
+    assert verified_count == 1
+
+
+def test_a_dry_run_verifies_nothing_of_an_attestation_with_more_gpus(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks, verified_count = explain_counting(lab, monkeypatch, attest_with_gpu(lab, 2))
+    refused = checks["message 0 attest: evidence"]
+    assert (refused.ok, refused.reason, refused.seen, refused.bound) == (False, "too_many_gpus", "2", "1")
+    assert checks["message 0 attest"] == replace(refused, name="message 0 attest")
+    assert verified_count == 0
+
+
+def test_a_dry_run_verifies_evidence_that_is_refused_only_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = attest_with_gpu(lab, 1)
+    (gpu,) = genuine.gpus
+    checks, verified_count = explain_counting(
+        lab, monkeypatch, replace(genuine, gpus=(replace(gpu, report=gpu.report[:-1]),))
+    )
+    assert checks["message 0 attest"].reason == checks["message 0 attest: evidence"].reason != "not_made"
+    assert verified_count == 1
+
+
+def test_a_dry_run_runs_no_message_of_a_transaction_with_more_large_ones_than_a_block_takes(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks, verified_count = explain_counting(lab, monkeypatch, *[attest_with_gpu(lab, 1)] * 2)
+    assert checks["size"].reason == TransactionReason.TOO_MANY_LARGE_MESSAGES
+    assert [name for name in checks if name.startswith("message")] == []
+    assert verified_count == 0
