@@ -93,8 +93,11 @@ class Api:
             consumer.cancel()
 
     async def _close_sockets(self, _app: web.Application) -> None:
-        for socket in tuple(self._sockets):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the node stops", drain=False)
+        closing = (
+            socket.close(code=WSCloseCode.GOING_AWAY, message=b"the node stops", drain=False)
+            for socket in tuple(self._sockets)
+        )
+        await asyncio.gather(*closing)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
         check_json(request)
