@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from msgspec.structs import replace
@@ -13,8 +14,11 @@ from bocc.provider.place import enclave_of
 from bocc.testnet.network import Network
 from bocc.testnet.process import is_running, process_of
 from bocc.testnet.record import load_record
+from tee.collateral import PCK_CRL_FILE
+from tee.simulated import pck_crl_template
 from tests.integration.test_testnet_commands import bocc, told
-from tests.support.live_network import live_network, until
+from tests.support.attesting_live import write_folder
+from tests.support.live_network import LiveNetwork, live_network, until
 
 
 def shown(home):
@@ -87,6 +91,39 @@ def test_killed_provider_is_noticed_and_goes_on_with_the_same_enclave(attested):
     until(lambda: network.provider_state().is_ready, network.provider_state)
     assert shown(attested)["enclave"] == before
     assert len(told("query", "enclaves", "--home", attested)["enclaves"]) == 1
+
+
+def test_overdue_document_is_renewed_by_the_provider_and_the_level_held_meanwhile(attested, tmp_path):
+    """Given a list that ended while the provider was down, when it is back, then it renews the list and nothing else."""
+    net = LiveNetwork(Network(attested))
+    enclave = {"id": enclave_of(attested / "provider")}
+
+    def look():
+        answer = net.call("node0", "enclave", **enclave)
+        return {name: answer[name] for name in ("state", "reason", "level", "is_usable", "attested_ms")}
+
+    before = look()
+    told("testnet", "kill", "provider", "--home", attested)
+    (issued_ms,) = (
+        one["issued_ms"]
+        for one in told("collateral", "list", "--home", attested)["collaterals"]
+        if one["kind"] == "intel_pck_crl"
+    )
+    ends_s = int(time.time()) + 4
+    ending = replace(pck_crl_template(issued_ms // 1_000 + 1), next_update_s=ends_s)
+    document = write_folder(tmp_path / "documents", 0, pck_crl=ending) / PCK_CRL_FILE
+    assert told("collateral", "put", document, "--from", "alice", "--home", attested)[0]["result"] == "stored"
+    until(lambda: look()["state"] == "grace", look)
+    assert look() == {**before, "state": "grace", "reason": "collateral_overdue"}
+
+    told("testnet", "restart", "provider", "--home", attested)
+    until(lambda: look()["state"] == "trusted", look)
+    assert look() == before
+    renewed = net.call("node0", "events", topics=["collateral_updated"])["events"][4:]
+    assert [(one["attributes"]["kind"], one["attributes"]["next_update_ms"] > ends_s * 1_000) for one in renewed] == [
+        ("intel_pck_crl", False),
+        ("intel_pck_crl", True),
+    ]
 
 
 def test_a_second_machine_attests_by_one_command(attested):
