@@ -1,7 +1,7 @@
 """Forecasts: how enclaves will stand when what is known already comes into force, and which component is short.
 
-Intel's early documents and floors of AMD with later dates are known before they count. A forecast judges the same claims by them,
-without a grace.
+Intel's early documents and floors of AMD with later dates are known before they count. A forecast judges the same claims by them
+as of now, without a grace: what ends of itself until then, a proof or a document, is told apart.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from state.ledger import Ledger
+from state.ledger import Ledger, Overlay
 from state.lists import ListKind, count_members, list_name, member_at
 from state.records import CHAIN_STATE, ONLY, PARAMS
 from state.runtime.documents import ChainCollateral, Choice, evaluation_of
-from state.runtime.judgement import LIVE, Judge
+from state.runtime.judgement import LIVE, Judge, Judgement
 from state.trust_records import APPRAISAL_RULES, ENCLAVES, Enclave
 from tee.claims import NitroClaims, SgxClaims, SnpClaims, TdxClaims
 from tee.documents import IntelTee
@@ -60,10 +60,8 @@ def forecast(ledger: Ledger, address: bytes) -> Forecast | None:
     enclave = ledger.find(ENCLAVES, address)
     if enclave is None or enclave.state not in LIVE:
         return None
-    params, time_ms = ledger.get(PARAMS, ONLY), ledger.get(CHAIN_STATE, ONLY).time_ms
-    due_ms, at_ms = _due(ledger, enclave, time_ms)
-    without_grace = replace(params, attestation=replace(params.attestation, tcb_grace_ms=0))
-    then = Judge(ledger, without_grace, at_ms, Choice.NEWEST).judge(enclave)
+    time_ms = ledger.get(CHAIN_STATE, ONLY).time_ms
+    then = _judge_then(ledger, enclave, time_ms)
     return Forecast(
         enclave=address,
         state=enclave.state.name.lower(),
@@ -72,7 +70,7 @@ def forecast(ledger: Ledger, address: bytes) -> Forecast | None:
         standing_then=then.standing,
         reason_then="" if then.reason is None else str(then.reason),
         status_then="" if then.tcb is None else then.tcb.status.name.lower(),
-        due_ms=due_ms,
+        due_ms=_due_ms(ledger, enclave, time_ms),
         shortages=_find_shortages(ledger, enclave),
         overdue_ms=_overdue_ms(ledger, enclave),
         expires_ms=enclave.expires_ms,
@@ -88,18 +86,28 @@ def forecast_operator(ledger: Ledger, operator: bytes, limit: int, cursor: int =
     return ForecastPage(forecasts, end if end < count_members(ledger, name) else None)
 
 
-def _due(ledger: Ledger, enclave: Enclave, time_ms: int) -> tuple[int, int]:
-    """Return from when the newest rules count for an enclave, 0 if they do already, and the time to judge at."""
+def _judge_then(ledger: Ledger, enclave: Enclave, time_ms: int) -> Judgement:
+    """Judge an enclave by the newest documents and by the floors of all dates."""
+    params, rules = ledger.get(PARAMS, ONLY), ledger.get(APPRAISAL_RULES, ONLY)
+    floors = tuple(replace(floor, since_s=0) for floor in rules.policy.snp_floors)
+    then = Overlay(ledger)
+    then.put(APPRAISAL_RULES, ONLY, replace(rules, policy=replace(rules.policy, snp_floors=floors)))
+    without_grace = replace(params, attestation=replace(params.attestation, tcb_grace_ms=0))
+    return Judge(then, without_grace, time_ms, Choice.NEWEST).judge(enclave)
+
+
+def _due_ms(ledger: Ledger, enclave: Enclave, time_ms: int) -> int:
+    """Return from when the newest rules count for an enclave, 0 if they do already."""
     match enclave.claims:
         case SgxClaims() | TdxClaims():
             pending = evaluation_of(ledger, enclave.root).pending
-            return (pending[-1].due_ms if pending else 0), time_ms
+            return pending[-1].due_ms if pending else 0
         case SnpClaims(product=product):
             floors = ledger.get(APPRAISAL_RULES, ONLY).policy.snp_floors
             last_ms = max((floor.since_s * 1_000 for floor in floors if floor.product is product), default=0)
-            return (last_ms if last_ms > time_ms else 0), max(time_ms, last_ms)
+            return last_ms if last_ms > time_ms else 0
         case NitroClaims():
-            return 0, time_ms
+            return 0
 
 
 def _find_shortages(ledger: Ledger, enclave: Enclave) -> tuple[Shortage, ...]:
