@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from state.errors import TransactionRejected
 from state.ledger import Ledger, Overlay
-from state.records import CHAIN_IDENTITY, CHAIN_STATE, ONLY
+from state.records import CHAIN_IDENTITY, CHAIN_STATE, ONLY, RECENT_BLOCKS, RecentBlock, number_key
 from state.runtime.attest_checks import CHECKS, Attempt
 from state.runtime.context import Context
 from state.runtime.rules import situation_at
@@ -22,15 +22,22 @@ def has_evidence(transaction: Transaction) -> bool:
 
 
 def warm_evidence(ledger: Ledger, transaction: Transaction, wall_ms: int) -> None:
-    """Verify the evidence of an admitted transaction, if it has any that could pass in the next block."""
+    """Verify the evidence of an admitted transaction, if it has any that could pass in the next block.
+
+    The newest block may be its challenge, though its hash is on record only then: nothing but GPUs is verified with the hash.
+    """
     messages = [message for message in transaction.body.messages if type(message) is Attest]
     if not messages:
         return
     chain, identity = ledger.get(CHAIN_STATE, ONLY), ledger.get(CHAIN_IDENTITY, ONLY)
     time_ms = max(wall_ms, chain.time_ms + 1)
     params = situation_at(ledger, wall_ms).params
-    context = Context(Overlay(ledger), params, identity.chain_id, chain.epoch, chain.height + 1, time_ms)
+    overlay = Overlay(ledger)
+    overlay.put(RECENT_BLOCKS, number_key(chain.height), RecentBlock(block_hash=bytes(32), time_ms=chain.time_ms))
+    context = Context(overlay, params, identity.chain_id, chain.epoch, chain.height + 1, time_ms)
     for message in messages:
+        if message.gpus and message.challenge_height == chain.height:
+            continue
         attempt = Attempt(context, transaction.body.sender, message)
         for check in CHECKS:
             try:

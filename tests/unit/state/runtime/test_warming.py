@@ -1,0 +1,55 @@
+"""Evidence that is verified ahead of its block: also where the newest block is its challenge, but not without what it needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from state.runtime.warming import warm_evidence
+from state.trust_messages import GpuEvidence
+from tests.support.attesting import FEE, PROVIDER, Lab
+
+GPU = GpuEvidence(report=bytes(32), chain=(bytes(32),))
+
+
+class Refusal(Exception):
+    """Evidence was about to be verified."""
+
+
+def refuse(*_arguments: object) -> None:
+    raise Refusal
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Give a lab where nothing is verified at admission without being seen."""
+    lab = Lab()
+    monkeypatch.setattr("state.runtime.evidence.verify_evidence", refuse)
+    return lab
+
+
+def is_verified_ahead(lab: Lab, **changes: object) -> bool:
+    """Tell whether the evidence of an attestation for the newest block is verified at admission."""
+    try:
+        warm_evidence(lab.ledger, lab.sign(PROVIDER, lab.attest_message(**changes), fee=FEE), lab.time_ms)
+    except Refusal:
+        return True
+    return False
+
+
+def test_evidence_that_names_the_newest_block_is_verified_ahead(lab: Lab) -> None:
+    assert is_verified_ahead(lab)
+    assert is_verified_ahead(lab, challenge_height=lab.height - 1)
+    assert not is_verified_ahead(lab, challenge_height=lab.height + 1)
+
+
+def test_gpus_are_not_verified_ahead_without_the_hash_that_they_must_bind(lab: Lab) -> None:
+    assert not is_verified_ahead(lab, gpus=(GPU,))
+    assert is_verified_ahead(lab, gpus=(GPU,), challenge_height=lab.height - 1)
+
+
+def test_an_answer_for_the_newest_block_counts_in_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab()
+    transaction = lab.sign(PROVIDER, lab.attest_message(), fee=FEE)
+    warm_evidence(lab.ledger, transaction, lab.time_ms)
+    monkeypatch.setattr("state.runtime.evidence.verify_evidence", refuse)
+    assert lab.apply(transaction).receipts[0].reason == ""
