@@ -59,8 +59,8 @@ def print_fields(document: Mapping[str, Any]) -> None:
 
 
 def print_line(text: str) -> None:
-    """Print one line as it is."""
-    console().print(text, markup=False)
+    """Print a text as it is, but for what would steer the terminal."""
+    console().print(printable(text), markup=False)
 
 
 def printable(text: str) -> str:

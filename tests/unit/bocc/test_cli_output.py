@@ -9,7 +9,7 @@ import pytest
 
 from bocc.cli.failures import ExitCode, describe_failure, print_failure
 from bocc.cli.logs import LogReader
-from bocc.cli.output import print_fields, print_json, print_table
+from bocc.cli.output import print_fields, print_json, print_line, print_table
 from bocc.errors import AnswerMalformed, InputReason, InputRejected, NodeUnreachable, RpcRejected
 from node.errors import ConfigError
 from state.errors import StorageFault, TransactionRejected
@@ -49,6 +49,8 @@ def test_markup_of_foreign_text_is_not_interpreted(capsys):
 def test_foreign_text_cannot_steer_the_terminal(capsys):
     print_fields({"memo": "a\x1b[2Jb\rc\u202ed"})
     assert capsys.readouterr().out.split(None, 1)[1] == "a\N{REPLACEMENT CHARACTER}[2Jb\ufffdc\ufffdd\n"
+    print_line("a\x1b[1Ab\rc")
+    assert capsys.readouterr().out == "a\ufffd[1Ab\ufffdc\n"
     failure = describe_failure(RpcRejected(1, "\x1b]0;title\x07"))
     assert failure is not None
     print_failure(failure, as_json=False)
