@@ -66,7 +66,7 @@ _QUOTE_CHAIN: Final = (
         "the root signed the CA, the CA signed the PCK certificate",
         (Reason.ICA_NOT_CA, Reason.ICA_BAD_ISSUER, Reason.PCK_BAD_ISSUER),
     ),
-    Check("validity", "all three are valid now", (Reason.PCK_CERT_NOT_YET_VALID, Reason.PCK_CERT_EXPIRED)),
+    Check("validity", "all three are valid at that time", (Reason.PCK_CERT_NOT_YET_VALID, Reason.PCK_CERT_EXPIRED)),
     Check(
         "revocation",
         "both revocation lists are genuine and current, and name neither certificate",
@@ -149,7 +149,7 @@ _SEV_SNP: Final = (
     ),
     Check(
         "validity",
-        "all three are valid now",
+        "all three are valid at that time",
         (
             Reason.ARK_NOT_YET_VALID,
             Reason.ARK_EXPIRED,
@@ -197,7 +197,7 @@ _NITRO: Final = (
     Check("keys", "all keys are on P-384", (Reason.CERT_KEY,)),
     Check(
         "issuers",
-        "each certificate is signed by the one above it, and valid now",
+        "each certificate is signed by the one above it, and valid at that time",
         (Reason.CERT_BAD_ISSUER, Reason.CERT_NOT_YET_VALID, Reason.CERT_EXPIRED),
     ),
     Check("extensions", "constraints and key usage are there", (Reason.CERT_EXTENSIONS,)),
@@ -222,7 +222,7 @@ _NVIDIA: Final = (
     Check("keys", "all keys are on P-384", (Reason.CERT_KEY,)),
     Check(
         "issuers",
-        "each certificate is signed by the one above it, and valid now",
+        "each certificate is signed by the one above it, and valid at that time",
         (Reason.CERT_BAD_ISSUER, Reason.CERT_VALIDITY),
     ),
     Check("authorities", "all but the leaf may sign certificates", (Reason.CERT_NOT_CA,)),

@@ -28,7 +28,7 @@ from bocc.evidence.files import (
 )
 from bocc.evidence.folder import load_files
 from bocc.evidence.hints import find_hint
-from bocc.evidence.names import to_plain
+from bocc.evidence.names import FAMILY_TITLES, to_plain
 from bocc.evidence.report import Case, Report, judge
 from tee.certificates import Certificate, parse_certificate
 from tee.checks import Family
@@ -182,9 +182,10 @@ def decode_command(file: BinaryIO, kind_word: str | None, as_json: bool) -> None
     try:
         decoded = [decode(kind, part) for part in parts]
     except EvidenceRejected as rejection:
+        title = FAMILY_TITLES[kind] if isinstance(kind, Family) else kind.value
         failure = Failure(
             exit_code=ExitCode.REFUSED,
-            message=f"this is no {kind.value} that can be read: {rejection}",
+            message=f"this {title} cannot be read: {rejection}",
             reason=rejection.reason.value,
             seen=str(rejection.seen),
             bound=str(rejection.bound),

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bocc.cli.output import print_fields, print_line, print_table
+from bocc.cli.output import print_fields, print_line, print_table, printable
 from bocc.evidence.files import Content
-from bocc.evidence.names import format_second
+from bocc.evidence.names import FAMILY_TITLES, FLAG_MEANINGS, describe_claim, format_second
 from bocc.evidence.report import CheckOutcome, CheckState, Proven, Refusal, Report
+from tee.appraisal import (
+    LEVEL_GRACE,
+    LEVEL_HARDENING,
+    LEVEL_OUT_OF_DATE,
+    LEVEL_SIMULATED,
+    LEVEL_UP_TO_DATE,
+    DenialReason,
+)
 from tee.checks import Family
+from tee.errors import Reason
 
-_TITLES: Final = {
-    Family.SGX: "SGX quote",
-    Family.TDX: "TDX quote",
-    Family.SEV_SNP: "SEV-SNP report",
-    Family.NITRO: "Nitro document",
-    Family.NVIDIA: "NVIDIA report",
-}
 _STATES: Final = {
     CheckState.OK: "ok",
     CheckState.FAILED: "NO",
     CheckState.NOT_REACHED: "not reached",
     CheckState.NOT_GIVEN: "not given",
 }
+_LEVELS: Final = {
+    LEVEL_UP_TO_DATE: "current",
+    LEVEL_HARDENING: "current, with hardening or configuration left to do",
+    LEVEL_GRACE: "behind since a short time",
+    LEVEL_OUT_OF_DATE: "genuine and out of date; a chain gives 3 while its grace lasts",
+    LEVEL_SIMULATED: "simulated, which proves nothing about hardware",
+}
+_UP_TO_DATE: Final = "UpToDate"
+_HARDENING: Final = frozenset({"SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded"})
+"""Statuses of machines that are current, but for advisories."""
+_TIME_MARKS: Final = ("expired", "not_yet_valid", Reason.CERT_VALIDITY.value, Reason.TIMESTAMP.value)
+"""In reasons that compare seconds."""
+_FLAG_NUMBER: Final = re.compile(r"(?<=VMPL)_\d+")
 _SIMULATED: Final = "SIMULATED: everybody can sign this; it proves nothing about hardware."
 
 
 def print_report(report: Report, content: Content, hint: str, *, is_clock: bool) -> None:
     """Print a report; the last line is the verdict."""
     source = "the clock of this machine" if is_clock else "as given"
-    print_line(f"{_TITLES[report.kind]}, {len(content.octets)} bytes ({content.form.value})")
+    print_line(f"{FAMILY_TITLES[report.kind]}, {len(content.octets)} bytes ({content.form.value})")
     print_line(f"Judged at {format_second(report.time_s)} UTC, {source}")
     if report.root_name:
-        print_line(f"Root: {report.root_name}, {_describe_root(report)}, sha256 {report.root_sha256}")
+        print_line(f"Root: {_to_one_line(report.root_name)}, {_describe_root(report)}, sha256 {report.root_sha256}")
     if report.is_simulated:
         print_line(_SIMULATED)
     _print_title("Checks")
@@ -75,9 +91,18 @@ def _explain(report: Report, check: CheckOutcome) -> str:
 
 
 def _describe_refusal(refusal: Refusal) -> str:
-    """Return the reason with what was seen and what is allowed."""
-    bound = f", allowed {refusal.bound}" if refusal.bound else ""
-    return refusal.reason + (f": {refusal.seen}{bound}" if refusal.seen else "")
+    """Return the reason with what was seen and what is allowed, in one line, with seconds as dates."""
+    seen, bound = refusal.seen, refusal.bound
+    if any(mark in refusal.reason for mark in _TIME_MARKS) and seen.isdecimal() and bound.isdecimal():
+        side = "from" if int(seen) < int(bound) else "until"
+        seen, bound = format_second(int(seen)), f"{side} {format_second(int(bound))}"
+    allowed = f", allowed {bound}" if bound else ""
+    return _to_one_line(refusal.reason + (f": {seen}{allowed}" if seen else ""))
+
+
+def _to_one_line(text: str) -> str:
+    """Return a text in which no foreign name begins a line of its own, which could look like a verdict."""
+    return printable(text.replace("\n", "\r"))
 
 
 def _print_status(report: Report, proven: Proven) -> None:
@@ -95,6 +120,8 @@ def _print_status(report: Report, proven: Proven) -> None:
         rows.append(("advisories", ", ".join(sorted({*tcb["advisories"], *tcb["current_advisories"]})) or "none"))
         print_table(("", ""), rows)
     _print_title(f"Flags: {', '.join(proven.flags) or 'none'}")
+    if proven.flags:
+        print_table(("", ""), [(flag, FLAG_MEANINGS[_FLAG_NUMBER.sub("", flag)]) for flag in proven.flags])
 
 
 def _print_gaps(report: Report) -> None:
@@ -114,15 +141,16 @@ def _print_gaps(report: Report) -> None:
 def _print_claims(proven: Proven) -> None:
     _print_title("Platform")
     fields: dict[str, Any] = {"platform_ids": list(proven.platform_ids) or "none: the evidence hides it"}
-    print_fields(fields | (proven.platform or {}))
+    print_fields(fields | _for_people(proven.platform or {}))
     _print_title("Measurements")
-    print_fields(_without_empty(proven.measurements | {"report_data": proven.report_data}))
+    print_fields(_for_people(proven.measurements | {"report_data": proven.report_data}))
     _print_title("Other claims")
-    print_fields(_without_empty(proven.other))
+    print_fields(_for_people(proven.other))
 
 
-def _without_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: field for name, field in fields.items() if field != ""}
+def _for_people(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the claims that are not empty, with dates and words."""
+    return dict(describe_claim(name, field) for name, field in fields.items() if field != "")
 
 
 def _print_appraisal(proven: Proven) -> None:
@@ -135,8 +163,19 @@ def _print_appraisal(proven: Proven) -> None:
     elif "level" not in appraisal:
         print_line("acceptable; a GPU has no level of its own")
     else:
-        open_advisories = ", ".join(appraisal["open_advisories"])
-        print_line(f"level {appraisal['level']}" + (f", held down by {open_advisories}" if open_advisories else ""))
+        print_line(f"level {appraisal['level']}: {_describe_level(proven)}")
+
+
+def _describe_level(proven: Proven) -> str:
+    level, advisories = proven.appraisal["level"], ", ".join(proven.appraisal["open_advisories"])
+    if level == LEVEL_OUT_OF_DATE and _find_statuses(proven) <= {_UP_TO_DATE, *_HARDENING}:
+        return f"genuine, held down by advisories that no waiver covers: {advisories}"
+    return _LEVELS[level] + (f" (advisories {advisories})" if advisories else "")
+
+
+def _find_statuses(proven: Proven) -> set[str]:
+    """Return the status at launch and in force; the vendor may sign none, and then the level comes from versions."""
+    return set() if proven.tcb is None else {proven.tcb["status"], proven.tcb["current_status"]}
 
 
 def _conclude(report: Report) -> str:
@@ -148,10 +187,20 @@ def _conclude(report: Report) -> str:
     until = format_second(report.proven.valid_until_s)
     if report.is_simulated:
         return f"{mark}authentic until {until}: below the root of the software TEE, it proves nothing about hardware"
-    if not report.is_vendor_root:
-        return f"AUTHENTIC until {until}, below a root that is not a vendor's"
-    if "DEBUG" in report.proven.flags:
-        return f"AUTHENTIC until {until}, but DEBUG: its memory is open to the owner of the machine"
-    if report.proven.tcb is not None and report.proven.tcb["status"] != "UpToDate":
-        return f"AUTHENTIC until {until}, status {report.proven.tcb['status']}"
-    return f"AUTHENTIC until {until}"
+    root = "" if report.is_vendor_root else ", below a root that is not a vendor's"
+    return f"AUTHENTIC until {until}" + root + "".join(f", {remark}" for remark in _list_remarks(report.proven))
+
+
+def _list_remarks(proven: Proven) -> list[str]:
+    """Return what is not as good as it could be about authentic evidence."""
+    remarks = []
+    if proven.tcb is not None and proven.tcb["status"] != _UP_TO_DATE:
+        remarks.append(f"status {proven.tcb['status']}")
+    elif proven.tcb is not None and proven.tcb["current_status"] != _UP_TO_DATE:
+        remarks.append(f"in force now {proven.tcb['current_status']}")
+    appraisal = proven.appraisal
+    if appraisal["is_denied"] and appraisal["reason"] == DenialReason.DEBUG:
+        remarks.append(f"but DEBUG: {FLAG_MEANINGS['DEBUG']}")
+    elif appraisal["is_denied"]:
+        remarks.append(f"but denied by the default policy: {appraisal['reason']} {appraisal['seen']}")
+    return remarks

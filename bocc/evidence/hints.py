@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from bocc.evidence.decode import cut_quote
@@ -33,8 +34,20 @@ _HINTS: Final = {
     Reason.VEK_BAD_ISSUER: "the VEK is of another product or root than those trusted; --root and --certificate give others",
     Reason.TCB_MISMATCH: "the VEK is for other firmware versions: fetch it from AMD again, with the reported TCB",
     Reason.CHIP_ID_MISMATCH: "the VEK is that of another chip",
+    Reason.FWID_MISMATCH: "read report and chain from one start of the device; how Blackwell names firmware is not read yet",
     Reason.TIMESTAMP: "the document is from the future of this time: look at the clock, or at --at",
 }
+
+_DOCUMENTS_EXPIRED: Final = frozenset(
+    {
+        Reason.ROOT_CRL_EXPIRED,
+        Reason.PCK_CRL_EXPIRED,
+        Reason.TCB_INFO_EXPIRED,
+        Reason.QE_IDENTITY_EXPIRED,
+        Reason.CRL_EXPIRED,
+    }
+)
+"""The evidence is as good as ever; what the vendor says of it is not."""
 
 
 def find_hint(report: Report, case: Case, content: Content, name: str) -> str:
@@ -49,12 +62,14 @@ def find_hint(report: Report, case: Case, content: Content, name: str) -> str:
             f"give --collateral DIR with {', '.join(INTEL_FILES)}, as Intel's service gives them out for this platform"
         )
     if reason in {Reason.TRAILING_BYTES, Reason.CERT_DER} and (size := _find_size(case)) is not None:
-        command = _READERS[content.form].format(size=size, name=name)
+        command = _READERS[content.form].format(size=size, name=shlex.quote(name))
         return f"cut the file where the evidence ends: {command} > evidence.bin"
     if reason is Reason.CERT_DER and case.family is Family.SEV_SNP and len(case.evidence) == REPORT_BYTES:
         return "give the chip's certificate: --certificate VCEK, or append its DER to the report"
+    if reason in _DOCUMENTS_EXPIRED:
+        return "get this document from the vendor anew, or judge at a time at which it was good (--at)"
     if "expired" in reason.value:
-        return "judge it at the time at which it was made (--at), or get it and its documents anew"
+        return "make the evidence anew, or judge it at the time at which it was made (--at)"
     if "not_yet_valid" in reason.value:
         return "look at the clock, or at --at: this is before the time of what the evidence rests on"
     if "untrusted" in reason.value:

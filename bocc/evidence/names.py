@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from tee.checks import Family
 from tee.claims import TcbStatus
 
 STATUS_WORDS: Final = {
@@ -65,6 +66,26 @@ SNP_PLATFORM: Final = {
 }
 PCK_CONFIGURATION: Final = {0: "DYNAMIC_PLATFORM", 1: "CACHED_KEYS", 2: "SMT"}
 SGX_TYPES: Final = ("standard", "scalable", "scalable with integrity")
+FAMILY_TITLES: Final = {
+    Family.SGX: "SGX quote",
+    Family.TDX: "TDX quote",
+    Family.SEV_SNP: "SEV-SNP report",
+    Family.NITRO: "Nitro document",
+    Family.NVIDIA: "NVIDIA report",
+}
+FLAG_MEANINGS: Final = {
+    "DEBUG": "its memory is open to the owner of the machine",
+    "NO_SEPT_VE_DISABLE": "the host may inject exceptions by taking pages away",
+    "MIGRATABLE": "it may be moved to another platform",
+    "RESERVED_TD_ATTRIBUTES": "attributes are set that have no meaning yet",
+    "MRSERVICETD": "a service domain is bound to it, such as one that moves it to another platform",
+    "MIGRATE_MA": "its policy lets a migration agent move it",
+    "VMPL": "what asked for the report does not have the highest privilege in its guest",
+    "CHIP_ID_MASKED": "the report hides on which chip it runs",
+    "NO_ALIAS_CHECK": "the firmware has not said that it checked the memory for aliases",
+    "PROVISIONAL_FIRMWARE": "firmware runs that is not committed, so an older one may come back",
+}
+"""What a flag means for who trusts the evidence; VMPL has its number behind it."""
 NVIDIA_FIELDS: Final = {
     3: "driver_version",
     6: "vbios_version",
@@ -78,6 +99,13 @@ NVIDIA_FIELDS: Final = {
     36: "feature_flag",
 }
 
+_CLAIM_BITS: Final[dict[str, tuple[int, Mapping[int, str]]]] = {
+    "td_attributes": (0, TD_ATTRIBUTES),
+    "policy": (16, SNP_POLICY),
+    "platform_info": (0, SNP_PLATFORM),
+    "configuration": (0, PCK_CONFIGURATION),
+}
+"""Claims that are sets of bits: the first bit that has a name, and the names."""
 _YEAR_9999_S: Final = 253_370_764_800
 
 
@@ -91,6 +119,22 @@ def format_second(time_s: int) -> str:
     if time_s >= _YEAR_9999_S:
         return "9999, for ever"
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def describe_claim(name: str, claim: object) -> tuple[str, object]:
+    """Return name and content of a claim for people: times as dates, sets of bits with the names of the bits."""
+    if isinstance(claim, int) and name.endswith("_ms"):
+        return name.removesuffix("_ms"), format_second(claim // 1_000)
+    if isinstance(claim, int) and name.endswith("_s"):
+        return name.removesuffix("_s"), format_second(claim)
+    if name == "sgx_type" and isinstance(claim, int):
+        return name, f"{claim} ({SGX_TYPES[claim]})"
+    if name in _CLAIM_BITS and isinstance(claim, int | str):
+        first, names = _CLAIM_BITS[name]
+        number = claim if isinstance(claim, int) else int(claim, 16)
+        words = ", ".join(name_bits(number >> first << first, names))
+        return name, f"{claim} ({words})" if words else claim
+    return name, claim
 
 
 def to_plain(value: object) -> object:

@@ -113,7 +113,7 @@ def test_the_failed_check_has_the_reason_and_later_ones_are_not_reached(judge: J
     assert [line[:11].strip() for line in lines] == ["ok"] * 11 + ["NO"] + ["not reached"] * 2
     assert "qe_identity_expired" in lines[11]
     assert last_line(outcome).startswith("SIMULATED, REFUSED at qe-identity: qe_identity_expired: ")
-    assert "What to do: judge it at the time at which it was made (--at)" in outcome.stdout
+    assert "What to do: get this document from the vendor anew" in outcome.stdout
 
 
 def test_a_status_comes_with_the_versions_that_are_short(judge: Judge) -> None:
