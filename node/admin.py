@@ -20,7 +20,7 @@ LINE_TIMEOUT_S: Final = 10.0
 
 
 class _Parameters(Struct, frozen=True, forbid_unknown_fields=True):
-    node_ids: Annotated[tuple[Annotated[str, Meta(pattern="^[0-9a-f]{40}$")], ...], Meta(max_length=1_000)] = ()
+    node_ids: Annotated[tuple[Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")], ...], Meta(max_length=1_000)] = ()
 
 
 class _Request(Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,7 +29,7 @@ DIGITS_MAX: Final = 18
 """Of a number in the environment or a flag; more do not fit 64 bits, and thousands are refused by `int` itself."""
 _NOT_SETTINGS: Final = frozenset({"BOCC_HOME", "BOCC_NODE", "BOCC_PASSWORD_FILE"})
 
-Listen = Annotated[str, Meta(pattern=r"^.+:[0-9]{1,5}$", description="host:port")]
+Listen = Annotated[str, Meta(pattern=r"^.+:[0-9]{1,5}\Z", description="host:port")]
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rpc_listen: Listen = "127.0.0.1:9701"
     rpc_allowed_hosts: tuple[str, ...] = ()
     rpc_allowed_origins: tuple[str, ...] = ()
-    metrics_listen: Annotated[str, Meta(pattern=r"^(.+:[0-9]{1,5})?$")] = "127.0.0.1:9702"
+    metrics_listen: Annotated[str, Meta(pattern=r"^(.+:[0-9]{1,5})?\Z")] = "127.0.0.1:9702"
     p2p_listen: Listen = "127.0.0.1:9700"
     p2p_advertised: str = ""
     persistent_peers: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class NodeConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     use_uvloop: bool = True
-    resume_after: Annotated[str, Meta(pattern=r"^([0-9]{1,18},[0-9]{1,18}|observe)?$")] = ""
+    resume_after: Annotated[str, Meta(pattern=r"^([0-9]{1,18},[0-9]{1,18}|observe)?\Z")] = ""
 
 
 TEMPLATE: Final = """\

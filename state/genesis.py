@@ -100,7 +100,7 @@ class GenesisValidator(Wire, frozen=True):
 class Genesis(Wire, frozen=True):
     """What a chain begins with."""
 
-    chain_name: Annotated[str, Meta(min_length=1, max_length=32, pattern="^[a-z0-9-]+$")]
+    chain_name: Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-z0-9-]+\Z")]
     development: bool
     """Whether well-known keys, simulated machines and fault injection are allowed."""
     salt: Hash

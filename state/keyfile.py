@@ -103,10 +103,10 @@ _KDF_COSTS: Final = {
     KdfStrength.MODERATE: (pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE),
 }
 
-Hex16 = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-Hex24 = Annotated[str, Meta(pattern="^[0-9a-f]{48}$")]
-Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Hex48 = Annotated[str, Meta(pattern="^[0-9a-f]{96}$")]
+Hex16 = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Hex24 = Annotated[str, Meta(pattern=r"^[0-9a-f]{48}\Z")]
+Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Hex48 = Annotated[str, Meta(pattern=r"^[0-9a-f]{96}\Z")]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

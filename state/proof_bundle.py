@@ -44,7 +44,7 @@ HEADERS_MAX: Final = 10_000
 EPOCHS_MAX: Final = 100_000
 _VALIDATORS_CODEC: Final = Codec(tuple[Validator, ...], VALIDATORS_MAX * 80)
 
-Hex = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$")]
+Hex = Annotated[str, Meta(pattern=r"^([0-9a-f]{2})*\Z")]
 _Decoded = TypeVar("_Decoded")
 
 

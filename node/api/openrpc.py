@@ -5,6 +5,7 @@ Version 1.2.6, because the test tools refuse later ones. Source: OpenRPC Specifi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ def describe(methods: Sequence[Method], url: str) -> dict[str, Any]:
     fields = {method.name: msgspec.structs.fields(method.params_type) for method in methods}
     types = [field.type for method in methods for field in fields[method.name]]
     types += [method.result_type for method in methods]
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    schemas, components = _with_their_patterns(msgspec.json.schema_components(types, ref_template=_REFERENCE))
     param_schemas = iter(schemas[: -len(methods)])
     entries = [
         _entry(
@@ -46,6 +47,18 @@ def describe(methods: Sequence[Method], url: str) -> dict[str, Any]:
         "methods": entries,
         "components": {"schemas": components},
     }
+
+
+def _with_their_patterns(schema: Any) -> Any:  # JSON
+    r"""Return schemas with patterns as those who read them write them: the end of a text is `$` there, not `\Z`."""
+    if isinstance(schema, dict):
+        return {
+            name: re.sub(r"\\Z\Z", "$", part)
+            if name == "pattern" and isinstance(part, str)
+            else _with_their_patterns(part)
+            for name, part in schema.items()
+        }
+    return [_with_their_patterns(part) for part in schema] if isinstance(schema, list | tuple) else schema
 
 
 def _entry(method: Method, params: list[dict[str, Any]], result_schema: dict[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 Height = Annotated[int, Meta(ge=0, le=(1 << 53) - 1, description="Block height.")]
 """Height, index or time in JSON: an integer that every reader keeps exactly."""
-_HASH_PATTERN: Final = "^[0-9a-f]{64}$"
-_BYTES_PATTERN: Final = "^([0-9a-f]{2})*$"
-_AMOUNT_PATTERN: Final = "^(0|[1-9][0-9]{0,18})$"
+_HASH_PATTERN: Final = r"^[0-9a-f]{64}\Z"
+_BYTES_PATTERN: Final = r"^([0-9a-f]{2})*\Z"
+_AMOUNT_PATTERN: Final = r"^(0|[1-9][0-9]{0,18})\Z"
 _PATTERN_WORDS: Final = {
     _HASH_PATTERN: "64 lower-case hex digits",
     _BYTES_PATTERN: "lower-case hex digits, an even number of them",

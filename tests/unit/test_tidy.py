@@ -110,6 +110,17 @@ def test_nothing_is_left_for_later() -> None:
     assert found == []
 
 
+def test_a_pattern_of_a_whole_text_allows_no_line_end_behind_it() -> None:
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in python_files()
+        if is_in_package(path)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Constant) and re.match(r"b?'\^.*\$'\Z", repr(node.value))
+    ]
+    assert found == [], "$ stands also before a line end: end the pattern with \\Z"
+
+
 def test_only_the_command_line_prints() -> None:
     found = [
         f"{name_of(path)}:{node.lineno}"

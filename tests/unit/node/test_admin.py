@@ -93,6 +93,7 @@ BAD_LINES = {
     "text as list": b'{"method":"block_peers","params":{"node_ids":"' + NODE_ID.encode() + b'"}}\n',
     "short id": b'{"method":"block_peers","params":{"node_ids":["ab"]}}\n',
     "capital id": b'{"method":"block_peers","params":{"node_ids":["' + NODE_ID.upper().encode() + b'"]}}\n',
+    "id with a line end": b'{"method":"block_peers","params":{"node_ids":["' + NODE_ID.encode() + b'\\n"]}}\n',
     "too many ids": json.dumps({"method": "block_peers", "params": {"node_ids": [NODE_ID] * 1_001}}).encode() + b"\n",
     "deep": b"[" * 10_000 + b"\n",
 }

@@ -57,6 +57,9 @@ BAD = {
     "three numbers": ("resume_after", "1,2,3"),
     "negative view": ("resume_after", "1,-2"),
     "another word": ("resume_after", "never"),
+    "port with a line end": ("rpc_listen", "localhost:9701\n"),
+    "metrics with a line end": ("metrics_listen", "\n"),
+    "view with a line end": ("resume_after", "observe\n"),
 }
 BAD_FILES = {
     "unknown name": ('rpc_lisen = "127.0.0.1:1"\n', "rpc_lisen"),

@@ -121,6 +121,7 @@ def changed(path: list[str | int], member: object) -> bytes:
         pytest.param(changed(["params", "fees"], []), id="group as list"),
         pytest.param(changed(["params", "fees", "work_overrides"], [{"message": 1}]), id="half an override"),
         pytest.param(changed(["chain_name"], "UPPER"), id="bad name"),
+        pytest.param(changed(["chain_name"], "bocc-test-1\n"), id="name with a line end"),
         pytest.param(changed(["validators"], []), id="no validators"),
     ],
 )

@@ -160,6 +160,15 @@ def test_unknown_fields_are_malformed(encrypted, field):
     assert reason_of(encrypted) is KeyFileReason.MALFORMED
 
 
+@pytest.mark.parametrize("field", ["public_key", "crypto__kdf__salt", "crypto__cipher__nonce", "crypto__ciphertext"])
+def test_hex_with_a_line_end_is_malformed(encrypted, field):
+    part = json.loads(encrypted.read_bytes())
+    for name in field.split("__"):
+        part = part[name]
+    edit(encrypted, **{field: part + "\n"})
+    assert reason_of(encrypted) is KeyFileReason.MALFORMED
+
+
 def test_file_with_both_or_neither_form_of_the_seed_is_malformed(encrypted):
     edit(encrypted, plain={"note": "", "seed": SEED.hex()})
     assert reason_of(encrypted) is KeyFileReason.MALFORMED

@@ -91,6 +91,7 @@ def test_any_flipped_bit_is_refused(data):
         msgspec.json.encode(msgspec.to_builtins(STATE) | {"key": "0G"}),
         msgspec.json.encode(msgspec.to_builtins(STATE) | {"key": "0"}),
         msgspec.json.encode(msgspec.to_builtins(STATE) | {"key": "AB"}),
+        msgspec.json.encode(msgspec.to_builtins(STATE) | {"key": "00\n"}),
         b"\xff",
     ],
 )

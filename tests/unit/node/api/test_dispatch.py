@@ -14,7 +14,7 @@ from msgspec import Meta
 from node.api.config import ApiConfig
 from node.api.dispatch import Dispatcher
 from node.api.errors import RpcError
-from node.api.registry import Params, convert_query, method
+from node.api.registry import AmountText, HexBytes, HexHash, Params, convert_query, method
 from tests.support.fixture_chain import FixtureNode
 from tests.support.rpc import Rpc
 
@@ -122,6 +122,15 @@ async def test_wrong_parameters_are_refused_with_the_names_of_the_right_ones(par
     error = (await Bench().send(request("subtract", params)))["error"]
     assert (error["code"], error["data"]["reason"]) == (-32602, "bad_params")
     assert error["data"]["bound"] in {"parameters: left, right, names", 3}
+
+
+@pytest.mark.parametrize(
+    ("text_type", "text"), [(HexHash, "ab" * 32), (HexBytes, "ab"), (AmountText, "7")], ids=["hash", "bytes", "amount"]
+)
+def test_a_text_of_digits_has_no_line_end(text_type, text):
+    assert msgspec.convert(text, text_type) == text
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(text + "\n", text_type)
 
 
 async def test_unknown_parameter_is_named():
