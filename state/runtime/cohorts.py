@@ -101,11 +101,12 @@ def _without_empty(ledger: Overlay, books: Cohorts) -> Cohorts:
     """Forget cohorts without members if there is no room for another one."""
     if len(books.ids) < COHORTS_MAX:
         return books
-    kept = tuple(identity for identity in books.ids if count_members(ledger, members_list(identity)))
-    for identity in set(books.ids) - set(kept):
-        ledger.delete(COHORTS, identity)
+    kept = dict.fromkeys(identity for identity in books.ids if count_members(ledger, members_list(identity)))
+    for identity in books.ids:
+        if identity not in kept:
+            ledger.delete(COHORTS, identity)
     queue, again = (tuple(identity for identity in names if identity in kept) for names in (books.queue, books.again))
-    return Cohorts(ids=kept, queue=queue, again=again)
+    return Cohorts(ids=tuple(kept), queue=queue, again=again)
 
 
 def enqueue(context: Context, concern: Concern) -> None:
