@@ -37,7 +37,7 @@ class Choice(IntEnum):
     IN_FORCE = 1
     NEWEST = 2
     BEFORE = 3
-    """What was in force before; none if there was nothing."""
+    """What counted right before the number in force came into force; none if there was nothing."""
 
 
 def subject_of(document: Parsed) -> bytes:
@@ -69,15 +69,22 @@ def find_key(ledger: Ledger, kind: CollateralKind, root: bytes, subject: bytes, 
         return None
     numbers = record.numbers
     if choice is Choice.NEWEST or numbers == (0,):
-        chosen = numbers[-1]
-    else:
-        evaluation = evaluation_of(ledger, root)
-        bound = evaluation.number if choice is Choice.IN_FORCE else evaluation.number_before
-        below = [number for number in numbers if number <= bound]
-        if not below and choice is Choice.BEFORE:
+        return subject_key + numbers[-1].to_bytes(8, "big")
+    evaluation = evaluation_of(ledger, root)
+    bound = evaluation.number
+    if choice is Choice.BEFORE:
+        bound = evaluation.number_before
+        # What came later never counted under that number: who brings it now must not choose what was before.
+        numbers = tuple(each for each in numbers if _first_seen_ms(ledger, subject_key, each) < evaluation.since_ms)
+        if not numbers:
             return None
-        chosen = below[-1] if below else numbers[0]
+    below = [number for number in numbers if number <= bound]
+    chosen = below[-1] if below else numbers[0]
     return subject_key + chosen.to_bytes(8, "big")
+
+
+def _first_seen_ms(ledger: Ledger, subject_key: bytes, number: int) -> int:
+    return ledger.get(COLLATERAL, subject_key + number.to_bytes(8, "big")).first_seen_ms
 
 
 def is_early(ledger: Ledger, document: Parsed) -> bool:

@@ -257,10 +257,10 @@ class Judge:
         return answer
 
     def _fell_behind_s(self, enclave: Enclave, tcb: Tcb) -> int:
-        """Return when a machine fell behind: with the number in force, unless it was behind under the one before."""
+        """Return when a machine fell behind: with the number in force, if it was good by what counted before; else long ago."""
         if is_behind(tcb):
             before = _try_evaluate(enclave, self._before)
-            if before is None or not is_behind(before):
+            if before is not None and not is_behind(before):
                 return evaluation_of(self._ledger, enclave.root).since_ms // 1_000
         return 0
 
