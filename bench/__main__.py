@@ -11,7 +11,18 @@ import platform
 import sys
 import time
 
-SECTIONS = ("pipeline", "runtime", "tee", "tree", "storage", "p2p", "consensus", "network")
+SECTIONS = (
+    "pipeline",
+    "runtime",
+    "tee",
+    "tree",
+    "storage",
+    "p2p",
+    "consensus",
+    "network",
+    "attestations",
+    "reappraisals",
+)
 
 
 def main(names: list[str]) -> int:

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import time
 import urllib.request
-from pathlib import Path
 
+from bench.live import at, cpu_s, fresh_network, memory_mib
 from bocc.client import Client, Wait
 from bocc.load import LoadGenerator
 from bocc.testing import RunningNetwork
-from bocc.testnet.layout import Layout, prepare_network
-from bocc.testnet.network import Network
 from bocc.testnet.record import NodeRecord
 from state.address import parse_address
 from state.messages import Transfer
@@ -24,21 +21,15 @@ from state.messages import Transfer
 SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
 RATES = [int(rate) for rate in os.environ.get("BENCH_RATES", "1000,2000,3000,4000").split(",")]
 SINGLE_TRANSFERS = 200
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="bocc-bench-") as directory:
-        network = Network(Path(directory) / "net")
-        started = time.monotonic()
-        prepare_network(network, Layout(4, takes_any_port=True))
+    started = time.monotonic()
+    with fresh_network() as network:
         network.start()
-        try:
-            network.wait_ready()
-            ready_s = time.monotonic() - started
-            asyncio.run(_measure(RunningNetwork(network), started, ready_s))
-        finally:
-            network.stop()
+        network.wait_ready()
+        ready_s = time.monotonic() - started
+        asyncio.run(_measure(RunningNetwork(network), started, ready_s))
 
 
 async def _measure(net: RunningNetwork, started: float, ready_s: float) -> None:
@@ -48,9 +39,7 @@ async def _measure(net: RunningNetwork, started: float, ready_s: float) -> None:
             await client.send(alice.key, [Transfer(to=parse_address(bob.address), amount=1)], wait=Wait.FINAL)
         print(f"cold start: ready {ready_s:.2f} s, height 2 with final transfers {time.monotonic() - started:.2f} s")
         await asyncio.sleep(3)
-        print(
-            "memory of an idle node: " + ", ".join(f"{_memory_mib(node):.0f}" for node in net.nodes) + " MiB resident"
-        )
+        print("memory of an idle node: " + ", ".join(f"{memory_mib(node):.0f}" for node in net.nodes) + " MiB resident")
         await _single_latency(client, alice.key, parse_address(bob.address))
         await _dead_node(net, client, alice.key, parse_address(bob.address))
     clients = [net.client(index) for index in range(4)]
@@ -75,7 +64,7 @@ async def _single_latency(client: Client, key: object, to: bytes) -> None:
         await asyncio.sleep(0.02)
     samples.sort()
     print(
-        f"one transfer on an idle network, submit to final: p50 {_at(samples, 50):.1f} ms, p95 {_at(samples, 95):.1f} ms, "
+        f"one transfer on an idle network, submit to final: p50 {at(samples, 50):.1f} ms, p95 {at(samples, 95):.1f} ms, "
         f"max {samples[-1]:.1f} ms ({SINGLE_TRANSFERS} transfers; signing and HTTP included)"
     )
 
@@ -89,7 +78,7 @@ async def _dead_node(net: RunningNetwork, client: Client, key: object, to: bytes
         samples.append((time.perf_counter() - started) * 1000)
     samples.sort()
     print(
-        f"one of four dead: p50 {_at(samples, 50):.0f} ms, worst {samples[-1]:.0f} ms "
+        f"one of four dead: p50 {at(samples, 50):.0f} ms, worst {samples[-1]:.0f} ms "
         f"(its first views are lost to the timeout, later ones are skipped at once)"
     )
     net.restart(3)
@@ -97,7 +86,7 @@ async def _dead_node(net: RunningNetwork, client: Client, key: object, to: bytes
 
 async def _throughput(net: RunningNetwork, generator: LoadGenerator, rate: int, seconds: int) -> float:
     before = _figures(net.nodes[0])
-    cpu_before = [_cpu_s(node) for node in net.nodes]
+    cpu_before = [cpu_s(node) for node in net.nodes]
     own_before = time.process_time()
     started = time.monotonic()
     taken_before, refused_before, given_up_before = (
@@ -108,7 +97,7 @@ async def _throughput(net: RunningNetwork, generator: LoadGenerator, rate: int, 
     await generator.run(rate, duration_s=seconds)
     elapsed = time.monotonic() - started
     after = _figures(net.nodes[0])
-    cpu = [(now - then) / elapsed for now, then in zip([_cpu_s(node) for node in net.nodes], cpu_before, strict=True)]
+    cpu = [(now - then) / elapsed for now, then in zip([cpu_s(node) for node in net.nodes], cpu_before, strict=True)]
     final = after["transactions"] - before["transactions"]
     bounds = sorted(bound for bound in after["buckets"])
     blocks = after["blocks"] - before["blocks"]
@@ -151,22 +140,6 @@ def _quantile(before: dict, after: dict, bounds: list[float], share: float) -> s
         if total and counts[bound] >= share * total:
             return f"<= {bound * 1000:.0f} ms"
     return "none"
-
-
-def _cpu_s(node: NodeRecord) -> float:
-    parts = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(parts[11]) + int(parts[12])) / TICKS_PER_SECOND
-
-
-def _memory_mib(node: NodeRecord) -> float:
-    for line in Path(f"/proc/{node.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def _at(samples: list[float], percent: int) -> float:
-    return samples[min(len(samples) - 1, len(samples) * percent // 100)]
 
 
 if __name__ == "__main__":
