@@ -55,6 +55,7 @@ DEVELOPMENT_PARAMS: Final = Params(
         expiry_ahead_ms_max=HOUR_MS,
         deadlines_max=256,
         reappraisals_max=512,
+        order_reviews_max=512,
     ),
     consensus=ConsensusParams(
         heartbeat_ms=MINUTE_MS,
@@ -102,7 +103,13 @@ DEVELOPMENT_PARAMS: Final = Params(
         brake_ms_max=72 * HOUR_MS,
         proposal_deposit=100 * BOCC,
     ),
-    market=MarketParams(storage_bond_per_byte=10),
+    market=MarketParams(
+        storage_bond_per_byte=10,
+        fee_bp=200,
+        settle_every_ms=10 * SECOND_MS,
+        order_keep_ms=30 * DAY_MS,
+        beat_ms_min=SECOND_MS,
+    ),
 )
 """Parameters of development chains: those of a public chain would have delays of days where these have minutes."""
 

@@ -68,7 +68,7 @@ from state.trust_records import (
 )
 from state.validators import Validator, ValidatorSet
 from tee.appraisal import DEFAULT_POLICY, LEVEL_GRACE
-from tee.roots import Roots, TrustedRoot
+from tee.roots import read_simulated_roots
 
 SUPPLY_MAX: Final = 10**15
 """ubocc: no chain issues more than 10^9 BOCC, so sums and products of money stay far from 2^63."""
@@ -111,7 +111,8 @@ class Genesis(Wire, frozen=True):
         tuple[Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)], ...],
         Meta(max_length=SIMULATED_ROOTS_MAX),
     ]
-    """Root certificates of software TEEs, DER: of development chains only, and for ever."""
+    """Root certificates of simulated hardware, DER, each named as the vendor's root that it stands for; AMD's CAs below their
+    ARKs too. Of development chains only, and for ever."""
     treasury: Amount
     """ubocc that governance may spend."""
     accounts: Annotated[tuple[GenesisAccount, ...], Meta(max_length=GENESIS_ACCOUNTS_MAX)]
@@ -155,7 +156,7 @@ class GenesisReason(StrEnum):
     SUPPLY_TOO_LARGE = "genesis_supply_too_large"
     """More money than a chain may issue."""
     SIMULATED_ROOT = "genesis_simulated_root"
-    """A root of simulated hardware on a chain that is not marked as development, or one that is no certificate."""
+    """A root of simulated hardware on a chain that is not marked as development, or one that no family could have."""
     DEVELOPMENT_KEY = "genesis_development_key"
     """A well-known key on a chain that is not marked as development."""
 
@@ -211,10 +212,10 @@ def _check_simulated_roots(genesis: Genesis) -> None:
     for der in genesis.simulated_roots:
         if not genesis.development:
             raise GenesisRejected(GenesisReason.SIMULATED_ROOT, hashlib.sha256(der).hexdigest())
-        try:
-            Roots(intel=(TrustedRoot(der=der, is_simulated=True),))
-        except ValueError as error:
-            raise GenesisRejected(GenesisReason.SIMULATED_ROOT, str(error)) from error
+    try:
+        read_simulated_roots(genesis.simulated_roots)
+    except ValueError as error:
+        raise GenesisRejected(GenesisReason.SIMULATED_ROOT, str(error)) from error
 
 
 def _check_no_development_keys(genesis: Genesis) -> None:
@@ -238,6 +239,8 @@ def initial_money(genesis: Genesis) -> Money:
         provider_bonds=0,
         fee_pool=0,
         storage_bonds=0,
+        escrows=0,
+        deposits=0,
         treasury=genesis.treasury,
         burned=0,
         issued=balances + bonded + genesis.treasury,

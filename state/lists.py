@@ -32,6 +32,26 @@ class ListKind(IntEnum):
     """All resources; one list, no further name."""
     RELEASE = 6
     """Enclaves that run a release and are neither expired nor revoked; named by the resource and its number."""
+    ORDERS = 7
+    """All orders on record; one list, no further name."""
+    OPEN_ORDERS = 8
+    """Orders that wait for a provider; one list, no further name."""
+    CUSTOMER = 9
+    """Orders of a customer; named by its account."""
+    PROVIDER = 10
+    """Orders that an operator has accepted and that are not closed; named by its account."""
+    ENCLAVE = 11
+    """Orders that an enclave runs and that are not closed; named by the enclave."""
+    RESOURCE = 12
+    """Orders that use a resource and are not closed; named by the resource."""
+    REVIEWS = 13
+    """Names of lists whose orders are under review; one list, no further name."""
+    PROPOSALS = 14
+    """All proposals, by number; one list, no further name."""
+    ENDORSER = 15
+    """Endorsements by an account; named by it."""
+    SUBJECT = 16
+    """Endorsements of one subject; named by the digest of its kind and bytes."""
 
 
 class ListLength(Wire, frozen=True):

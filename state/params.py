@@ -68,6 +68,8 @@ class BlockParams(Wire, frozen=True):
     """Deadlines handled at the end of one block; the rest carries over."""
     reappraisals_max: Annotated[int, Meta(ge=1, le=10_000)]
     """Enclaves re-appraised at the end of one block; the rest carries over."""
+    order_reviews_max: Annotated[int, Meta(ge=1, le=10_000)]
+    """Orders reviewed at the end of one block, because their enclave fell or a resource was withdrawn; the rest carries over."""
 
 
 class ConsensusParams(Wire, frozen=True):
@@ -164,7 +166,15 @@ class MarketParams(Wire, frozen=True):
     """Rules of resources and orders."""
 
     storage_bond_per_byte: Price
-    """ubocc that a stored byte of a resource locks."""
+    """ubocc that a stored byte of a resource, an endorsement or an order locks."""
+    fee_bp: BasisPoints
+    """Share of what orders pay that goes to the treasury."""
+    settle_every_ms: DurationMs
+    """How long a running order's earnings may wait in its escrow before a receipt pays them out."""
+    order_keep_ms: DurationMs
+    """How long a closed order is remembered, and may be marked."""
+    beat_ms_min: DurationMs
+    """Least time between beats that a plan may ask for."""
 
 
 class Params(Wire, frozen=True):
@@ -218,6 +228,8 @@ def check_params(params: Params) -> None:
         ("timer_min_ms", consensus.timer_min_ms, 0),
         ("precision_ms", consensus.precision_ms, 0),
         ("message_delay_ms", consensus.message_delay_ms, 0),
+        ("beat_ms_min", params.market.beat_ms_min, 0),
+        ("order_keep_ms", params.market.order_keep_ms, 0),
         ("expiry_ahead_ms_max", blocks.expiry_ahead_ms_max, 0),
         ("unbonding_ms", staking.unbonding_ms, staking.evidence_age_ms + consensus.validator_update_interval_ms),
     ):

@@ -112,12 +112,88 @@ class EventKind(StrEnum):
     """what (policy, platforms, roots, verifier)"""
     BRAKED = "braked"
     """scope (lower-case name), subject, until_ms"""
+    AMENDED = "amended"
+    """resource, owner"""
+    PLAN_STATUS = "plan_status"
+    """resource, plan (number), is_open (0, 1)"""
+    RESOURCE_STATUS = "resource_status"
+    """resource, status (lower-case name)"""
+    GRANT_EPOCH = "grant_epoch"
+    """resource, grant_epoch"""
+    FROZEN = "frozen"
+    """resource"""
+    ASSIGNED = "assigned"
+    """resource, owner (before), to"""
+    ORDERED = "ordered"
+    """order, customer, deposit, accept_by_ms"""
+    FUNDED = "funded"
+    """order, account, amount, held"""
+    ACCEPTED = "accepted"
+    """order, enclave, operator, hardware, penalty, start_by_ms"""
+    GRANTED = "granted"
+    """order, line, resource, enclave, grant_epoch, capsule_hash"""
+    GRANT_REFUSED = "grant_refused"
+    """order, line, resource"""
+    ORDER_STARTED = "order_started"
+    """order, enclave, operator"""
+    OUTPUT = "output"
+    """order, enclave, root, is_last (0, 1)"""
+    ERASED = "erased"
+    """order, enclave"""
+    RECEIPT_SKIPPED = "receipt_skipped"
+    """order, number, reason: one of many receipts had no effect"""
+    USED = "used"
+    """resource, number (of its ledger's row), order, release, enclave"""
+    SETTLED = "settled"
+    """order, amount (to payees), fee (to the treasury), held"""
+    LOW_FUNDS = "low_funds"
+    """order, share (percent of the deposit that is left: 20 or 5), held, funds_out_ms"""
+    STALLED = "stalled"
+    """order, enclave, cause (lower-case name)"""
+    RESUMED = "resumed"
+    """order, enclave"""
+    REOPENED = "reopened"
+    """order, attempts_left, accept_by_ms"""
+    NOTICE_GIVEN = "notice_given"
+    """order, account (who gave it), stop_at_ms"""
+    PENALISED = "penalised"
+    """order, operator, customer, amount"""
+    ORDER_CLOSED = "order_closed"
+    """order, customer, reason (lower-case name), account (who closed it; none: a deadline), refund"""
+    MARKED = "marked"
+    """order, operator, mark (lower-case name)"""
+    ORDER_FORGOTTEN = "order_forgotten"
+    """order, customer"""
+    PROPOSED = "proposed"
+    """proposal (number), proposer, kind (lower-case name of the payload), vote_until_ms"""
+    VOTED = "voted"
+    """proposal, validator, choice (lower-case name), power"""
+    PROPOSAL_STATE = "proposal_state"
+    """proposal, state (lower-case name), reason, execute_at_ms"""
+    PARAMS_CHANGED = "params_changed"
+    """proposal"""
+    UPGRADE_DUE = "upgrade_due"
+    """height (of the block that needs the new software), protocol"""
     DEADLINE_FAILED = "deadline_failed"
     """deadline (kind), subject, reason"""
 
 
 TEXT_ATTRIBUTES: Final = frozenset(
-    {"claim", "deadline", "kind", "purpose", "reason", "scope", "state", "status", "subject_kind", "what"}
+    {
+        "cause",
+        "choice",
+        "claim",
+        "deadline",
+        "kind",
+        "mark",
+        "purpose",
+        "reason",
+        "scope",
+        "state",
+        "status",
+        "subject_kind",
+        "what",
+    }
 )
 """Attributes whose bytes are ASCII text; bytes of all others are addresses, keys and digests."""
 

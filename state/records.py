@@ -216,7 +216,11 @@ class Money(Wire, frozen=True):
     fee_pool: Amount
     """Fees and rewards that nobody has claimed yet; fractions lost in rounding stay here."""
     storage_bonds: Amount
-    """Of resources, for their bytes in the state."""
+    """Of resources, endorsements and orders, for their bytes in the state."""
+    escrows: Amount
+    """Of orders that are not closed."""
+    deposits: Amount
+    """Of proposals that are not decided."""
     treasury: Amount
     burned: Amount
     issued: Amount

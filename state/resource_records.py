@@ -60,6 +60,8 @@ class Resource(Wire, frozen=True):
     drain_at_ms: TimeMs
     """When hardware stops taking orders; 0: never."""
     created_ms: TimeMs
+    frozen_ms: TimeMs
+    """When its owner had all orders with it ended; 0: they go on."""
 
 
 class ReleaseStatus(IntEnum):
@@ -88,6 +90,8 @@ class PlanRecord(Wire, frozen=True):
     plan: Plan
     is_open: bool
     """Whether new orders may name it."""
+    in_use: UInt
+    """Units that orders hold; the stock, if there is one, bounds them."""
 
 
 class ResourceBooks(Wire, frozen=True):

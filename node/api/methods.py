@@ -94,17 +94,17 @@ from state.genesis import Genesis
 from state.genesis_file import format_genesis
 
 EXAMPLE_ADDRESS: Final = "bocc1qq2umswpyqlguyy8jpfuxhf7qrdq7at82uz36ch9"
-EXAMPLE_TX_ID: Final = "aa11347322dd054fdc5d519978e63e3628c209d49fb1cda6e6ac59f25a390a66"
+EXAMPLE_TX_ID: Final = "50b6c329a45870551045e55a107842473f4835a977d68d42ef33171cfc2a0e9a"
 EXAMPLE_TX: Final = (
     "9296c41500cbbb21a23841a2ecb2279e75f4e3725aab784c5300cf00000197742a03c0cd0b0e919301c415008177407fa11b"
     "92449c7a4e17af06684d44f1d242ce006acfc0c4009192c420706f00b782e74dac26f5c0f0a71b93c535c76a9694b7a09874"
-    "2e4ad644905db5c440c5a91efdf58f34eb4562eb40b55b4bfcf227a7287ab7d1656c00a703989e5da5b5ce3ff923b25fb0dd"
-    "e5e2b2aba54ba7e88ced56770d386688f7a85cdbb55102"
+    "2e4ad644905db5c440c5bbdf1f1bf0b8a48f95431d54ce4267ce534badfbf16caeb07ad6ce7c8ef3e12df464fb5acd0c5342"
+    "fa82369809b1245a480dd1e6850ee47e44acffca329000"
 )
 """A transfer that was never submitted there."""
 EXAMPLE_COLLATERAL: Final = "0343f0ddb269039c90341683c928cdbb587d9ea8070000000000000014"
 EXAMPLE_ENCLAVE: Final = "boccenc1q0e724f283jfpxq3hgudhpjquwkww6hptqdv9xrd"
-EXAMPLE_RESOURCE: Final = "boccres1q8kd2yuxc5amnnfr0t8vhxqf7cpheu94dc5663ks"
+EXAMPLE_RESOURCE: Final = "boccres1qxrnk87sgzrgp909jlck53zs8nt4vgdl2s7nrnj8"
 """From the blocks that the fixture chain adds for trust."""
 
 

@@ -12,7 +12,9 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from state.errors import ensure
+from state.governance_records import PROPOSALS
 from state.ledger import Overlay
+from state.order_records import ORDERS
 from state.records import ACCOUNTS, HOLDINGS, MONEY, ONLY, UNBONDINGS, VALIDATORS, Money
 from state.resource_records import RESOURCES
 
@@ -26,6 +28,11 @@ SHARES_BY_TABLE: Final[Mapping[int, tuple[_Share, ...]]] = {
         ("unbonding", lambda validator: validator.unbonding),
     ),
     RESOURCES.prefix[0]: (("storage_bonds", lambda resource: resource.bond_locked),),
+    ORDERS.prefix[0]: (
+        ("escrows", lambda order: order.held),
+        ("storage_bonds", lambda order: order.bond_locked),
+    ),
+    PROPOSALS.prefix[0]: (("deposits", lambda proposal: proposal.deposit),),
     UNBONDINGS.prefix[0]: (("unbonding", lambda entry: 0 if entry.is_slashable else entry.amount),),
 }
 """For each table with money: the class of Money it belongs to, and how much a record holds."""

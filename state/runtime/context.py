@@ -24,6 +24,8 @@ class Context:
         "fees_returned",
         "height",
         "ledger",
+        "message_index",
+        "nonce",
         "params",
         "time_ms",
         "tx_index",
@@ -43,6 +45,10 @@ class Context:
         self.fees_returned = 0
         """Messages of the present transaction that were news to all; if all were, its fee goes back."""
         self.tx_index: int | None = None
+        self.nonce = 0
+        """Of the present transaction; with the index of its message it names an order."""
+        self.message_index = 0
+        """Of the message that is applied."""
 
     def emit(self, kind: EventKind, /, **attributes: int | bytes) -> None:
         """Record a transition. Rolling back the transaction drops it."""

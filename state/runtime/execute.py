@@ -123,16 +123,17 @@ def _run_messages(context: Context, transaction: Transaction, work: int) -> Rece
     body, ledger = transaction.body, context.ledger
     savepoint = ledger.savepoint()
     events_before, concerns_before = len(context.events), len(context.concerns)
-    context.fees_returned = message_index = 0
+    context.fees_returned = context.message_index = 0
+    context.nonce = body.nonce
     try:
         for message in body.messages:
             HANDLERS[type(message)].apply(context, body.sender, message)
-            message_index += 1
+            context.message_index += 1
     except TransactionRejected as rejection:
         ledger.rollback(savepoint)
         del context.events[events_before:]
         del context.concerns[concerns_before:]
-        return _failed(transaction, work, rejection.reason, body.fee, message_index)
+        return _failed(transaction, work, rejection.reason, body.fee, context.message_index)
     fee = body.fee
     if fee and context.fees_returned == len(body.messages):
         returned = price_table(context.params).fee(transaction)

@@ -148,7 +148,9 @@ def _run_messages(situation: Situation, transaction: Transaction, tip: BlockRefe
     fee = min(account.balance, body.fee)
     context.ledger.put(ACCOUNTS, body.sender, replace(account, balance=account.balance - fee))
     checks: list[Check] = []
+    context.nonce = body.nonce
     for index, message in enumerate(body.messages):
+        context.message_index = index
         name = _message_name(index, message)
         if type(message) is Attest:
             tried = _try_attest(context, body.sender, message, f"{name}: ")

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from state.runtime.market_remedies import MARKET_REMEDIES
 from state.runtime.reasons import EnclaveReason, TransactionReason
 from tee.appraisal import DenialReason
 from tee.errors import Reason
 
 REMEDIES: Final[Mapping[StrEnum, str]] = {
+    **MARKET_REMEDIES,
     TransactionReason.ENVELOPE_TOO_LARGE: "send fewer or smaller messages in one transaction",
     TransactionReason.NOT_AN_ACCOUNT: "use the address of an account (bocc1...)",
     TransactionReason.EXPIRED: "sign again with a later expires_at_ms",

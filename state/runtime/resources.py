@@ -179,9 +179,10 @@ def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, R
         in_use=None if message.capacity is None else NO_CAPACITY,
         drain_at_ms=0,
         created_ms=context.time_ms,
+        frozen_ms=0,
     )
     for plan in message.plans:
-        ledger.put(PLANS, numbered_key(address, plan.number), PlanRecord(plan=plan, is_open=True))
+        ledger.put(PLANS, numbered_key(address, plan.number), PlanRecord(plan=plan, is_open=True, in_use=0))
     add_member(ledger, list_name(ListKind.OWNER, sender), address)
     add_member(ledger, list_name(ListKind.RESOURCES), address)
     context.emit(EventKind.PUBLISHED, resource=address, owner=sender, kind=message.kind.name.lower().encode())

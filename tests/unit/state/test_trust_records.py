@@ -76,6 +76,7 @@ LARGEST: list[tuple[Table, Wire]] = [
             in_use=CAPACITY,
             drain_at_ms=MAX,
             created_ms=MAX,
+            frozen_ms=MAX,
         ),
     ),
     (

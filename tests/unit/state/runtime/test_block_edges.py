@@ -140,7 +140,7 @@ def test_conservation_is_checked_when_python_optimises() -> None:
     script = (
         "from state.records import Money; from state.runtime.conservation import check_conserved;"
         "check_conserved(Money(balances=5, bonded=0, unbonding=0, provider_bonds=0, fee_pool=0,"
-        "storage_bonds=0, treasury=0, burned=0, issued=1))"
+        "storage_bonds=0, escrows=0, deposits=0, treasury=0, burned=0, issued=1))"
     )
     finished = subprocess.run([sys.executable, "-O", "-c", script], capture_output=True, text=True, check=False)
     assert finished.returncode == 1
