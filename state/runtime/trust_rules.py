@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from state.codec import INTEGER_MAX
 from state.deadlines import Deadline, DeadlineKind, push_deadline
 from state.errors import TransactionRejected
 from state.receipts import EventKind
@@ -24,6 +25,7 @@ from state.trust_records import (
     BRAKES,
     BRAKES_MAX,
     EVALUATIONS,
+    NUMBERS_MAX,
     PLATFORM_LISTINGS,
     ROOTS_DISTRUSTED_MAX,
     TRUST_BOOKS,
@@ -41,14 +43,14 @@ _ALL: Final = b""
 
 
 def set_rules(context: Context, rules: AppraisalRules) -> None:
-    """Put a policy into force. Dates in it have effect when they come."""
+    """Put a policy into force. Dates in it have effect when they come; those beyond the largest time never do."""
     context.ledger.put(APPRAISAL_RULES, ONLY, rules)
     grace_s = context.params.attestation.tcb_grace_ms // 1_000
     dates_s = {waiver.until_s + 1 for waiver in rules.policy.waivers}
     for floor in rules.policy.snp_floors:
         dates_s |= {floor.since_s, floor.since_s + grace_s}
     for date_s in sorted(dates_s):
-        if date_s * 1_000 > context.time_ms:
+        if context.time_ms < date_s * 1_000 <= INTEGER_MAX:
             push_deadline(context.ledger, DeadlineKind.RULES_DUE, _ALL, date_s * 1_000)
     context.emit(EventKind.RULES_CHANGED, what=b"policy")
     enqueue_all(context)
@@ -81,9 +83,9 @@ def distrust_root(context: Context, fingerprint: bytes) -> None:
 
 
 def schedule_number(context: Context, root: bytes, number: int, due_ms: int) -> None:
-    """Let an evaluation number come into force at another time than by its default delay."""
+    """Let an evaluation number come into force at another time than by its default delay; the highest of too many gives way."""
     evaluation = evaluation_of(context.ledger, root)
-    others = [pending for pending in evaluation.pending if pending.number != number]
+    others = [pending for pending in evaluation.pending if pending.number != number][: NUMBERS_MAX - 1]
     pending = sorted((*others, PendingNumber(number=number, due_ms=due_ms)), key=lambda each: each.number)
     context.ledger.put(EVALUATIONS, root, replace(evaluation, pending=tuple(pending)))
     push_deadline(context.ledger, DeadlineKind.NUMBER_DUE, root, due_ms)

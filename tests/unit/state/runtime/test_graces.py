@@ -1,4 +1,4 @@
-"""Who has a grace when a number comes into force: only who was known before, and stood better."""
+"""Graces and waivers: who has a grace when a number comes into force, and how long a waiver may last."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from hashlib import sha256
 import pytest
 from msgspec.structs import replace
 
+from state.codec import INTEGER_MAX
+from state.deadlines import find_next_deadline_ms
 from state.offers import ResourceKind
+from state.records import ONLY
 from state.runtime.documents import Choice, evaluation_of, find_key
 from state.runtime.reasons import EnclaveReason
+from state.runtime.trust_rules import set_rules
 from state.trust_messages import PutCollateral
+from state.trust_records import APPRAISAL_RULES
+from tee.appraisal import Waiver
 from tee.documents import CollateralKind, IntelTee
 from tee.simulated import recovery_template, tcb_info_template
 from tee.simulated_documents import SIMULATED_FMSPC, TcbInfoTemplate
@@ -57,3 +63,14 @@ def test_a_machine_that_was_behind_from_the_beginning_has_no_grace(bring: Callab
     before = find_key(lab.ledger, CollateralKind.INTEL_TCB_INFO, root, subject, Choice.BEFORE)
     assert before is not None
     assert int.from_bytes(before[-8:], "big") == 22
+
+
+def test_a_waiver_may_last_for_ever() -> None:
+    lab = Lab()
+    lab.attest()
+    rules, next_ms = lab.ledger.get(APPRAISAL_RULES, ONLY), find_next_deadline_ms(lab.ledger)
+    for until_s in (INTEGER_MAX // 1_000, INTEGER_MAX):
+        lasting = replace(rules, policy=replace(rules.policy, waivers=(Waiver(advisory="A", until_s=until_s),)))
+        lab.govern(lambda context, lasting=lasting: set_rules(context, lasting))
+    lab.apply()
+    assert (lab.state_of(), find_next_deadline_ms(lab.ledger)) == (("trusted", 5, ""), next_ms)

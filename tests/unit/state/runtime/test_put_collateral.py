@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from state.codec import encode
 from state.lists import ListKind
 from state.messages import Transfer
 from state.receipts import EventKind
@@ -15,7 +16,7 @@ from state.runtime.reasons import TransactionReason
 from state.runtime.trust_rules import schedule_number
 from state.trust_messages import PutCollateral
 from state.trust_queries import collateral, collaterals
-from state.trust_records import COLLATERAL, COLLATERAL_NUMBERS, NUMBERS_MAX, TRUST_BOOKS
+from state.trust_records import COLLATERAL, COLLATERAL_NUMBERS, EVALUATIONS, NUMBERS_MAX, TRUST_BOOKS
 from tee.documents import CollateralKind, IntelTee
 from tee.errors import Reason
 from tee.simulated import TCB_SIGNER_TEMPLATE, SimulatedVendor, tcb_info_template
@@ -181,6 +182,17 @@ def test_governance_may_put_a_number_into_force_earlier() -> None:
     assert number_of(lab) == NUMBER + 1
     lab.apply(interval_ms=DELAY_MS)
     assert number_of(lab) == NUMBER + 1
+
+
+def test_of_too_many_numbers_that_wait_the_highest_gives_way_to_governance() -> None:
+    lab = Lab()
+    root, due_ms = root_of(lab), lab.time_ms + DELAY_MS
+    numbers = [*range(NUMBER + 2, NUMBER + 2 + NUMBERS_MAX), NUMBER + 1]
+    for number in numbers:
+        lab.govern(lambda context, number=number: schedule_number(context, root, number, due_ms))
+    evaluation = lab.ledger.get(EVALUATIONS, root)
+    assert [pending.number for pending in evaluation.pending] == [*range(NUMBER + 1, NUMBER + 1 + NUMBERS_MAX)]
+    assert EVALUATIONS.codec.decode(encode(evaluation)) == evaluation
 
 
 def test_numbers_stand_side_by_side_and_the_lowest_makes_room() -> None:
