@@ -46,6 +46,10 @@ class Table(Generic[RecordType]):
         """Return the key of a record in the state tree."""
         return self.prefix + key
 
+    def byte_count(self, key: bytes, record: RecordType) -> int:
+        """Return how many bytes a record takes in the state with its key."""
+        return len(self.prefix) + len(key) + len(self.codec.encode(record))
+
 
 class StateReader(Protocol):
     """The part of a store that a base ledger reads."""

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from state.codec import UInt, Wire
+from state.codec import INTEGER_MAX, UInt, Wire
 from state.ledger import Ledger, Overlay, Table
 
 MEMBER_BYTES_MAX: Final = 64
@@ -106,6 +106,13 @@ def add_member(ledger: Overlay, name: bytes, member: bytes) -> None:
     ledger.put(LIST_MEMBERS, name + count.to_bytes(8, "big"), ListMember(member=member))
     ledger.put(LIST_PLACES, name + member, ListPlace(number=count))
     ledger.put(LIST_LENGTHS, name, ListLength(count=count + 1))
+
+
+def member_bytes(name: bytes, member: bytes) -> int:
+    """Return how many bytes a member takes in the state at most, whatever its number and whether it is the first."""
+    entry = LIST_MEMBERS.byte_count(name + bytes(8), ListMember(member=member))
+    place = LIST_PLACES.byte_count(name + member, ListPlace(number=INTEGER_MAX))
+    return entry + place + LIST_LENGTHS.byte_count(name, ListLength(count=INTEGER_MAX))
 
 
 def remove_member(ledger: Overlay, name: bytes, member: bytes) -> None:

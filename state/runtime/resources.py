@@ -1,6 +1,7 @@
 """publish: new resources, and new releases of those that exist.
 
-Everything that a resource keeps in the state is paid for by a bond per byte, from the owner's balance, that the resource holds.
+Everything that a resource keeps in the state, with keys and places in lists, is paid for by a bond per byte, from the owner's
+balance, that the resource holds. Numbers that change later count at their largest.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from state.address import AddressKind
-from state.codec import encode
+from state.codec import INTEGER_MAX
 from state.crypto import tag, tagged_hash
 from state.deadlines import Deadline, DeadlineKind, push_deadline
 from state.errors import TransactionRejected
-from state.lists import ListKind, add_member, list_name
+from state.lists import ListKind, add_member, list_name, member_bytes
 from state.offers import NO_CAPACITY, Capacity, Plan, ReleaseBody, ResourceKind
 from state.params import BASIS_POINTS
 from state.policies import is_well_formed
@@ -63,12 +64,11 @@ def apply_publish(context: Context, sender: bytes, message: Publish) -> None:
             raise TransactionRejected(TransactionReason.WRONG_RESOURCE_KIND, message.kind.name, resource.kind.name)
         byte_count = 0
     else:
-        address, resource = _create(context, sender, message)
-        byte_count = len(encode(resource)) + sum(len(encode(plan)) for plan in message.plans)
+        address, resource, byte_count = _create(context, sender, message)
     if message.release is not None:
-        byte_count += len(encode(message.release))
         _supersede(context, address, resource, message)
-        resource = _add_release(context, address, resource, message.release)
+        resource, release_bytes = _add_release(context, address, resource, message.release)
+        byte_count += release_bytes
     bond = byte_count * context.params.market.storage_bond_per_byte
     if bond:
         debit(context, sender, bond)
@@ -152,8 +152,8 @@ def _check_release(release: ReleaseBody) -> None:
         check_profile(profile)
 
 
-def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, Resource]:
-    """Write a resource with its plans and its places in lists; its releases and its bond come next."""
+def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, Resource, int]:
+    """Write a resource with its plans and its places in lists, return all their bytes; its releases and its bond come next."""
     ledger = context.ledger
     books = ledger.get(RESOURCE_BOOKS, ONLY)
     ledger.put(RESOURCE_BOOKS, ONLY, ResourceBooks(next_resource=books.next_resource + 1))
@@ -181,20 +181,28 @@ def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, R
         created_ms=context.time_ms,
         frozen_ms=0,
     )
+    largest = replace(resource, release_count=INTEGER_MAX, bond_locked=INTEGER_MAX)
+    byte_count = RESOURCES.byte_count(address, largest)
     for plan in message.plans:
-        ledger.put(PLANS, numbered_key(address, plan.number), PlanRecord(plan=plan, is_open=True, in_use=0))
-    add_member(ledger, list_name(ListKind.OWNER, sender), address)
-    add_member(ledger, list_name(ListKind.RESOURCES), address)
+        key, record = numbered_key(address, plan.number), PlanRecord(plan=plan, is_open=True, in_use=0)
+        ledger.put(PLANS, key, record)
+        byte_count += PLANS.byte_count(key, replace(record, in_use=INTEGER_MAX))
+    for name in (list_name(ListKind.OWNER, sender), list_name(ListKind.RESOURCES)):
+        add_member(ledger, name, address)
+        byte_count += member_bytes(name, address)
     context.emit(EventKind.PUBLISHED, resource=address, owner=sender, kind=message.kind.name.lower().encode())
-    return address, resource
+    return address, resource, byte_count
 
 
-def _add_release(context: Context, address: bytes, resource: Resource, body: ReleaseBody) -> Resource:
+def _add_release(context: Context, address: bytes, resource: Resource, body: ReleaseBody) -> tuple[Resource, int]:
+    """Write the next release; return the resource with it and how many bytes it takes."""
     number = resource.release_count
+    key = numbered_key(address, number)
     release = Release(status=ReleaseStatus.CURRENT, until_ms=0, body=body, created_ms=context.time_ms)
-    context.ledger.put(RELEASES, numbered_key(address, number), release)
+    context.ledger.put(RELEASES, key, release)
     context.emit(EventKind.RELEASED, resource=address, release=number, content_root=body.content_root)
-    return replace(resource, release_count=number + 1)
+    byte_count = RELEASES.byte_count(key, replace(release, until_ms=INTEGER_MAX))
+    return replace(resource, release_count=number + 1), byte_count
 
 
 def _supersede(context: Context, address: bytes, resource: Resource, message: Publish) -> None:

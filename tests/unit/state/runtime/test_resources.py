@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from state import queries
-from state.codec import encode
-from state.lists import ListKind
+from state.codec import INTEGER_MAX, encode
+from state.ledger import Table
+from state.lists import LIST_LENGTHS, LIST_PLACES, ListKind
 from state.offers import (
     NO_CAPACITY,
     AttributeRule,
@@ -21,7 +24,8 @@ from state.offers import (
 )
 from state.policies import AllOf, LevelAtLeast, Not
 from state.receipts import EventKind
-from state.resource_records import PLANS, ReleaseStatus, ResourceStatus, numbered_key
+from state.records import RECENT_BLOCKS
+from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, ResourceStatus, numbered_key
 from state.runtime.reasons import TransactionReason
 from state.trust_messages import Publish, Supersede
 from state.trust_queries import release, resource
@@ -53,17 +57,59 @@ def with_profile(**changes: object) -> Publish:
     return publish(SOFTWARE, release=replace(EMPTY_RELEASE, profiles=(replace(td_profile(), **changes),)))
 
 
+def byte_count(added: dict[bytes, bytes]) -> int:
+    """Return how many bytes records take with their keys, where numbers that change later are at their largest."""
+    numbers: dict[bytes, tuple[Table[Any], tuple[str, ...]]] = {
+        table.prefix: (table, names)
+        for table, names in (
+            (RESOURCES, ("release_count", "bond_locked")),
+            (RELEASES, ("until_ms",)),
+            (LIST_PLACES, ("number",)),
+            (LIST_LENGTHS, ("count",)),
+        )
+    }
+    for raw_key, encoded in added.items():
+        if raw_key[:1] in numbers:
+            table, names = numbers[raw_key[:1]]
+            largest = replace(table.codec.decode(encoded), **dict.fromkeys(names, INTEGER_MAX))
+            added = {**added, raw_key: encode(largest)}
+    return sum(len(raw_key) + len(encoded) for raw_key, encoded in added.items())
+
+
+def added_by(lab: Lab, message: Publish) -> dict[bytes, bytes]:
+    """Publish, and return the records that are in the state since, beside the one that every block adds."""
+    before = set(lab.state)
+    assert lab.reason(CUSTOMER, message) == ""
+    added = {raw_key: lab.state[raw_key] for raw_key in sorted(set(lab.state) - before)}
+    return {raw_key: encoded for raw_key, encoded in added.items() if raw_key[:1] != RECENT_BLOCKS.prefix}
+
+
+def test_a_bond_counts_every_byte_that_the_first_publication_of_an_owner_adds_to_the_state(lab: Lab) -> None:
+    added = added_by(lab, publish(SOFTWARE, plans=(PLAN, replace(PLAN, number=1))))
+    (address,) = lab.members(ListKind.RESOURCES)
+    record = resource(lab.ledger, address)
+    assert record is not None
+    assert len({raw_key[:1] for raw_key in added}) == 6
+    assert record.bond_locked == 10 * byte_count(added)
+
+
+def test_a_release_adds_every_byte_of_its_record_to_the_bond(lab: Lab) -> None:
+    address = lab.publish(CUSTOMER, publish(SOFTWARE))
+    before = resource(lab.ledger, address)
+    added = added_by(lab, next_release(address))
+    after = resource(lab.ledger, address)
+    assert before is not None
+    assert after is not None
+    assert [raw_key[:1] for raw_key in added] == [RELEASES.prefix]
+    assert after.bond_locked - before.bond_locked == 10 * byte_count(added)
+
+
 def test_a_resource_holds_a_bond_for_its_bytes(lab: Lab) -> None:
     before = lab.balance(account(1))
     message = publish(SOFTWARE, plans=(PLAN,))
     address = lab.publish(CUSTOMER, message)
     record = resource(lab.ledger, address)
     assert record is not None
-    assert message.release is not None
-    byte_count = (
-        len(encode(replace(record, bond_locked=0, release_count=0))) + len(encode(PLAN)) + len(encode(message.release))
-    )
-    assert record.bond_locked == 10 * byte_count
     assert lab.balance(account(1)) == before - FEE - record.bond_locked
     assert queries.money(lab.ledger).storage_bonds == record.bond_locked
     assert (record.owner, record.status, record.release_count) == (account(1), ResourceStatus.ACTIVE, 1)
