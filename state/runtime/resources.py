@@ -43,6 +43,16 @@ from state.runtime.reasons import TransactionReason
 from state.trust_messages import SUPERSEDED_MAX, Publish, Supersede
 
 _RESOURCE_TAG: Final = tag("resource")
+GROWING: Final = (
+    "plan_count",
+    "release_count",
+    "usage_count",
+    "grant_epoch",
+    "bond_locked",
+    "drain_at_ms",
+    "frozen_ms",
+)
+"""Numbers of a resource that change later."""
 
 
 def apply_publish(context: Context, sender: bytes, message: Publish) -> None:
@@ -181,7 +191,7 @@ def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, R
         created_ms=context.time_ms,
         frozen_ms=0,
     )
-    largest = replace(resource, release_count=INTEGER_MAX, bond_locked=INTEGER_MAX)
+    largest = replace(resource, in_use=message.capacity, **dict.fromkeys(GROWING, INTEGER_MAX))
     byte_count = RESOURCES.byte_count(address, largest)
     for plan in message.plans:
         key, record = numbered_key(address, plan.number), PlanRecord(plan=plan, is_open=True, in_use=0)

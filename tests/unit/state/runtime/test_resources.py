@@ -27,6 +27,7 @@ from state.receipts import EventKind
 from state.records import RECENT_BLOCKS
 from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, ResourceStatus, numbered_key
 from state.runtime.reasons import TransactionReason
+from state.runtime.resources import GROWING
 from state.trust_messages import Publish, Supersede
 from state.trust_queries import release, resource
 from tee.evidence import EvidenceKind
@@ -62,8 +63,9 @@ def byte_count(added: dict[bytes, bytes]) -> int:
     numbers: dict[bytes, tuple[Table[Any], tuple[str, ...]]] = {
         table.prefix: (table, names)
         for table, names in (
-            (RESOURCES, ("release_count", "bond_locked")),
+            (RESOURCES, GROWING),
             (RELEASES, ("until_ms",)),
+            (PLANS, ("in_use",)),
             (LIST_PLACES, ("number",)),
             (LIST_LENGTHS, ("count",)),
         )
