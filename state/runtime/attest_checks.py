@@ -6,6 +6,7 @@ Execution stops at the first check that fails; the dry run (state/runtime/explai
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -30,6 +31,9 @@ from tee.documents import QeIdentity, TcbInfo
 from tee.errors import EvidenceRejected
 from tee.evidence import EvidenceKind
 
+AGREEMENTS_MAX: Final = 4_096
+"""Signatures of enclaves remembered, about 400 bytes each; as many as answers on evidence."""
+
 
 class Attempt:
     """One attestation on its way through the checks. What a check finds, those that need it may use."""
@@ -46,9 +50,9 @@ class Attempt:
         self.answer: Answer
         self.judgement: Judgement
 
-    @property
+    @cached_property
     def proven(self) -> Enclave:
-        """The enclave as its evidence shows it, before it is judged."""
+        """The enclave as its evidence shows it, before it is judged; asked for once the evidence is verified."""
         return _enclave_of(self)
 
 
@@ -123,8 +127,14 @@ def check_signature(attempt: Attempt) -> None:
     """BAD_ENCLAVE_SIGNATURE: whether the enclave's key agrees."""
     message = attempt.message
     signed = attest_signing_bytes(attempt.context.chain_id, attempt.sender, message.hardware, message.evidence)
-    if not verify(message.sign_key, message.signature, signed):
+    if not _has_agreed(message.sign_key, message.signature, signed):
         raise TransactionRejected(TransactionReason.BAD_ENCLAVE_SIGNATURE, message.sign_key.hex())
+
+
+@lru_cache(maxsize=AGREEMENTS_MAX)
+def _has_agreed(sign_key: bytes, signature: bytes, signed: bytes) -> bool:
+    """Verify an enclave's signature; remembered, for it is asked at admission and again in the block."""
+    return verify(sign_key, signature, signed)
 
 
 def check_evidence(attempt: Attempt) -> None:
