@@ -15,7 +15,9 @@ Source: attestation specification, sections 0, 3.5, 4.3 and 9.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from tee.claims import (
     Claims,
@@ -116,48 +118,60 @@ class PlatformClass(IntEnum):
     """SHA-256 of the device key."""
 
 
+LISTED_MAX: Final = 256
+"""Entries of each longer list of a policy: every judgement goes through them."""
+FLOORS_MAX: Final = 64
+"""Floors of all products, and clouds."""
+Natural = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+
+
 class Waiver(ClaimsStruct, frozen=True):
     """An advisory that does not count until a date."""
 
-    advisory: str
-    until_s: int
+    advisory: Annotated[str, Meta(min_length=1, max_length=32)]
+    until_s: Seconds
 
 
 class SnpFloor(ClaimsStruct, frozen=True):
     """Least TCB of an AMD product, by component, from a date. AMD signs no such document: governance takes it from bulletins."""
 
     product: SnpProduct
-    since_s: int
+    since_s: Seconds
     tcb: SnpTcb
 
 
 class Policy(ClaimsStruct, frozen=True):
-    """What is acceptable, for all machines alike."""
+    """What is acceptable, for all machines alike. The bounds are for decoding: governance may bring any bytes."""
 
-    waivers: tuple[Waiver, ...]
-    denied_flags: tuple[Flag, ...]
+    waivers: Annotated[tuple[Waiver, ...], Meta(max_length=LISTED_MAX)]
+    denied_flags: Annotated[tuple[Flag, ...], Meta(max_length=len(Flag))]
     """Beside DEBUG."""
-    evaluation_number_min: int
+    evaluation_number_min: Natural
     """For TCB info and QE identity alike."""
-    denied_fmspcs: tuple[bytes, ...]
-    denied_configuration: int
+    denied_fmspcs: Annotated[
+        tuple[Annotated[bytes, Meta(min_length=6, max_length=6)], ...], Meta(max_length=LISTED_MAX)
+    ]
+    denied_configuration: Natural
     """Bits of `IntelPlatform.configuration`."""
-    xfam_required: int
-    xfam_allowed: int
-    mr_seams: tuple[bytes, ...]
+    xfam_required: Natural
+    xfam_allowed: Natural
+    mr_seams: Annotated[tuple[Annotated[bytes, Meta(min_length=48, max_length=48)], ...], Meta(max_length=LISTED_MAX)]
     """Measurements of TDX modules; none: any that Intel signed."""
-    denied_products: tuple[SnpProduct, ...]
-    clouds: tuple[str, ...]
+    denied_products: Annotated[tuple[SnpProduct, ...], Meta(max_length=len(SnpProduct))]
+    clouds: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=FLOORS_MAX)]
     """CSP ids whose VLEKs are accepted."""
-    products_without_crl: tuple[SnpProduct, ...]
+    products_without_crl: Annotated[tuple[SnpProduct, ...], Meta(max_length=len(SnpProduct))]
     """Products for which AMD publishes no revocation list that a chain could ask for."""
-    snp_floors: tuple[SnpFloor, ...]
-    snp_mitigations: int
+    snp_floors: Annotated[tuple[SnpFloor, ...], Meta(max_length=FLOORS_MAX)]
+    snp_mitigations: Natural
     """Bits that the current mitigation vector must have."""
-    gpu_driver_min: tuple[int, ...]
+    gpu_driver_min: Annotated[tuple[Natural, ...], Meta(max_length=8)]
     """Parts of the least driver version; none: any."""
     is_gpu_firmware_id_required: bool
-    gpu_measurements: tuple[bytes, ...]
+    gpu_measurements: Annotated[
+        tuple[Annotated[bytes, Meta(min_length=32, max_length=32)], ...], Meta(max_length=LISTED_MAX)
+    ]
     """Accepted digests; none: any that NVIDIA signed."""
     is_listing_required: bool
     """Whether a machine must be on the allow list."""

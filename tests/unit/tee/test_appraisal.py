@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import ValidationError, msgpack
 from msgspec.structs import replace
 
 from tee.appraisal import (
     DEFAULT_POLICY,
+    FLOORS_MAX,
+    LISTED_MAX,
     NO_REGISTRIES,
     Denial,
     DenialReason,
     Level,
     PlatformClass,
+    Policy,
     Registries,
     SnpFloor,
     Waiver,
@@ -244,3 +248,41 @@ def test_a_gpu_that_fits_is_not_denied() -> None:
     denial = find_gpu_denial(GPU, policy, denied)
     assert denial is not None
     assert denial.reason is DenialReason.PLATFORM_DENIED
+
+
+WAIVER = Waiver(advisory="INTEL-SA-00001", until_s=NOW_S)
+FLOOR = SnpFloor(product=SnpProduct.GENOA, since_s=NOW_S, tcb=GOOD_GENOA)
+FULL = replace(
+    DEFAULT_POLICY,
+    waivers=(replace(WAIVER, advisory="I" * 32, until_s=(1 << 63) - 1),) * LISTED_MAX,
+    denied_fmspcs=(bytes(6),) * LISTED_MAX,
+    mr_seams=(bytes(48),) * LISTED_MAX,
+    clouds=("c" * 64,) * FLOORS_MAX,
+    snp_floors=(FLOOR,) * FLOORS_MAX,
+    gpu_measurements=(bytes(32),) * LISTED_MAX,
+)
+UNBOUNDED = {
+    "waivers": {"waivers": (WAIVER,) * (LISTED_MAX + 1)},
+    "advisory": {"waivers": (replace(WAIVER, advisory="I" * 33),)},
+    "waiver's end": {"waivers": (replace(WAIVER, until_s=1 << 63),)},
+    "fmspc": {"denied_fmspcs": (bytes(7),)},
+    "modules": {"mr_seams": (bytes(48),) * (LISTED_MAX + 1)},
+    "clouds": {"clouds": ("aws",) * (FLOORS_MAX + 1)},
+    "floors": {"snp_floors": (FLOOR,) * (FLOORS_MAX + 1)},
+    "floor's date": {"snp_floors": (replace(FLOOR, since_s=-1),)},
+    "driver": {"gpu_driver_min": (-1,)},
+    "measurement": {"gpu_measurements": (b"",)},
+}
+
+
+@pytest.mark.parametrize("changes", UNBOUNDED.values(), ids=UNBOUNDED.keys())
+def test_a_policy_beyond_its_bounds_is_not_decoded(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        msgpack.decode(msgpack.encode(replace(DEFAULT_POLICY, **changes)), type=Policy)
+
+
+@pytest.mark.parametrize("policy", [DEFAULT_POLICY, FULL], ids=["default", "full"])
+def test_a_policy_within_its_bounds_is_decoded_and_fits_its_record(policy: Policy) -> None:
+    encoded = msgpack.encode(policy)
+    assert msgpack.decode(encoded, type=Policy) == policy
+    assert len(encoded) < 60_000
