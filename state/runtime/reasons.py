@@ -234,6 +234,8 @@ class TransactionReason(StrEnum):
     """The stored document was issued at the same time or later."""
     NUMBER_TOO_LOW = "number_too_low"
     """So many higher evaluation numbers are stored that this one is not kept."""
+    NUMBER_NOT_HIGHER = "number_not_higher"
+    """This evaluation number, or a higher one, is in force."""
 
     UNKNOWN_TEE = "unknown_tee"
     """No such kind of evidence."""

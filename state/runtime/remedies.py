@@ -75,6 +75,7 @@ REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.UNKNOWN_COLLATERAL: "name a kind of document that the chain keeps",
     TransactionReason.COLLATERAL_NOT_NEWER: "nothing to do: the chain has this document or a later one",
     TransactionReason.NUMBER_TOO_LOW: "fetch the vendor's present document",
+    TransactionReason.NUMBER_NOT_HIGHER: "name a number above the one in force; numbers never go back",
     TransactionReason.UNKNOWN_TEE: "name a kind of evidence that the chain verifies",
     TransactionReason.NO_PROFILE: "have the software's owner publish a release with a profile for this TEE",
     TransactionReason.ENCLAVE_REVOKED: "start an enclave with a new key on a machine that is not withdrawn",

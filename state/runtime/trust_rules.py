@@ -83,8 +83,14 @@ def distrust_root(context: Context, fingerprint: bytes) -> None:
 
 
 def schedule_number(context: Context, root: bytes, number: int, due_ms: int) -> None:
-    """Let an evaluation number come into force at another time than by its default delay; the highest of too many gives way."""
+    """Let an evaluation number come into force at another time than by its default delay; the highest of too many gives way.
+
+    Raises:
+        TransactionRejected: NUMBER_NOT_HIGHER.
+    """
     evaluation = evaluation_of(context.ledger, root)
+    if number <= evaluation.number:
+        raise TransactionRejected(TransactionReason.NUMBER_NOT_HIGHER, number, evaluation.number)
     others = [pending for pending in evaluation.pending if pending.number != number][: NUMBERS_MAX - 1]
     pending = sorted((*others, PendingNumber(number=number, due_ms=due_ms)), key=lambda each: each.number)
     context.ledger.put(EVALUATIONS, root, replace(evaluation, pending=tuple(pending)))
@@ -93,7 +99,7 @@ def schedule_number(context: Context, root: bytes, number: int, due_ms: int) -> 
 
 
 def set_brake(context: Context, brake: Brake) -> None:
-    """Stop something at once, for as long as governance may.
+    """Stop something at once, for as long as governance may. Brakes that have ended count no more.
 
     Raises:
         TransactionRejected: BRAKE_TOO_LONG, TOO_MANY_BRAKES.
@@ -101,8 +107,8 @@ def set_brake(context: Context, brake: Brake) -> None:
     latest_ms = context.time_ms + context.params.governance.brake_ms_max
     if brake.until_ms > latest_ms:
         raise TransactionRejected(TransactionReason.BRAKE_TOO_LONG, brake.until_ms, latest_ms)
-    present = context.ledger.get(BRAKES, ONLY).brakes
-    others = [each for each in present if (each.scope, each.subject) != (brake.scope, brake.subject)]
+    holding = _holding_brakes(context)
+    others = [each for each in holding if (each.scope, each.subject) != (brake.scope, brake.subject)]
     if len(others) >= BRAKES_MAX:
         raise TransactionRejected(TransactionReason.TOO_MANY_BRAKES, len(others), BRAKES_MAX)
     context.ledger.put(BRAKES, ONLY, Brakes(brakes=(*others, brake)))
@@ -125,7 +131,9 @@ def note_verifier_change(context: Context) -> None:
 
 def finish_rules(context: Context, _deadline: Deadline) -> None:
     """Forget brakes that have ended, and judge every enclave again."""
-    brakes = context.ledger.get(BRAKES, ONLY).brakes
-    holding = tuple(brake for brake in brakes if brake.until_ms > context.time_ms)
-    context.ledger.put(BRAKES, ONLY, Brakes(brakes=holding))
+    context.ledger.put(BRAKES, ONLY, Brakes(brakes=_holding_brakes(context)))
     enqueue_all(context)
+
+
+def _holding_brakes(context: Context) -> tuple[Brake, ...]:
+    return tuple(brake for brake in context.ledger.get(BRAKES, ONLY).brakes if brake.until_ms > context.time_ms)
