@@ -84,7 +84,7 @@ fuzz: $(READY) ## Throw many more random inputs at parsers and laws than `make t
 	$(PY) -m pytest tests/fuzz tests/property -n $(JOBS) -p tests.support.long_search --rounds $(ROUNDS) $(ARGS)
 
 # The fuzzer follows branches of compiled code, so it has an environment of its own, in which only tee and what it needs are.
-fuzz-native: build/fuzz-native/.ready ## Fuzz every reader of tee with atheris, SECONDS_EACH=60, all or TARGETS="quote json".
+fuzz-native: build/fuzz-native/.ready ## Fuzz every reader of evidence with atheris, SECONDS_EACH=60, all or TARGETS="quote json".
 	build/fuzz-native/environment/bin/python -m tests.fuzz.native --seconds $(SECONDS_EACH) $(TARGETS)
 
 build/fuzz-native/.ready: $(READY) Makefile

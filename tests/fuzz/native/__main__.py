@@ -1,4 +1,4 @@
-"""Fuzzing of tee's readers that watches which branches an input reaches: `make fuzz-native`, with SECONDS and TARGETS.
+"""Fuzzing of the readers of evidence that watches which branches an input reaches: `make fuzz-native`, with SECONDS and TARGETS.
 
 Each target runs in a process of its own, for so many seconds, in 1 GiB of memory, and none of its inputs may take longer than two
 seconds. What is found is written beside the corpus in build/fuzz-native, and named with its traceback.
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--alone", action="store_true", help="run one target in this process")
     options = parser.parse_args(arguments)
-    with atheris.instrument_imports(include=["tee"]) if options.alone else nullcontext():
+    with atheris.instrument_imports(include=["tee", "bocc.evidence"]) if options.alone else nullcontext():
         known = importlib.import_module("tests.fuzz.native.targets").make_targets()
     unknown = [name for name in options.targets if name not in known]
     if unknown:

@@ -1,4 +1,5 @@
-"""Every reader of tee as a target for a fuzzer: what it takes, what it may raise, and good bytes to begin with.
+"""Every reader of tee and of files with evidence as a target for a fuzzer: what it takes, what it may raise, and good bytes to
+begin with.
 
 A target lets nothing pass but its own typed refusal, and a verifier accepts nothing but the good bytes themselves.
 """
@@ -8,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import msgspec
+
+from bocc.evidence.decode import decode
+from bocc.evidence.files import Document, find_kind, read_certificate_table, read_certificates, read_content
+from bocc.evidence.names import to_plain
+from bocc.evidence.report import Case, judge
 from tee.amd_collateral import check_amd_crl
 from tee.cbor import CborError, decode_cbor
 from tee.certificates import open_revocation_list, parse_certificate, parse_revocation_list
+from tee.checks import Family
 from tee.collateral import CollateralFiles, check_collateral
 from tee.cose import open_sign1
 from tee.der import OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, DerError, DerReader
 from tee.documents import CollateralKind
-from tee.errors import EvidenceRejected
+from tee.errors import EvidenceRejected, Reason
 from tee.intel_quote import parse_quote
 from tee.pck import parse_pck_extension
 from tee.pem import PemError, split_pem_chain
@@ -62,7 +70,7 @@ class Target(NamedTuple):
 def make_targets() -> dict[str, Target]:
     """Return all targets by name."""
     vectors = {vector.name: vector for vector in simulate_vectors()}
-    return {**_readers(vectors), **_documents(), **_verifiers(vectors)}
+    return {**_readers(vectors), **_documents(), **_verifiers(vectors), **_files(vectors)}
 
 
 def _readers(vectors: dict[str, Vector]) -> dict[str, Target]:
@@ -162,3 +170,44 @@ def _intakes() -> dict[str, Target]:
             lambda der: _take_in(CollateralKind.INTEL_TCB_INFO, (der,))(files["tcb_info.json"]), vendor.tcb_signer
         ),
     }
+
+
+def _files(vectors: dict[str, Vector]) -> dict[str, Target]:
+    """Return the readers of files in any form: what they say, and the whole report on a quote."""
+    vendor, files = TDX_WORLD.vendor(), TDX_WORLD.files()
+    quote = TDX_WORLD.quote()
+    seeds = (
+        quote,
+        quote.hex().encode(),
+        TDX_15_WORLD.quote(),
+        SGX_WORLD.quote(),
+        *(b"".join(vectors[name].parts) for name in ("snp-genoa", "nitro")),
+        vectors["nvidia-hopper"].parts[0],
+        *(files[name] for name in ("tcb_info.json", "qe_identity.json", "pck_crl.der")),
+        write_pem((vendor.root,)),
+    )
+    return {
+        "file": Target(_show_file, (EvidenceRejected,), 17_000, seeds),
+        "report": _verifier(_report_on_quote, quote),
+    }
+
+
+def _show_file(file: bytes) -> None:
+    """Read a file as `bocc tee decode` does, and as a table of certificates."""
+    read_certificate_table(file)
+    content = read_content(file)
+    kind = find_kind(content.octets)
+    if kind is None:
+        raise EvidenceRejected(Reason.PARSE, "no known kind")
+    for part in read_certificates(file) if kind is Document.CERTIFICATES else (content.octets,):
+        msgspec.json.encode(decode(kind, part))
+
+
+def _report_on_quote(quote: bytes) -> None:
+    """Report on a quote as `bocc tee verify` does."""
+    roots = roots_of(TDX_WORLD.vendor().root)
+    case = Case(family=Family.TDX, evidence=quote, files=TDX_WORLD.files(), roots=roots, time_s=TDX_WORLD.time_s)
+    report = judge(case)
+    msgspec.json.encode(to_plain(report))
+    if report.refusal is not None:
+        raise EvidenceRejected(Reason(report.refusal.reason), report.refusal.seen, report.refusal.bound)
