@@ -213,6 +213,7 @@ def _decode_snp(octets: bytes) -> Fields:
     fields: Fields = {"kind": "SEV-SNP report", "product": "unknown" if product is None else product.name.lower()}
     fields |= {name: to_plain(field) for name, field in shown.items()}
     fields["policy"] = f"{report.fields.policy:#x}"
+    fields["platform_info"] = f"{report.fields.platform_info:#x}"
     fields["policy_names"] = name_bits(report.fields.policy >> 16 << 16, SNP_POLICY)
     fields["platform_info_names"] = name_bits(report.fields.platform_info, SNP_PLATFORM)
     fields["signing_key"] = "VLEK" if report.signing_key == SIGNING_KEY_VLEK else "VCEK"
@@ -278,7 +279,17 @@ def _decode_qe_identity(octets: bytes) -> Fields:
 
 def _plain_document(document: TcbInfo | QeIdentity) -> Fields:
     """Return the fields without those that only verification fills, with advisories by their names."""
-    hidden = {"kind", "root", "valid_from_s", "valid_until_s", "advisories", "levels", "modules", "issued_s"}
+    hidden = {
+        "kind",
+        "root",
+        "signer_serial",
+        "valid_from_s",
+        "valid_until_s",
+        "advisories",
+        "levels",
+        "modules",
+        "issued_s",
+    }
     fields: Fields = {
         name: to_plain(getattr(document, name))
         for name in document.__struct_fields__

@@ -9,8 +9,11 @@ from bocc.evidence.decode import cut_quote
 from bocc.evidence.files import Content, Form, find_der_bytes
 from bocc.evidence.folder import INTEL_FILES
 from bocc.evidence.report import Case, Report
+from bocc.evidence.windows import find_chain
 from tee.checks import Family
+from tee.der import DerError
 from tee.errors import EvidenceRejected, Reason
+from tee.pck import SGX_EXTENSION, parse_pck_extension
 from tee.snp_report import REPORT_BYTES
 from tee.spdm import parse_report
 
@@ -22,6 +25,7 @@ _READERS: Final = {
 }
 _HINTS: Final = {
     Reason.CERT_DATA_TYPE: "only quotes with their PCK chain (type 5) can be verified offline: let the quoting library embed it",
+    Reason.PCK_CRL_ISSUER: "the list is of another CA than the PCK's: fetch the one of its issuer, ca=platform or ca=processor",
     Reason.TCB_INFO_MISMATCH: "the folder has the documents of the other TEE; fetch those below /tdx/ or /sgx/ of Intel's service",
     Reason.QE_IDENTITY_MISMATCH: "the folder has the identity of the other TEE's quoting enclave",
     Reason.FMSPC_MISMATCH: "the TCB info is of another kind of platform; fetch the one of this quote's FMSPC (`bocc tee decode`)",
@@ -58,9 +62,8 @@ def find_hint(report: Report, case: Case, content: Content, name: str) -> str:
     if report.is_simulated and report.refusal.check == "root":
         return "this is the root of the software TEE, which proves nothing; --simulated trusts it nevertheless"
     if reason is Reason.COLLATERAL_MISSING:
-        return (
-            f"give --collateral DIR with {', '.join(INTEL_FILES)}, as Intel's service gives them out for this platform"
-        )
+        names = ", ".join(INTEL_FILES)
+        return f"give --collateral DIR with {names}, as Intel's service gives them out for {_name_platform(case)}"
     if reason in {Reason.TRAILING_BYTES, Reason.CERT_DER} and (size := _find_size(case)) is not None:
         command = _READERS[content.form].format(size=size, name=shlex.quote(name))
         return f"cut the file where the evidence ends: {command} > evidence.bin"
@@ -75,6 +78,17 @@ def find_hint(report: Report, case: Case, content: Content, name: str) -> str:
     if "untrusted" in reason.value:
         return "the root is none of the vendors'; --root FILE trusts another one, for tests"
     return _HINTS.get(reason, "")
+
+
+def _name_platform(case: Case) -> str:
+    """Return what the vendor's service must be asked for."""
+    chain = find_chain(case.family, case.evidence, (), (), case.roots)
+    extension = chain[0][1].extensions.get(SGX_EXTENSION) if chain else None
+    try:
+        fmspc = "" if extension is None else parse_pck_extension(extension.content).fmspc.hex()
+    except DerError:
+        fmspc = ""
+    return f"FMSPC {fmspc}, below /{case.family.value}/" if fmspc else "this platform"
 
 
 def _find_size(case: Case) -> int | None:

@@ -16,7 +16,7 @@ from tee.simulated_documents import OLD_TDX_SVN
 from tee.simulated_quotes import TD_ATTRIBUTES, TdBody
 from tests.support.nitro_pki import TIME_S, make_roots
 from tests.support.nitro_pki import World as NitroWorld
-from tests.support.simulated_world import ISSUED_S, NOW_S, TDX_15_WORLD, TDX_WORLD, World
+from tests.support.simulated_world import ISSUED_S, NOW_S, SGX_WORLD, TDX_15_WORLD, TDX_WORLD, World
 from tests.support.snp_cases import GENOA, Evidence
 
 MIGRATABLE = 1 << 29
@@ -191,6 +191,15 @@ def test_flags_are_explained_below_their_list(judge_report):
 )
 def test_claims_are_shown_with_dates_and_names_of_bits(name, claim, shown):
     assert describe_claim(name, claim) == shown
+
+
+@pytest.mark.parametrize(("world", "folder"), [(TDX_WORLD, "tdx"), (SGX_WORLD, "sgx")], ids=["tdx", "sgx"])
+def test_quote_without_documents_says_of_which_platform_they_must_be(tmp_path, world, folder):
+    (tmp_path / "quote").write_bytes(world.quote())
+    hint = tell("verify", tmp_path / "quote", "--at", NOW_S, "--simulated")[-2]
+    assert hint.endswith(
+        f"tcb_signing_chain.pem, as Intel's service gives them out for FMSPC ff00ff00ff00, below /{folder}/"
+    )
 
 
 def test_what_cannot_be_decoded_is_named(tmp_path):
