@@ -14,7 +14,6 @@ from state.address import account_address
 from state.attestation import attest_signing_bytes, enclave_address, report_data
 from state.crypto import SigningKey
 from state.genesis import Genesis
-from state.ledger import Overlay
 from state.lists import ListKind, count_members, list_name, member_at
 from state.offers import NO_CAPACITY, Capacity, Profile, Provenance, Register, ReleaseBody, ResourceKind
 from state.receipts import Event, EventKind
@@ -31,6 +30,7 @@ from tee.roots import Roots, TrustedRoot
 from tee.simulated import SimulatedCollateral, SimulatedVendor, recovery_template
 from tee.simulated_quotes import QuoteRecipe, TdBody
 from tests.support.chain_builders import World, account, account_key, make_genesis, store_state
+from tests.support.checked_overlay import CheckedOverlay
 
 PROVIDER = account_key(0)
 CUSTOMER = account_key(1)
@@ -214,7 +214,7 @@ class Lab(World):
 
     def govern(self, *decisions: object) -> list[Event]:
         """Let governance decide: call each function with a context of this state, then make it final with an empty block."""
-        overlay = Overlay(self.ledger)
+        overlay = CheckedOverlay(self.ledger)
         height = self.ledger.get(CHAIN_STATE, ONLY).height
         context = Context(overlay, self.params, self.chain_id, self.epoch_start.epoch, height, self.time_ms)
         for decide in decisions:

@@ -39,6 +39,7 @@ from state.transactions import Body, Transaction, sign_transaction
 from state.tree_shape import key_path
 from state.validators import ValidatorSet
 from state.votes import Vote, VoteKind, vote_signing_bytes
+from tests.support.checked_overlay import CheckedOverlay
 
 GENESIS_TIME_MS = 1_750_000_000_000
 BLOCK_INTERVAL_MS = 1_000
@@ -263,7 +264,7 @@ class World:
     def execute(self, transactions: Sequence[Transaction], header: Header) -> tuple[Executed, Overlay]:
         """Execute a block without keeping it."""
         check_block(self.ledger, header, self.time_ms, transactions)
-        overlay = Overlay(self.ledger)
+        overlay = CheckedOverlay(self.ledger)
         execution = BlockExecution(overlay, header, self.epoch_start, self.validators)
         for transaction in transactions:
             execution.apply(transaction)

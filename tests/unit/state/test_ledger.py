@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from state.codec import encode
+from state.codec import INTEGER_MAX, encode
 from state.errors import StorageFault
 from state.ledger import BaseLedger, Overlay, Table
 from state.records import ACCOUNTS, EPOCH_ENDS, NEW_ACCOUNT, Account, EpochEnd
 from state.store import STATE, MemoryStore
 from state.tree_shape import key_path
 from tests.support.chain_builders import account, make_ledger, state_entry, store_state
+from tests.support.checked_overlay import CheckedOverlay
 
 ALICE, BOB = account(0), account(1)
 
@@ -156,6 +157,15 @@ def test_absorbed_block_is_seen_by_the_base_and_by_the_child_that_rests_on_it() 
     assert (base.get(ACCOUNTS, ALICE), base.find(ACCOUNTS, BOB)) == (rich(8), None)
     assert (child.get(ACCOUNTS, ALICE), child.find(ACCOUNTS, BOB)) == (rich(8), None)
     assert child.changes() == before
+
+
+@pytest.mark.parametrize("balance", [-1, INTEGER_MAX + 1, 1 << 64])
+def test_tests_of_the_runtime_write_nothing_that_cannot_be_read_back(balance: int) -> None:
+    overlay = CheckedOverlay(make_ledger())
+    with pytest.raises(AssertionError, match="cannot be read back"):
+        overlay.put(ACCOUNTS, ALICE, rich(balance))
+    overlay.put(ACCOUNTS, ALICE, rich(INTEGER_MAX))
+    assert overlay.get(ACCOUNTS, ALICE) == rich(INTEGER_MAX)
 
 
 def test_a_prefix_belongs_to_one_table() -> None:

@@ -7,7 +7,6 @@ from collections import Counter
 import pytest
 
 from state.genesis import Genesis
-from state.ledger import Overlay
 from state.messages import BondAction, BondPurpose
 from state.records import DOWNTIMES, VALIDATORS, Downtime, ValidatorStatus
 from state.runtime.context import Context
@@ -24,6 +23,7 @@ from tests.support.chain_builders import (
     transfer,
     with_params,
 )
+from tests.support.checked_overlay import CheckedOverlay
 
 UNJAIL = bond(BondAction.UNJAIL, BondPurpose.VALIDATOR)
 STAKE = 10_000_000 * 10**6
@@ -141,7 +141,7 @@ def test_who_is_jailed_for_another_block_needs_no_view_looked_at_beyond_the_boun
 
     header = world.header(0, skipped_views=10**9)
     monkeypatch.setattr(world.validators, "leader_index", counting)
-    context = Context(Overlay(world.ledger), world.params, world.chain_id, 0, 1, header.time_ms)
+    context = Context(CheckedOverlay(world.ledger), world.params, world.chain_id, 0, 1, header.time_ms)
     note_leaders(context, header, 0, world.validators)
     assert looked_at == list(range(1, SKIPPED_VIEWS_MAX + 1))
 
