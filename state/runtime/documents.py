@@ -94,13 +94,15 @@ def is_early(ledger: Ledger, document: Parsed) -> bool:
 
 
 class ChainCollateral:
-    """The collateral of a state, as the verifiers of `tee` ask for it. Remembers what it gave, by id."""
+    """The collateral of a state, as the verifiers of `tee` ask for it. Remembers what it gave, so it is for one state."""
 
     def __init__(self, ledger: Ledger, choice: Choice = Choice.IN_FORCE) -> None:
         """Answer from this state."""
         self._ledger = ledger
         self._choice = choice
         self._found: dict[bytes, Collateral] = {}
+        self._keys: dict[tuple[CollateralKind, bytes], bytes | None] = {}
+        """Id of the document that counts, by kind and subject."""
 
     @property
     def used(self) -> tuple[Collateral, ...]:
@@ -137,12 +139,13 @@ class ChainCollateral:
         return document if isinstance(document, RevokedSerials) else None
 
     def _find(self, kind: CollateralKind, root: bytes, subject: bytes) -> Parsed | None:
-        key = find_key(self._ledger, kind, root, subject, self._choice)
-        if key is None:
-            return None
-        collateral = self._ledger.get(COLLATERAL, key)
-        self._found[key] = collateral
-        return collateral.document
+        asked = (kind, subject)
+        if asked not in self._keys:
+            key = self._keys[asked] = find_key(self._ledger, kind, root, subject, self._choice)
+            if key is not None:
+                self._found[key] = self._ledger.get(COLLATERAL, key)
+        known = self._keys[asked]
+        return None if known is None else self._found[known].document
 
 
 def roots_of(ledger: Ledger) -> Roots:

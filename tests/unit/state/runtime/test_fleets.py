@@ -9,6 +9,7 @@ from state.offers import ResourceKind
 from state.receipts import EventKind
 from state.records import ONLY
 from state.resource_records import numbered_key
+from state.runtime import documents
 from state.runtime.cohorts import cohort_of, enqueue_all, has_runners, id_of, join_cohort
 from state.trust_messages import Publish, Supersede
 from state.trust_queries import EnclaveFilter, enclaves
@@ -17,6 +18,7 @@ from state.trust_records import (
     ENCLAVES,
     EnclaveState,
 )
+from tee.documents import CollateralKind
 from tests.support.attesting import (
     CUSTOMER,
     DAY_MS,
@@ -219,3 +221,20 @@ def test_a_block_goes_through_the_cohorts_once_whatever_it_has_judged_again(monk
     monkeypatch.setattr("state.runtime.cohorts.count_members", lambda *names: looked.append(names) or 0)
     lab.govern(*[enqueue_all] * 256)
     assert len(looked) == 1
+
+
+def test_documents_of_a_cohort_are_looked_for_once_in_a_block(monkeypatch) -> None:
+    lab = Lab()
+    for number in range(3):
+        lab.attest(number)
+    asked = []
+
+    def find_key(_ledger, kind, _root, subject, choice):
+        asked.append((kind, subject, choice))
+        return genuine(_ledger, kind, _root, subject, choice)
+
+    genuine = documents.find_key
+    monkeypatch.setattr(documents, "find_key", find_key)
+    lab.govern(enqueue_all)
+    lab.apply()
+    assert len(asked) == len(set(asked)) == len(CollateralKind) - 1  # all but AMD's
