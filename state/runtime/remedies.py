@@ -114,12 +114,33 @@ ENCLAVE_REMEDIES: Final[Mapping[StrEnum, str]] = {
 """For the states of enclaves."""
 
 
+_FETCH: Final = "fetch the vendor's present documents and put them on the chain"
+_SIGNED_ANEW: Final = (
+    "put documents on the chain that the vendor has signed anew: it withdrew the signer; evidence need not change"
+)
+_CERTIFY: Final = "have the vendor certify the machine anew: its certificate, or the authority above it, is withdrawn"
+VERIFIER_REMEDIES: Final[Mapping[StrEnum, str]] = {
+    Reason.COLLATERAL_MISSING: "fetch the vendor's documents for this machine and put them on the chain",
+    Reason.TCB_INFO_SIGNER_REVOKED: _SIGNED_ANEW,
+    Reason.QE_IDENTITY_SIGNER_REVOKED: _SIGNED_ANEW,
+    Reason.PCK_REVOKED: _CERTIFY,
+    Reason.ICA_REVOKED: _CERTIFY,
+    Reason.VEK_REVOKED: _CERTIFY,
+    Reason.ASK_REVOKED: _CERTIFY,
+    Reason.ROOT_CRL_EXPIRED: _FETCH,
+    Reason.PCK_CRL_EXPIRED: _FETCH,
+    Reason.CRL_EXPIRED: _FETCH,
+    Reason.TCB_INFO_EXPIRED: _FETCH,
+    Reason.QE_IDENTITY_EXPIRED: _FETCH,
+}
+"""For those of the verifier's reasons that other bytes of evidence do not help against."""
+
+
 def remedy_of(reason: StrEnum) -> str:
     """Return what helps against a refusal."""
     if isinstance(reason, DenialReason):
         return "use a machine, program or setting that the policy of the chain accepts"
-    if reason is Reason.COLLATERAL_MISSING:
-        return "fetch the vendor's documents for this machine and put them on the chain"
     if isinstance(reason, Reason):
-        return "send the vendor's bytes unchanged and complete; if a window has ended, fetch or make them anew"
+        unchanged = "send the vendor's bytes unchanged and complete; if a window has ended, fetch or make them anew"
+        return VERIFIER_REMEDIES.get(reason, unchanged)
     return REMEDIES.get(reason) or ENCLAVE_REMEDIES[reason]

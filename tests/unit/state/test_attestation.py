@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256, sha512
 
 from state.attestation import attest_signing_bytes, enclave_address, gpu_nonce, hash_gpu_evidence, report_data
 from state.runtime.reasons import EnclaveReason, TransactionReason
-from state.runtime.remedies import ENCLAVE_REMEDIES, remedy_of
+from state.runtime.remedies import ENCLAVE_REMEDIES, VERIFIER_REMEDIES, remedy_of
 from state.trust_messages import GpuEvidence
 from tee.appraisal import DenialReason
 from tee.errors import Reason
@@ -61,3 +62,12 @@ def test_no_two_families_of_reasons_share_a_word_and_each_has_a_remedy() -> None
     assert set(ENCLAVE_REMEDIES) == set(EnclaveReason)
     assert all(remedy_of(reason) for family in families for reason in family)
     assert all(len(word) <= 64 for word in words)
+
+
+def test_a_withdrawal_or_a_document_that_ended_asks_for_more_than_the_same_bytes_again() -> None:
+    withdrawn = {reason for reason in Reason if reason.value.endswith("_revoked")}
+    overdue = {reason for reason in Reason if re.fullmatch("((root_|pck_)?crl|tcb_info|qe_identity)_expired", reason)}
+    assert set(VERIFIER_REMEDIES) == withdrawn | overdue | {Reason.COLLATERAL_MISSING}
+    signer = remedy_of(Reason.TCB_INFO_SIGNER_REVOKED)
+    assert signer == remedy_of(Reason.QE_IDENTITY_SIGNER_REVOKED)
+    assert "signed anew" in signer
