@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from tee.roots import Roots, TrustedRoot
-from tests.support.p384_certificates import DIGITAL_SIGNATURE, CertificateForm, issue, sign_raw
+from tee.roots import Roots
+from tests.support.p384_certificates import CertificateForm, Vouched, issue, make_link, sign_raw
 
 TIME_S = 1_780_308_000
 HOUR_S = 3600
@@ -15,23 +14,20 @@ PROTECTED = bytes.fromhex("a1013822")
 ROOT, REGIONAL, ZONAL, INSTANCE, LEAF = range(5)
 
 
-def make_chain() -> tuple[CertificateForm, ...]:
-    """Return the forms of a good chain, root first."""
-    names = ("root", "regional", "zonal", "instance", "leaf")
+def make_chain(time_s: int = TIME_S) -> tuple[CertificateForm, ...]:
+    """Return the forms of a good chain, root first, each in the middle of its life."""
+    names = ("aws.nitro-enclaves", "regional", "zonal", "instance", "leaf")
     lives_s = (10_000 * DAY_S, 20 * DAY_S, 6 * DAY_S, DAY_S, 3 * HOUR_S)
     return tuple(
-        CertificateForm(
-            subject=name,
-            issuer=names[max(position - 1, 0)],
-            key=f"nitro {name}",
-            signer=f"nitro {names[max(position - 1, 0)]}",
-            not_before_s=TIME_S - lives_s[position] // 2,
-            not_after_s=TIME_S + lives_s[position] // 2,
-            is_ca=position != LEAF,
+        make_link(
+            "nitro",
+            names,
+            position,
+            not_before_s=time_s - life_s // 2,
+            not_after_s=time_s + life_s // 2,
             path_length=(None, 2, 1, 0, None)[position],
-            key_usage=DIGITAL_SIGNATURE if position == LEAF else 1 << 5,
         )
-        for position, name in enumerate(names)
+        for position, life_s in enumerate(lives_s)
     )
 
 
@@ -48,7 +44,7 @@ def make_fields() -> dict[str, object]:
     }
 
 
-class World(Struct, frozen=True, kw_only=True):
+class World(Vouched, frozen=True, kw_only=True):
     """All that makes a document."""
 
     chain: tuple[CertificateForm, ...] = make_chain()
@@ -58,12 +54,6 @@ class World(Struct, frozen=True, kw_only=True):
     certificate: bytes | None = None
     signer: str | None = None
     """In place of the leaf's key."""
-
-    def change(self, position: int, **changes: object) -> World:
-        """Return a world in which one certificate says something else."""
-        chain = list(self.chain)
-        chain[position] = replace(chain[position], **changes)
-        return replace(self, chain=tuple(chain))
 
     def put(self, **fields: object) -> World:
         """Return a world with other fields of the payload."""
@@ -106,7 +96,7 @@ def frame(
 
 def make_roots(world: World) -> Roots:
     """Trust the root of a world."""
-    return Roots(aws=(TrustedRoot(der=issue(world.chain[0]), is_simulated=False),))
+    return Roots(aws=world.trust())
 
 
 def encode_cbor(item: object) -> bytes:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from tee import der_writer as der
-from tee.roots import Roots, TrustedRoot
-from tests.support.p384_certificates import DIGITAL_SIGNATURE, CertificateForm, encode_key, issue, sign_raw
+from tee.roots import Roots
+from tests.support.p384_certificates import CertificateForm, Vouched, encode_key, issue, make_link, sign_raw
 
 TIME_S = 1_780_272_000
 END_S = 253_402_300_799
@@ -38,22 +35,19 @@ def with_extension(content: bytes, oid: str = DICE) -> tuple[tuple[str, bool, by
 
 def make_chain() -> tuple[CertificateForm, ...]:
     """Return the forms of a good chain, root first."""
-    names = ("root", "identity", "provisioner", "device", "leaf")
+    names = ("NVIDIA Device Identity CA", "identity", "provisioner", "device", "leaf")
     return tuple(
-        CertificateForm(
-            subject=name,
-            issuer=names[max(position - 1, 0)],
-            key=f"nvidia {name}",
-            signer=f"nvidia {names[max(position - 1, 0)]}",
+        make_link(
+            "nvidia",
+            names,
+            position,
             not_before_s=TIME_S - 100 - position,
             not_after_s=END_S,
             has_constraints=position != LEAF,
-            is_ca=position != LEAF,
-            key_usage=DIGITAL_SIGNATURE if position == LEAF else 1 << 5,
             others=with_extension(write_composite_id(FIRMWARE_ID)) if position == LEAF else (),
             serial=0x0102_0300 + position,
         )
-        for position, name in enumerate(names)
+        for position in range(len(names))
     )
 
 
@@ -71,7 +65,7 @@ def make_field(kind: int, content: bytes, length: int | None = None) -> bytes:
     return kind.to_bytes(2, "little") + (len(content) if length is None else length).to_bytes(2, "little") + content
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class Report(Vouched, frozen=True, kw_only=True):
     """All that makes a report and its chain."""
 
     chain: tuple[CertificateForm, ...] = make_chain()
@@ -90,12 +84,6 @@ class Report(Struct, frozen=True, kw_only=True):
     signer: str = "nvidia leaf"
     cut_count: int = 0
     tail: bytes = b""
-
-    def change(self, position: int, **changes: object) -> Report:
-        """Return a report under a chain in which one certificate says something else."""
-        chain = list(self.chain)
-        chain[position] = replace(chain[position], **changes)
-        return replace(self, chain=tuple(chain))
 
     def encode(self) -> bytes:
         """Return the signed report."""
@@ -123,4 +111,4 @@ class Report(Struct, frozen=True, kw_only=True):
 
 def make_roots(report: Report) -> Roots:
     """Trust the root of a report's chain."""
-    return Roots(nvidia=(TrustedRoot(der=issue(report.chain[0]), is_simulated=False),))
+    return Roots(nvidia=report.trust())

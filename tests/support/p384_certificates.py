@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha384
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tee import der_writer as der
+from tee.roots import TrustedRoot
 
 CERT_SIGN = 1 << 5
 DIGITAL_SIGNATURE = 1 << 0
@@ -36,6 +40,37 @@ class CertificateForm(Struct, frozen=True, kw_only=True):
     others: tuple[tuple[str, bool, bytes], ...] = ()
     """Further extensions: identifier, whether critical, content."""
     serial: int = 0x77
+
+
+def make_link(family: str, names: Sequence[str], position: int, **others: object) -> CertificateForm:
+    """Return the form of one certificate of a good chain, whose names are given root first; the last one is the leaf."""
+    subject, issuer = names[position], names[max(position - 1, 0)]
+    is_leaf = position == len(names) - 1
+    return CertificateForm(
+        subject=subject,
+        issuer=issuer,
+        key=f"{family} {subject}",
+        signer=f"{family} {issuer}",
+        is_ca=not is_leaf,
+        key_usage=DIGITAL_SIGNATURE if is_leaf else CERT_SIGN,
+        **others,
+    )
+
+
+class Vouched(Struct, frozen=True, kw_only=True):
+    """Evidence that a chain of certificates vouches for, root first."""
+
+    chain: tuple[CertificateForm, ...]
+
+    def change(self, position: int, **changes: object) -> Self:
+        """Return the same evidence under a chain in which one certificate says something else."""
+        chain = list(self.chain)
+        chain[position] = replace(chain[position], **changes)
+        return replace(self, chain=tuple(chain))
+
+    def trust(self) -> tuple[TrustedRoot]:
+        """Return the root of the chain, to be trusted as genuine."""
+        return (TrustedRoot(der=issue(self.chain[0]), is_simulated=False),)
 
 
 @cache
