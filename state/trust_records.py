@@ -24,7 +24,8 @@ NUMBERS_MAX: Final = 8
 COHORTS_MAX: Final = 1_024
 """Kinds of machines at a time; Intel has some sixty FMSPCs."""
 BRAKES_MAX: Final = 32
-SIMULATED_ROOTS_MAX: Final = 4
+SIMULATED_ROOTS_MAX: Final = 12
+"""Enough for every family: one of Intel's, AWS' and NVIDIA's, three products of AMD's with two CAs each."""
 ROOTS_DISTRUSTED_MAX: Final = 32
 
 PlatformId = Annotated[bytes, Meta(min_length=2, max_length=65)]
@@ -111,8 +112,9 @@ class Enclave(Wire, frozen=True):
     """As proven; their TCB as last judged."""
     gpus: Annotated[tuple[GpuClaims, ...], Meta(max_length=GPUS_MAX)]
     is_simulated: bool
+    """Its processor or a GPU is under a root of simulated hardware."""
     root: Hash
-    """SHA-256 of the root certificate that its collateral is under; zeros for Nitro, which has none."""
+    """SHA-256 of the root certificate that its processor's evidence is under."""
     evidence_hash: Hash
     verification_root: Hash
     """Of the collateral under which the evidence was verified."""
@@ -194,7 +196,7 @@ class TrustedRoots(Wire, frozen=True):
     simulated: Annotated[
         tuple[Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)], ...], Meta(max_length=SIMULATED_ROOTS_MAX)
     ]
-    """Certificates of software TEEs; only a development genesis gives any, and nothing adds one later."""
+    """Certificates of simulated hardware; only a development genesis gives any, and nothing adds one later."""
     distrusted: Annotated[tuple[Hash, ...], Meta(max_length=ROOTS_DISTRUSTED_MAX)]
     """Fingerprints of vendors' roots that count no more."""
 
@@ -248,7 +250,7 @@ PLATFORM_LISTINGS: Final = Table(0x56, PlatformListing, 8)
 COHORTS: Final = Table(0x57, Cohort, 128)
 COHORT_BOOKS: Final = Table(0x58, Cohorts, COHORTS_MAX * 66 + 16)
 TRUST_BOOKS: Final = Table(0x59, TrustBooks, 64)
-TRUSTED_ROOTS: Final = Table(0x5A, TrustedRoots, 32_768)
+TRUSTED_ROOTS: Final = Table(0x5A, TrustedRoots, 65_536)
 APPRAISAL_RULES: Final = Table(0x5B, AppraisalRules, 65_536)
 BRAKES: Final = Table(0x5C, Brakes, BRAKES_MAX * 96)
 

@@ -214,6 +214,8 @@ Claims = SgxClaims | TdxClaims | SnpClaims | NitroClaims
 class GpuClaims(ClaimsStruct, frozen=True):
     """An NVIDIA GPU or switch at boot. It has no level of its own and does not prove where the device is."""
 
+    root: bytes
+    """SHA-256 of the trusted root certificate that its chain ends with; whoever trusts that root knows whether it is simulated."""
     device_key: bytes
     """SHA-256 of the device key's SubjectPublicKeyInfo: stable across firmware."""
     chip: str
@@ -235,8 +237,10 @@ class Verified(ClaimsStruct, frozen=True):
     """A verifier's answer: what the evidence proves, and when block time may rely on it."""
 
     claims: Claims
+    root: bytes
+    """SHA-256 of the trusted root certificate that the evidence is under."""
     is_simulated: bool
-    """The trusted root is one of the software TEE."""
+    """That root is one of simulated hardware."""
     valid_from_s: int
     valid_until_s: int
     """First and last second of the intersection of all windows that the answer rests on, revocation lists included."""

@@ -73,6 +73,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     platform: IntelPlatform
     tcb: Tcb
+    root: bytes
+    """SHA-256 of the trusted root certificate."""
     is_simulated: bool
     valid_from_s: int
     valid_until_s: int
@@ -116,6 +118,7 @@ def verify_quote(quote: Quote, collateral: IntelCollateral, roots: Roots, time_s
     return Verdict(
         platform=_describe(quote, chain, extension, qe_report),
         tcb=tcb,
+        root=chain.root.certificate.fingerprint,
         is_simulated=chain.root.is_simulated,
         valid_from_s=max(
             *[document.valid_from_s for document in documents],

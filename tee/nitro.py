@@ -91,6 +91,7 @@ def verify_nitro(document: bytes, roots: Roots, time_s: int) -> Verified:
     _check_timestamp(payload.timestamp_ms, leaf, time_s)
     return Verified(
         claims=_make_claims(payload, leaf),
+        root=chain[0].fingerprint,
         is_simulated=root.is_simulated,
         valid_from_s=max(payload.timestamp_ms // _MS, *(certificate.not_before_s for certificate in chain)),
         valid_until_s=min(certificate.not_after_s for certificate in chain),

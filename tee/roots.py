@@ -2,16 +2,19 @@
 
 A root is compared by all its bytes. AMD's authorities between root and leaf are kept too, because reports come without them;
 they are not trusted by themselves, their signatures are checked against the root like all others. Roots of simulated hardware
-carry a mark that reaches every verdict that rests on them. Attestation specification, sections 2.1 and 7.
+carry a mark that reaches every verdict that rests on them; which family one copies, its name tells. Attestation specification,
+sections 2.1 and 7.
 
 Source: public files of the vendors; fingerprints (SHA-256 of the DER) are in the specification.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tee.amd_roots import (
     AMD_GENOA_ARK,
@@ -34,6 +37,7 @@ from tee.certificates import (
     parse_certificate,
 )
 from tee.signatures import Curve, EcKey, RsaKey
+from tee.vek import ARK_PRODUCTS, is_ask_of
 
 INTEL_EXTENSIONS: Final = (
     AUTHORITY_KEY_ID,
@@ -157,3 +161,43 @@ VENDOR_ROOTS: Final = Roots(
     nvidia=(TrustedRoot(der=NVIDIA_DEVICE_ROOT, is_simulated=False),),
 )
 """The roots of genuine hardware."""
+_FAMILIES: Final = {
+    "Intel SGX Root CA": "intel",
+    **dict.fromkeys(ARK_PRODUCTS, "amd"),
+    "aws.nitro-enclaves": "aws",
+    "NVIDIA Device Identity CA": "nvidia",
+}
+"""Families by the common name of their roots."""
+
+
+def read_simulated_roots(certificates: Iterable[bytes]) -> Roots:
+    """Sort certificates of simulated hardware, DER, by family, in their order.
+
+    A root has the common name of the root that it stands for. A certificate of another name is a CA below one of the ARKs.
+
+    Raises:
+        ValueError: no certificate, not of its family's profile, a vendor's own root, or below none of the roots given.
+    """
+    families: dict[str, list[bytes]] = {family: [] for family in Roots.__struct_fields__}
+    authorities: list[bytes] = []
+    for der in certificates:
+        family = _FAMILIES.get(parse_certificate(der).common_name)
+        (authorities if family is None else families[family]).append(der)
+    genuine = {root.der for family in families for root in getattr(VENDOR_ROOTS, family)}
+    roots = Roots(**{family: tuple(map(_simulated, ders)) for family, ders in families.items()})
+    for root in (*roots.intel, *roots.amd, *roots.aws, *roots.nvidia):
+        if root.der in genuine:
+            raise ValueError("a vendor's own root is not simulated")
+    below = [(der, root.der) for der in authorities for root in roots.amd if _is_below(der, root.der)]
+    if len(below) != len(authorities):
+        raise ValueError("a certificate is neither a root of a family nor below one root of AMD's")
+    amd = (replace(root, intermediates=tuple(der for der, ark in below if ark == root.der)) for root in roots.amd)
+    return replace(roots, amd=tuple(amd))
+
+
+def _simulated(der: bytes) -> TrustedRoot:
+    return TrustedRoot(der=der, is_simulated=True)
+
+
+def _is_below(der: bytes, ark: bytes) -> bool:
+    return isinstance(parse_certificate(der).key, RsaKey) and is_ask_of(der, ark)

@@ -167,6 +167,7 @@ def _verify_chain(
         windows.append((crl.valid_from_s, crl.valid_until_s))
     return Verified(
         claims=_claim(report, chain.vek, product),
+        root=chain.ark.fingerprint,
         is_simulated=root.is_simulated,
         valid_from_s=max(start for start, _end in windows),
         valid_until_s=min(end for _start, end in windows),

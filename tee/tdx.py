@@ -67,6 +67,7 @@ def verify_tdx(evidence: bytes, collateral: IntelCollateral, roots: Roots, time_
     )
     return Verified(
         claims=claims,
+        root=verdict.root,
         is_simulated=verdict.is_simulated,
         valid_from_s=verdict.valid_from_s,
         valid_until_s=verdict.valid_until_s,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 from node.api.describe import describe, describe_address, describe_fields
@@ -17,9 +16,7 @@ from node.api.views_trust import (
     ShortageView,
 )
 from state.forecasts import Forecast
-from state.ledger import Ledger
 from state.resource_records import Release, Resource
-from state.runtime.documents import roots_of
 from state.runtime.profiles import measurements
 from state.trust_queries import CollateralItem
 from state.trust_queries import CollateralView as StoredCollateral
@@ -27,11 +24,6 @@ from state.trust_queries import EnclaveView as StoredEnclave
 from tee.claims import Claims
 from tee.documents import SERIAL_BYTES, Parsed, QeIdentity, RevokedSerials, TcbInfo
 from tee.evidence import EvidenceKind
-
-
-def simulated_roots(ledger: Ledger) -> frozenset[bytes]:
-    """Return the fingerprints of the roots of software TEEs that the chain trusts."""
-    return frozenset(sha256(root.der).digest() for root in roots_of(ledger).intel if root.is_simulated)
 
 
 def notice_of(is_simulated: bool) -> str | None:

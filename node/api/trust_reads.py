@@ -17,7 +17,6 @@ from node.api.describe_trust import (
     describe_release,
     describe_resource,
     notice_of,
-    simulated_roots,
 )
 from node.api.errors import ApiReason, ErrorCode, RpcError
 from node.api.lookups import parse_account, parse_hex
@@ -39,6 +38,7 @@ from state.address import HUMAN_PREFIX, AddressKind, format_address, parse_addre
 from state.attestation import enclave_address
 from state.ledger import RecordType, Table
 from state.resource_records import RESOURCES
+from state.runtime.documents import simulated_roots
 from state.runtime.evidence import SHARED_CACHE, Answer
 from state.runtime.explain import Check
 from state.runtime.remedies import remedy_of

@@ -16,13 +16,20 @@ from state.codec import encode
 from state.crypto import tag, tagged_hash
 from state.deadlines import Deadline, DeadlineKind, push_deadline
 from state.errors import TransactionRejected
-from state.ledger import Ledger, Overlay
+from state.ledger import Overlay
 from state.lists import ListKind, add_member, list_name, remove_member
 from state.receipts import EventKind
 from state.records import ONLY
 from state.runtime.cohorts import enqueue
 from state.runtime.context import Concern, Context
-from state.runtime.documents import ChainCollateral, evaluation_of, is_early, roots_of, subject_of
+from state.runtime.documents import (
+    ChainCollateral,
+    evaluation_of,
+    is_early,
+    roots_of,
+    simulated_roots,
+    subject_of,
+)
 from state.runtime.reasons import TransactionReason
 from state.trust_messages import PutCollateral
 from state.trust_records import (
@@ -84,13 +91,8 @@ def apply_put_collateral(context: Context, _sender: bytes, message: PutCollatera
     enqueue(context, concerned_by(document))
     interval_s = context.params.attestation.news_interval_ms // 1_000
     is_news = before is None or document.issued_s >= before.document.issued_s + interval_s
-    if is_news and not _is_simulated(context.ledger, document.root):
+    if is_news and document.root not in simulated_roots(context.ledger):
         context.fees_returned += 1
-
-
-def _is_simulated(ledger: Ledger, root: bytes) -> bool:
-    """Tell whether a root, by SHA-256 of its certificate, is one of simulated hardware."""
-    return any(each.is_simulated and sha256(each.der).digest() == root for each in roots_of(ledger).intel)
 
 
 def _check(context: Context, message: PutCollateral) -> Parsed:
@@ -141,7 +143,7 @@ def _note_number(context: Context, root: bytes, number: int) -> None:
     ledger, evaluation = context.ledger, evaluation_of(context.ledger, root)
     if number <= evaluation.number or any(pending.number == number for pending in evaluation.pending):
         return
-    if evaluation.number == 0 and _is_simulated(ledger, root):
+    if evaluation.number == 0 and root in simulated_roots(ledger):
         _promote(context, root, number)
         return
     due_ms = context.time_ms + context.params.attestation.promotion_delay_ms

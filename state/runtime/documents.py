@@ -23,10 +23,9 @@ from state.trust_records import (
     TrustedRoots,
     collateral_subject_key,
 )
-from tee.claims import SnpProduct
 from tee.documents import CollateralKind, IntelTee, Parsed, QeIdentity, RevokedSerials, TcbInfo
-from tee.roots import VENDOR_ROOTS, Roots, TrustedRoot
-from tee.vek import ARK_PRODUCTS, parse_authority
+from tee.roots import VENDOR_ROOTS, Roots, TrustedRoot, read_simulated_roots
+from tee.vek import parse_authority
 
 NO_EVALUATION: Final = Evaluation(number=0, since_ms=0, number_before=0, pending=())
 
@@ -155,12 +154,12 @@ def roots_of(ledger: Ledger) -> Roots:
 
 @lru_cache(maxsize=8)
 def _merge_roots(record: TrustedRoots) -> Roots:
-    simulated = tuple(TrustedRoot(der=der, is_simulated=True) for der in record.simulated)
+    simulated = read_simulated_roots(record.simulated)
     return Roots(
-        intel=_trusted(VENDOR_ROOTS.intel + simulated, record),
-        amd=_trusted(VENDOR_ROOTS.amd, record),
-        aws=_trusted(VENDOR_ROOTS.aws, record),
-        nvidia=_trusted(VENDOR_ROOTS.nvidia, record),
+        intel=_trusted(VENDOR_ROOTS.intel + simulated.intel, record),
+        amd=_trusted(VENDOR_ROOTS.amd + simulated.amd, record),
+        aws=_trusted(VENDOR_ROOTS.aws + simulated.aws, record),
+        nvidia=_trusted(VENDOR_ROOTS.nvidia + simulated.nvidia, record),
     )
 
 
@@ -168,14 +167,17 @@ def _trusted(roots: tuple[TrustedRoot, ...], record: TrustedRoots) -> tuple[Trus
     return tuple(root for root in roots if sha256(root.der).digest() not in record.distrusted)
 
 
-def find_amd_root(roots: Roots, product: SnpProduct) -> TrustedRoot | None:
-    """Return the root of an AMD product, or None if it is not trusted."""
-    return next((root for root in roots.amd if _amd_product(root.der) is product), None)
+@lru_cache(maxsize=8)
+def roots_by_fingerprint(roots: Roots) -> dict[bytes, TrustedRoot]:
+    """Return the trusted roots of all families, by SHA-256 of their certificates."""
+    every = (*roots.intel, *roots.amd, *roots.aws, *roots.nvidia)
+    return {sha256(root.der).digest(): root for root in every}
 
 
-@lru_cache(maxsize=16)
-def _amd_product(ark: bytes) -> SnpProduct | None:
-    return ARK_PRODUCTS.get(parse_authority(ark).common_name)
+def simulated_roots(ledger: Ledger) -> frozenset[bytes]:
+    """Return the fingerprints of the roots of simulated hardware that the chain trusts, of every family."""
+    by_fingerprint = roots_by_fingerprint(roots_of(ledger))
+    return frozenset(fingerprint for fingerprint, root in by_fingerprint.items() if root.is_simulated)
 
 
 @lru_cache(maxsize=16)

@@ -16,17 +16,16 @@ from msgspec import Struct
 from state.attestation import hash_gpu_evidence
 from state.ledger import Ledger
 from state.records import ONLY
-from state.runtime.documents import ChainCollateral, find_amd_root, roots_of
+from state.runtime.documents import ChainCollateral, roots_of, simulated_roots
 from state.trust_messages import Attest
 from state.trust_records import TRUST_BOOKS
-from tee.claims import Claims, GpuClaims, NitroClaims, SgxClaims, SnpClaims, TdxClaims
-from tee.documents import CollateralKind, Parsed
+from tee.claims import Claims, GpuClaims
+from tee.documents import Parsed
 from tee.evidence import EvidenceKind, verify
 from tee.nvidia import verify_gpu
 
 ANSWERS_MAX: Final = 4_096
 """Answers kept, about 3 KiB each; the oldest go first."""
-NO_ROOT: Final = bytes(32)
 
 
 class Answer(Struct, frozen=True):
@@ -35,8 +34,9 @@ class Answer(Struct, frozen=True):
     claims: Claims
     gpus: tuple[GpuClaims, ...]
     is_simulated: bool
+    """Whether the processor or any GPU is under a root of simulated hardware."""
     root: bytes
-    """Fingerprint of the root that its collateral is under; zeros if it needs none."""
+    """Fingerprint of the root that the processor's evidence is under."""
     documents: tuple[Parsed, ...]
     """Collateral that it was verified with."""
     valid_from_s: int
@@ -87,32 +87,16 @@ def verify_evidence(ledger: Ledger, attest: Attest, nonce: bytes, time_s: int) -
     gpus = tuple(verify_gpu(gpu.report, gpu.chain, nonce, roots, time_s) for gpu in attest.gpus)
     # GPU claims tell only the end of their windows, so an answer with any does not reach back before this second.
     valid_from_s = max(verified.valid_from_s, time_s) if gpus else verified.valid_from_s
-    root = NO_ROOT
-    documents = tuple(collateral.document for collateral in collateral.used)
-    match verified.claims:
-        case SgxClaims() | TdxClaims():
-            root = root_of(documents)
-        case SnpClaims(product=product):
-            amd_root = find_amd_root(roots, product)
-            assert amd_root is not None, "verified evidence has a trusted root"
-            root = sha256(amd_root.der).digest()
-        case NitroClaims():
-            pass
+    simulated = simulated_roots(ledger)
     return Answer(
         claims=verified.claims,
         gpus=gpus,
-        is_simulated=verified.is_simulated,
-        root=root,
-        documents=documents,
+        is_simulated=verified.is_simulated or any(gpu.root in simulated for gpu in gpus),
+        root=verified.root,
+        documents=tuple(collateral.document for collateral in collateral.used),
         valid_from_s=valid_from_s,
         valid_until_s=min((verified.valid_until_s, *(gpu.not_after_s for gpu in gpus))),
     )
-
-
-def root_of(documents: tuple[Parsed, ...]) -> bytes:
-    """Return the fingerprint of the root that Intel's documents of one machine are under: the one whose own list is among them."""
-    (root,) = (each.root for each in documents if each.kind is CollateralKind.INTEL_ROOT_CRL)
-    return root
 
 
 def _key(ledger: Ledger, attest: Attest, nonce: bytes) -> bytes:

@@ -7,7 +7,6 @@ collateral and its TCB say. An attestation is judged by the same function as an 
 from __future__ import annotations
 
 from enum import StrEnum
-from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
@@ -22,7 +21,7 @@ from state.runtime.documents import (
     Choice,
     amd_authorities,
     evaluation_of,
-    find_amd_root,
+    roots_by_fingerprint,
     roots_of,
 )
 from state.runtime.reasons import EnclaveReason
@@ -51,6 +50,7 @@ from tee.claims import Claims, GpuClaims, NitroClaims, SgxClaims, SnpClaims, Tcb
 from tee.documents import IntelTee, Parsed, QeIdentity, RevokedSerials, TcbInfo
 from tee.errors import EvidenceRejected
 from tee.intel_collateral import check_signer_stands
+from tee.roots import TrustedRoot
 from tee.tcb import evaluate_tcb, get_versions
 
 LIVE: Final = frozenset({EnclaveState.TRUSTED, EnclaveState.GRACE, EnclaveState.SUSPENDED})
@@ -92,8 +92,7 @@ class Judge:
         self._rules = ledger.get(APPRAISAL_RULES, ONLY)
         self._brakes = tuple(brake for brake in ledger.get(BRAKES, ONLY).brakes if brake.until_ms > time_ms)
         self._changed_ms = ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms
-        self._roots = roots_of(ledger)
-        self._trusted = {sha256(root.der).digest() for root in (*self._roots.intel, *self._roots.amd)}
+        self._roots = roots_by_fingerprint(roots_of(ledger))
         self._collateral = ChainCollateral(ledger, choice)
         self._before = ChainCollateral(ledger, Choice.BEFORE)
 
@@ -103,18 +102,17 @@ class Judge:
         expires_ms = enclave.expires_ms
         try:
             self._check_denied(enclave)
-            is_rooted = self._is_rooted(enclave)
-            documents = self._check_withdrawn(enclave) if is_rooted else None
+            root = self._roots.get(enclave.root)
+            documents = None if root is None else self._check_withdrawn(enclave, root)
             overdue_ms = self._overdue_since(documents or ())
             grace_end_ms = overdue_ms + self._params.collateral_grace_ms
             is_overdue = overdue_ms <= self._time_ms < grace_end_ms
             if is_overdue and overdue_ms <= expires_ms:
                 expires_ms = max(expires_ms, min((grace_end_ms, *certificate_ends(enclave.claims, enclave.gpus))))
             self._check_age(enclave, expires_ms)
-            if not is_rooted:
-                raise _suspended(EnclaveReason.ROOT_DISTRUSTED, enclave.root.hex())
-            if enclave.gpus and not self._roots.nvidia:
-                raise _suspended(EnclaveReason.ROOT_DISTRUSTED, "nvidia")
+            for needed in (enclave.root, *(gpu.root for gpu in enclave.gpus)):
+                if needed not in self._roots:
+                    raise _suspended(EnclaveReason.ROOT_DISTRUSTED, needed.hex())
             if documents is None:
                 raise _suspended(EnclaveReason.COLLATERAL_LACKING)
             self._check_stopped(enclave)
@@ -140,10 +138,6 @@ class Judge:
             state, reason = EnclaveState.GRACE, EnclaveReason.BEHIND
         return Judgement(state, level.level, level.standing, reason, seen, bound, tcb, expires_ms)
 
-    def _is_rooted(self, enclave: Enclave) -> bool:
-        """Tell whether the vendor's root still counts. That of a Nitro enclave is the one of its family."""
-        return bool(self._roots.aws) if isinstance(enclave.claims, NitroClaims) else enclave.root in self._trusted
-
     def _check_denied(self, enclave: Enclave) -> None:
         """Look whether governance withdrew the machine or a GPU."""
         for platform in platforms_of(enclave):
@@ -151,13 +145,13 @@ class Judge:
             if listing is not None and listing.verdict is PlatformVerdict.DENIED:
                 raise _Verdict(EnclaveState.REVOKED, DenialReason.PLATFORM_DENIED, platform.hex())
 
-    def _check_withdrawn(self, enclave: Enclave) -> tuple[Parsed, ...] | None:
+    def _check_withdrawn(self, enclave: Enclave, root: TrustedRoot) -> tuple[Parsed, ...] | None:
         """Look whether the vendor withdrew the machine; return the collateral that it rests on, None if any is lacking."""
         match enclave.claims:
             case SgxClaims() | TdxClaims():
                 return self._check_intel_lists(enclave)
             case SnpClaims():
-                return self._check_amd_list(enclave.claims)
+                return self._check_amd_list(enclave.root, enclave.claims, amd_authorities(root))
             case NitroClaims():
                 return ()
 
@@ -177,13 +171,13 @@ class Judge:
             return None
         return root_crl, pck_crl, tcb_info, qe_identity
 
-    def _check_amd_list(self, claims: SnpClaims) -> tuple[Parsed, ...] | None:
-        root = find_amd_root(self._roots, claims.product)
-        assert root is not None, "_is_rooted has found it"
-        crl = self._collateral.amd_crl(sha256(root.der).digest())
+    def _check_amd_list(
+        self, root: bytes, claims: SnpClaims, authorities: dict[bytes, int]
+    ) -> tuple[Parsed, ...] | None:
+        crl = self._collateral.amd_crl(root)
         if crl is None:
             return () if claims.product in self._rules.policy.products_without_crl else None
-        serial = amd_authorities(root).get(claims.vek_issuer)
+        serial = authorities.get(claims.vek_issuer)
         if serial is not None and crl.is_revoked(serial):
             raise _Verdict(EnclaveState.REVOKED, EnclaveReason.AUTHORITY_REVOKED, f"{serial:x}")
         return (crl,)

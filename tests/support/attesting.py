@@ -257,8 +257,7 @@ def trust_as_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the root of the software TEE for a genuine vendor's."""
     genuine = Roots(intel=(TrustedRoot(der=SimulatedVendor().root, is_simulated=False),))
     monkeypatch.setattr("state.runtime.attest_checks.SHARED_CACHE", EvidenceCache())
-    for module in ("state.runtime.evidence", "state.runtime.judgement", "state.runtime.collateral"):
-        monkeypatch.setattr(f"{module}.roots_of", lambda _ledger: genuine)
+    monkeypatch.setattr("state.runtime.documents._merge_roots", lambda _record: genuine)
 
 
 def address(lab: Lab, number: int = 0) -> bytes:

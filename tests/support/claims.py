@@ -95,6 +95,7 @@ NITRO = NitroClaims(
     leaf_not_after_s=NOW_S,
 )
 GPU = GpuClaims(
+    root=bytes(32),
     device_key=b"k" * 32,
     chip="GH100 A01 GSP BROM",
     device_serial=b"\1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from itertools import combinations
 
 import pytest
@@ -295,7 +296,8 @@ def test_a_document_of_this_very_second_is_taken() -> None:
 
 def test_a_simulated_root_marks_the_answer() -> None:
     roots = Roots(aws=(TrustedRoot(der=CHAIN[ROOT], is_simulated=True),))
-    assert verify_nitro(GOOD.encode(), roots, TIME_S).is_simulated
+    verified = verify_nitro(GOOD.encode(), roots, TIME_S)
+    assert (verified.is_simulated, verified.root) == (True, sha256(CHAIN[ROOT]).digest())
 
 
 def test_no_root_means_no_trust() -> None:

@@ -193,10 +193,6 @@ def one_second(position: int) -> Report:
     return GOOD.change(position, not_before_s=TIME_S, not_after_s=TIME_S)
 
 
-def simulated() -> Callable[[], object]:
-    return check_report(GOOD, roots=Roots(nvidia=(replace(ROOTS.nvidia[0], is_simulated=True),)))
-
-
 def make_window_cases() -> dict[str, tuple[Callable[[], object], Reason]]:
     """Give each certificate a window of one second, and look one second before and behind it."""
     cases: dict[str, tuple[Callable[[], object], Reason]] = {}
@@ -212,7 +208,6 @@ CASES: dict[str, tuple[Callable[[], object], Reason]] = {
     **{name: (check_report(report), reason) for name, (report, reason) in REPORTS.items()},
     **{name: (check_chain(chain), reason) for name, (chain, reason) in CHAINS.items()},
     **make_window_cases(),
-    "simulated root": (simulated(), Reason.ROOT_UNTRUSTED),
 }
 ACCEPTED: dict[str, Callable[[], object]] = {"good": check_report(GOOD)}
 ALL = {**ACCEPTED, **{name: verify for name, (verify, _reason) in CASES.items()}}
@@ -258,6 +253,7 @@ def test_both_ends_of_a_window_belong_to_it(position: int) -> None:
 def test_a_good_report_says_what_it_says() -> None:
     leaf = parse_certificate(issue(GOOD.chain[LEAF]))
     assert check_report(GOOD)() == GpuClaims(
+        root=sha256(issue(GOOD.chain[ROOT])).digest(),
         device_key=sha256(encode_key("nvidia device")).digest(),
         chip="device",
         device_serial=b"\x01\x02\x03\x03",

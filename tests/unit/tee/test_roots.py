@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tee.amd_roots import AMD_GENOA_ARK
+from tee.amd_roots import AMD_GENOA_ARK, AMD_GENOA_ASK
 from tee.certificates import (
     AUTHORITY_KEY_ID,
     BASIC_CONSTRAINTS,
@@ -18,8 +18,18 @@ from tee.certificates import (
     is_signed_by,
     parse_certificate,
 )
-from tee.roots import AWS_NITRO_ROOT, VENDOR_ROOTS, Roots, TrustedRoot
+from tee.roots import (
+    AWS_NITRO_ROOT,
+    INTEL_SGX_ROOT,
+    NVIDIA_DEVICE_ROOT,
+    VENDOR_ROOTS,
+    Roots,
+    TrustedRoot,
+    read_simulated_roots,
+)
 from tee.simulated import ROOT_TEMPLATE, SimulatedVendor
+from tests.support import nitro_pki, nvidia_pki, snp_pki
+from tests.support.p384_certificates import issue
 from tests.support.vendor_files import find_roots
 
 # Source: attestation specification, sections 2.1 and the table of roots beside the public evidence.
@@ -97,3 +107,44 @@ def test_vendors_roots_are_not_simulated_and_each_family_has_its_own() -> None:
     counts = {name: len(getattr(VENDOR_ROOTS, name)) for name in Roots.__struct_fields__}
     assert counts == {"intel": 1, "amd": 3, "aws": 1, "nvidia": 1}
     assert Roots() == Roots(intel=(), amd=(), aws=(), nvidia=())
+
+
+GENOA = [authority("Genoa").encode() for authority in (snp_pki.ark, snp_pki.ask, snp_pki.asvk)]
+TURIN = [authority("Turin").encode() for authority in (snp_pki.ark, snp_pki.ask)]
+NITRO, NVIDIA = (issue(forms[0]) for forms in (nitro_pki.make_chain(), nvidia_pki.make_chain()))
+
+
+def test_simulated_roots_go_by_their_names_and_authorities_of_amd_by_who_issued_them() -> None:
+    intel = SimulatedVendor().root
+    assert read_simulated_roots((TURIN[1], *GENOA, NVIDIA, intel, NITRO, TURIN[0])) == Roots(
+        intel=(torn(intel),),
+        amd=(
+            replace(torn(GENOA[0]), intermediates=tuple(GENOA[1:])),
+            replace(torn(TURIN[0]), intermediates=(TURIN[1],)),
+        ),
+        aws=(torn(NITRO),),
+        nvidia=(torn(NVIDIA),),
+    )
+    assert read_simulated_roots(()) == Roots()
+
+
+@pytest.mark.parametrize(
+    "certificates",
+    [
+        *[(der,) for der in (INTEL_SGX_ROOT, AMD_GENOA_ARK, AWS_NITRO_ROOT, NVIDIA_DEVICE_ROOT)],
+        (GENOA[0], AMD_GENOA_ASK),
+        (GENOA[1],),
+        (GENOA[0], GENOA[0], GENOA[1]),
+        (issue(nitro_pki.make_chain()[1]),),
+        (issue(replace(nitro_pki.make_chain()[0], subject="Intel SGX Root CA")),),
+        (issue(replace(nitro_pki.make_chain()[0], subject="ARK-Genoa")),),
+        (b"",),
+    ],
+    ids=[
+        *["Intel's own", "AMD's own", "AWS' own", "NVIDIA's own", "a CA of AMD's own"],
+        *["CA without its root", "root twice", "CA of a family without", "key of AWS", "another key of AWS", "nothing"],
+    ],
+)
+def test_certificates_that_no_simulated_family_could_have_are_refused(certificates: tuple[bytes, ...]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_simulated_roots(certificates)

@@ -86,6 +86,7 @@ def test_both_ways_to_verify_give_one_answer() -> None:
 def test_claims_of_a_vcek_hold_every_field_of_the_report() -> None:
     assert verify(GENOA.encode()) == Verified(
         claims=GENOA_CLAIMS,
+        root=sha256(GENOA.ark.encode()).digest(),
         is_simulated=False,
         valid_from_s=pki.MAY_2026,
         valid_until_s=pki.JULY_2026 - 1,
