@@ -5,7 +5,8 @@ node           builds all parts and runs them in one task group
 happenings     what waits for the one consumer: lanes, turns of peers, room
 driver         performs the effects of consensus, in order; the simulator drives the same code
 shell          what the driver asks of the world outside; `outside` implements it
-mempool        pending transactions; `admission` are its rules, `intake` its door, `body_pool` what unfinal blocks pin
+mempool        pending transactions; `admission` are its rules, `intake` its door, `body_pool` what unfinal blocks pin,
+               `evidence_queue` what is held until its evidence is verified
 block_fetch    fresh blocks from mempool and peers; `block_checks` checks them, `block_server` serves peers
 executor       executions of blocks in slices
 catch_up       old blocks in proven runs; `syncing` applies them

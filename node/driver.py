@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec import Struct
 
@@ -86,9 +85,6 @@ from state.errors import Malformed
 from state.ledger import Ledger
 from state.transactions import Transaction, parse_transaction
 
-INLINE_TRANSACTIONS_MAX: Final = 64
-"""A block up to this size is executed at once; a larger one in slices, so that votes do not wait for it."""
-
 
 class DriverParts(Struct, frozen=True):
     """What a driver is made of."""
@@ -124,11 +120,11 @@ class Driver:
         self.fetcher = BlockFetcher(self.chain.chain_id, self.mempool.find)
         self._server = BlockServer(self.fetcher, self.chain, self._shell.send)
         self.intake = TransactionIntake(
-            self.chain.chain_id,
+            self.chain,
             self.mempool,
-            lambda: self.chain.ledger,
             self._shell,
             self._on_admitted,
+            self._on_selectable,
             is_push_mode=is_push_mode,
         )
         self.syncing = Syncing(self.chain, self.executor, self._shell, parts.verify, self._commit_run, self._halt)
@@ -351,12 +347,8 @@ class Driver:
         assert block.header is not None, "a whole block has its header"
         transactions = block.ordered()
         self.mempool.bodies.pin(block_hash, transactions)
-        was_idle = self.executor.is_idle
         self.executor.submit(block_hash, block.header, transactions, self._on_executed)
-        if was_idle and len(transactions) <= INLINE_TRANSACTIONS_MAX:
-            while not self.executor.is_idle:
-                self.executor.run_slice()
-        else:
+        if not self.executor.run_short():
             self._shell.want_execution()
 
     def _on_executed(self, block: ExecutedBlock) -> None:
@@ -366,6 +358,10 @@ class Driver:
     def _on_admitted(self, transaction: Transaction) -> None:
         for block_hash in self.fetcher.offer(transaction):
             self._go_on_fetching(block_hash)
+        self._on_selectable()
+
+    def _on_selectable(self) -> None:
+        """Take note that there is more to make a block of."""
         if not self._has_work:
             self._is_work_stale = True
             self._drain()

@@ -12,15 +12,16 @@ from typing import Final
 from msgspec import Struct
 
 from node.admission import MempoolReason, Source
+from node.evidence_queue import EvidenceQueue
 from node.mempool import Mempool
 from node.shell import Shell
 from p2p.gossip import Gossip, GossipStore, Outgoing, RecentIds
-from state.chain import Finalized
+from state.chain import Chain, Finalized
 from state.errors import Malformed, TransactionRejected
 from state.ledger import Ledger
 from state.receipts import EventKind
 from state.runtime.reasons import TransactionReason
-from state.runtime.warming import has_evidence, warm_evidence
+from state.runtime.warming import has_evidence
 from state.transactions import Transaction, hash_envelope, parse_transaction
 
 RECENT_MAX: Final = 50_000
@@ -55,20 +56,20 @@ class TransactionIntake:
 
     def __init__(
         self,
-        chain_id: bytes,
+        chain: Chain,
         mempool: Mempool[Ledger],
-        ledger: Callable[[], Ledger],
         shell: Shell,
         on_admitted: Callable[[Transaction], None],
+        on_verified: Callable[[], None],
         *,
         is_push_mode: bool,
     ) -> None:
-        """Admit against ledger(), the newest final state."""
+        """Admit against the newest final state; on_verified hears that evidence keeps a transaction back no more."""
         self.mempool = mempool
-        self._chain_id = chain_id
-        self._ledger = ledger
+        self._chain = chain
         self._shell = shell
         self._on_admitted = on_admitted
+        self._evidence = EvidenceQueue(chain, mempool, shell, on_verified)
         self._recent = RecentIds(RECENT_MAX)
         self._settled_count = 0
         self._deferred: dict[bytes, Deferred] = {}
@@ -105,14 +106,14 @@ class TransactionIntake:
         transactions: list[Transaction] = []
         for _, blob in handled.received:
             try:
-                transactions.append(parse_transaction(blob, self._chain_id))
+                transactions.append(parse_transaction(blob, self._chain.chain_id))
             except Malformed:
                 self._shell.punish(peer, "malformed_transaction")
         self._offer(peer, transactions)
 
     def _offer(self, peer: str, transactions: Sequence[Transaction]) -> None:
         """Check the cheap rules, then have the signatures of the rest verified: junk must not cost more than it."""
-        ledger, wall_ms = self._ledger(), self._shell.now().wall_ms
+        ledger, wall_ms = self._chain.ledger, self._shell.now().wall_ms
         hopeful: list[Transaction] = []
         for transaction in transactions:
             try:
@@ -166,19 +167,19 @@ class TransactionIntake:
     def admit(self, transaction: Transaction, source: Source, checked_state: int | None = None) -> None:
         """Put a transaction whose signatures verify into the mempool; its cheap rules were checked on a state, if one is given.
 
-        Its evidence is verified now, unless it takes the place of another one: only one of the two ever pays for it.
+        Its evidence is verified from now on, unless it takes the place of another one: only one of the two ever pays for it.
 
         Raises:
             TransactionRejected: with the reason of the rule that it breaks.
         """
         is_checked = checked_state == self._settled_count
-        ledger, wall_ms = self._ledger(), self._shell.now().wall_ms
-        is_warmed = has_evidence(transaction) and not self.mempool.is_taken(
+        ledger, wall_ms = self._chain.ledger, self._shell.now().wall_ms
+        is_verified = has_evidence(transaction) and not self.mempool.is_taken(
             transaction.body.sender, transaction.body.nonce
         )
         self.mempool.admit(transaction, ledger, wall_ms, source, is_checked=is_checked)
-        if is_warmed:
-            warm_evidence(ledger, transaction, wall_ms)
+        if is_verified:
+            self._evidence.add(transaction)
         self._on_admitted(transaction)
 
     def publish(self, transactions: Iterable[Transaction]) -> None:
@@ -192,7 +193,7 @@ class TransactionIntake:
         An unauthorised envelope settles nothing, for its body is somebody else's, whose own envelope may still come.
         """
         self._settled_count += 1
-        ledger = self._ledger()
+        ledger = self._chain.ledger
         receipts = [receipt for block in finalized.blocks for receipt in block.receipts]
         settled: list[Transaction] = []
         for transaction, receipt in zip(transactions, receipts, strict=True):

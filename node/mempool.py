@@ -23,7 +23,9 @@ from msgspec import Struct
 
 from node.admission import AdmissionRules, LedgerType, MempoolReason, Source
 from node.body_pool import BodyPool
-from node.pool_entries import Entry, Sender, fee_rate, nonce_of
+from node.held_entries import HeldEntries
+from node.pool_entries import Entry, MempoolSnapshot, Sender, fee_rate, nonce_of
+from state.codec import INTEGER_MAX
 from state.errors import TransactionRejected
 from state.transactions import Transaction
 
@@ -43,18 +45,6 @@ class MempoolLimits(Struct, frozen=True):
     per_sender_max: int = 1_024
 
 
-class MempoolSnapshot(Struct, frozen=True):
-    """Figures of the pool at one moment."""
-
-    transactions: int
-    bytes: int
-    senders: int
-    pinned_bodies: int
-    lowest_fee_rate: int
-    """Thousandths of a ubocc per byte of the cheapest pending transaction; 0 in an empty pool."""
-    is_full: bool
-
-
 class Mempool(Generic[LedgerType]):
     """The pending transactions of a node and the pinned bodies of its unfinal blocks."""
 
@@ -62,6 +52,7 @@ class Mempool(Generic[LedgerType]):
         """Start empty, with the first limits of the design unless others are given."""
         self.limits = limits or MempoolLimits()
         self.bodies = BodyPool()
+        self.held = HeldEntries()
         self.admitted: Counter[Source] = Counter()
         self.rejected: Counter[str] = Counter()
         """Refusals by reason."""
@@ -179,8 +170,18 @@ class Mempool(Generic[LedgerType]):
         return found
 
     def has_work(self, excluded: Container[bytes]) -> bool:
-        """Tell whether anything is pending whose envelope hash is not among the excluded ones."""
-        return any(envelope_hash not in excluded for envelope_hash in reversed(self._by_hash))
+        """Tell whether anything is pending that a block may have and whose envelope hash is not among the excluded ones."""
+        waits_from = self.held.first_nonces(excluded)
+        return any(
+            envelope_hash not in excluded and entry.nonce < waits_from.get(entry.sender, INTEGER_MAX)
+            for envelope_hash, entry in reversed(self._by_hash.items())
+        )
+
+    def hold(self, envelope_hash: bytes) -> int:
+        """Keep a pending transaction, and what its sender has after it, out of blocks for now; return its order."""
+        entry = self._by_hash[envelope_hash]
+        self.held.put(entry)
+        return entry.order
 
     def select(
         self,
@@ -194,7 +195,7 @@ class Mempool(Generic[LedgerType]):
     ) -> list[Transaction]:
         """Choose transactions for a block on this state: best fee per byte first, one sender's by ascending nonce.
 
-        `excluded` holds the envelope hashes of unfinal ancestors. A sender whose next transaction does not fit waits whole.
+        `excluded` holds the envelope hashes of unfinal ancestors. A sender whose next one does not fit or is held waits whole.
         """
         chosen: list[Transaction] = []
         work_of = self._rules.block_work(ledger, block_time_ms)
@@ -212,6 +213,9 @@ class Mempool(Generic[LedgerType]):
                 position += 1
                 if entry.transaction.envelope_hash in excluded:
                     continue
+                if entry.transaction.envelope_hash in self.held:
+                    position = len(entries)
+                    break
                 work = work_of(entry.transaction)
                 if work is None:
                     continue
@@ -348,7 +352,7 @@ class Mempool(Generic[LedgerType]):
         for entry in invalid:
             self._remove(entry)
             self.dropped["invalid"] += 1
-        while sender.entries and _least_needed(sender) > state.balance:
+        while sender.entries and sender.least_needed > state.balance:
             self._remove(sender.entries[-1])
             self.dropped["unfunded"] += 1
 
@@ -376,6 +380,7 @@ class Mempool(Generic[LedgerType]):
         if not sender.entries:
             del self._senders[entry.sender]
         del self._by_hash[entry.transaction.envelope_hash]
+        self.held.drop(entry.transaction.envelope_hash)
         del self._by_id[entry.transaction.tx_id]
         del self._by_order[entry.order]
         self._bytes -= entry.byte_count
@@ -390,9 +395,3 @@ class Mempool(Generic[LedgerType]):
         self._seen[tx_id] = reason
         if len(self._seen) > SEEN_MAX:
             self._seen.popitem(last=False)
-
-
-def _least_needed(sender: Sender) -> int:
-    """Return what a sender needs so that each of its transactions finds its fee after those before it."""
-    last = sender.entries[-1]
-    return sender.reserved - last.outgoing + last.fee

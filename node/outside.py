@@ -18,12 +18,13 @@ from node.api.waiters import TransactionTracker
 from node.happenings import Happenings
 from node.logs import EventLog
 from node.metrics import Metrics
-from node.shell import SignaturesVerified
+from node.shell import EvidenceVerified, SignaturesVerified
 from node.verification import SignaturePool
 from p2p.channels import Channel
 from p2p.network import Network
 from state.chain import Finalized
 from state.chain_branches import ExecutedBlock
+from state.runtime.warming import EvidenceTask
 from state.transactions import Transaction
 
 PUNISHMENTS: Final = {"bad_signature": 20, "malformed_transaction": 20, "malformed_proposal": 20}
@@ -118,6 +119,10 @@ class AsyncShell:
     def verify_block(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
         """Verify signatures in the thread for blocks."""
         self._signatures.verify(transactions, done, is_block=True)
+
+    def verify_evidence(self, task: EvidenceTask, done: EvidenceVerified) -> None:
+        """Verify evidence in the thread for it."""
+        self._signatures.verify_evidence(task, done)
 
     def want_execution(self) -> None:
         """Have the consumer execute slices."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final
 
+from msgspec import Struct
+
 from state.transactions import Transaction
 
 RATE_SCALE: Final = 1_000
@@ -45,6 +47,24 @@ class Sender:
         position = bisect_left(self.entries, nonce, key=nonce_of)
         is_there = position < len(self.entries) and self.entries[position].nonce == nonce
         return self.entries[position] if is_there else None
+
+    @property
+    def least_needed(self) -> int:
+        """What it takes so that each transaction finds its fee after those before it; there is one at least."""
+        last = self.entries[-1]
+        return self.reserved - last.outgoing + last.fee
+
+
+class MempoolSnapshot(Struct, frozen=True):
+    """Figures of the pool at one moment."""
+
+    transactions: int
+    bytes: int
+    senders: int
+    pinned_bodies: int
+    lowest_fee_rate: int
+    """Thousandths of a ubocc per byte of the cheapest pending transaction; 0 in an empty pool."""
+    is_full: bool
 
 
 def fee_rate(transaction: Transaction) -> int:

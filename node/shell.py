@@ -9,10 +9,14 @@ from consensus.inputs import Now, TimerKind
 from p2p.channels import Channel
 from state.chain import Finalized
 from state.chain_branches import ExecutedBlock
+from state.runtime.warming import EvidenceTask, Found
 from state.transactions import Transaction
 
 SignaturesVerified = Callable[[frozenset[bytes]], None]
 """Takes the envelope hashes of the transactions whose signatures are wrong."""
+
+EvidenceVerified = Callable[[Found], None]
+"""Takes what `EvidenceTask.verify` returned."""
 
 
 class Shell(Protocol):
@@ -38,6 +42,9 @@ class Shell(Protocol):
 
     def verify_block(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
         """As `verify`, for a block that waits for a vote: ahead of everything else."""
+
+    def verify_evidence(self, task: EvidenceTask, done: EvidenceVerified) -> None:
+        """Verify evidence, maybe in another thread, and call done from the driver's own."""
 
     def want_execution(self) -> None:
         """Call the driver's `execute_slice` soon, until it says that nothing is left."""

@@ -1,6 +1,7 @@
 """Signatures of transactions, verified in batches by a thread: libsodium releases the interpreter lock, so the loop goes on.
 
-A handful is verified on the spot, which is faster than waking a thread.
+A handful is verified on the spot, which is faster than waking a thread. Evidence has a thread of its own, so that signatures do
+not wait for it; most of its work needs the interpreter, which threads leave to each other every fraction of a millisecond.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-from node.shell import SignaturesVerified
+from node.shell import EvidenceVerified, SignaturesVerified
+from state.runtime.warming import EvidenceTask, Found
 from state.transactions import Transaction
 
 INLINE_MAX: Final = 2
@@ -23,13 +25,14 @@ WAITING_MAX: Final = 16_384
 
 
 class SignaturePool:
-    """Two threads that verify signatures for the loop: one for blocks, which wait for nothing else, one for all others."""
+    """Three threads that verify for the loop: signatures of blocks, which wait for nothing else, all other signatures, evidence."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the thread with the first batch."""
+        """Start each thread with its first work."""
         self._loop = loop
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="signatures")
         self._block_threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="block-signatures")
+        self._evidence_threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="evidence")
         self._is_closed = False
         self.waiting_count = 0
         self.verified_count = 0
@@ -53,9 +56,22 @@ class SignaturePool:
             future = threads.submit(find_wrong, part)
             future.add_done_callback(partial(self._hand_over, _count(part), gathering))
 
+    def verify_evidence(self, task: EvidenceTask, done: EvidenceVerified) -> None:
+        """Verify evidence, then call done on the loop with what was found."""
+        future = self._evidence_threads.submit(task.verify)
+        future.add_done_callback(partial(self._hand_over_evidence, done))
+
     def _hand_over(self, count: int, gathering: _Gathering, future: Future[frozenset[bytes]]) -> None:
         if not self._loop.is_closed() and not future.cancelled():
             self._loop.call_soon_threadsafe(self._finish, count, gathering, future)
+
+    def _hand_over_evidence(self, done: EvidenceVerified, future: Future[Found]) -> None:
+        if not self._loop.is_closed() and not future.cancelled():
+            self._loop.call_soon_threadsafe(self._finish_evidence, done, future)
+
+    def _finish_evidence(self, done: EvidenceVerified, future: Future[Found]) -> None:
+        if not self._is_closed:
+            done(future.result())
 
     def _finish(self, count: int, gathering: _Gathering, future: Future[frozenset[bytes]]) -> None:
         if not self._is_closed:
@@ -63,10 +79,10 @@ class SignaturePool:
             gathering.add(future.result())
 
     def close(self) -> None:
-        """Drop what waits and end the thread; nobody is told anything any more."""
+        """Drop what waits and end the threads; nobody is told anything any more."""
         self._is_closed = True
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        self._block_threads.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._threads, self._block_threads, self._evidence_threads):
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 class _Gathering:

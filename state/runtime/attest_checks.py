@@ -50,6 +50,16 @@ class Attempt:
         self.answer: Answer
         self.judgement: Judgement
 
+    @property
+    def nonce(self) -> bytes:
+        """What the GPUs have to bind; known once the challenge is found."""
+        return gpu_nonce(
+            chain_id=self.context.chain_id,
+            sign_key=self.message.sign_key,
+            challenge_height=self.message.challenge_height,
+            challenge_hash=self.challenge.block_hash,
+        )
+
     @cached_property
     def proven(self) -> Enclave:
         """The enclave as its evidence shows it, before it is judged; asked for once the evidence is verified."""
@@ -140,14 +150,8 @@ def _has_agreed(sign_key: bytes, signature: bytes, signed: bytes) -> bool:
 def check_evidence(attempt: Attempt) -> None:
     """Reasons of tee/errors.py: whether vendors' signatures, chains and collateral hold at block time."""
     context, message = attempt.context, attempt.message
-    nonce = gpu_nonce(
-        chain_id=context.chain_id,
-        sign_key=message.sign_key,
-        challenge_height=message.challenge_height,
-        challenge_hash=attempt.challenge.block_hash,
-    )
     try:
-        attempt.answer = SHARED_CACHE.verify(context.ledger, message, nonce, context.time_ms // 1_000)
+        attempt.answer = SHARED_CACHE.verify(context.ledger, message, attempt.nonce, context.time_ms // 1_000)
     except EvidenceRejected as rejection:
         raise TransactionRejected(rejection.reason, rejection.seen, rejection.bound) from rejection
 

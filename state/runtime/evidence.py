@@ -58,15 +58,24 @@ class EvidenceCache:
         Raises:
             EvidenceRejected: the evidence of the processor or of a GPU is refused.
         """
-        key = _key(ledger, attest, nonce)
-        answer = self._answers.get(key)
-        if answer is None or not answer.valid_from_s <= time_s <= answer.valid_until_s:
+        key = answer_key(ledger, attest, nonce)
+        answer = self.find(key, time_s)
+        if answer is None:
             answer = verify_evidence(ledger, attest, nonce, time_s)
-            self._answers.pop(key, None)
-            while len(self._answers) >= ANSWERS_MAX:
-                self._answers.pop(next(iter(self._answers)), None)
-            self._answers[key] = answer
+            self.keep(key, answer)
         return answer
+
+    def find(self, key: bytes, time_s: int) -> Answer | None:
+        """Return the answer under a key that holds at this time, or None."""
+        answer = self._answers.get(key)
+        return answer if answer is not None and answer.valid_from_s <= time_s <= answer.valid_until_s else None
+
+    def keep(self, key: bytes, answer: Answer) -> None:
+        """Keep an answer under `answer_key`, in the place of the one that was there."""
+        self._answers.pop(key, None)
+        while len(self._answers) >= ANSWERS_MAX:
+            self._answers.pop(next(iter(self._answers)), None)
+        self._answers[key] = answer
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -99,7 +108,8 @@ def verify_evidence(ledger: Ledger, attest: Attest, nonce: bytes, time_s: int) -
     )
 
 
-def _key(ledger: Ledger, attest: Attest, nonce: bytes) -> bytes:
+def answer_key(ledger: Ledger, attest: Attest, nonce: bytes) -> bytes:
+    """Return the digest of what an answer depends on, but for time."""
     parts = (
         ledger.get(TRUST_BOOKS, ONLY).verification_root,
         bytes((attest.tee,)),

@@ -15,7 +15,7 @@ from node.admission import RuntimeRules, Source
 from node.driver import Driver, DriverParts
 from node.mempool import Mempool
 from node.own_account import OwnAccount, report_message
-from node.shell import Shell, SignaturesVerified
+from node.shell import EvidenceVerified, Shell, SignaturesVerified
 from node.wal import Log
 from p2p.channels import Channel
 from state.chain import Chain, Finalized
@@ -25,6 +25,7 @@ from state.errors import TransactionRejected
 from state.messages import Report
 from state.runtime.dispatch import HANDLERS
 from state.runtime.execute import BlockExecution
+from state.runtime.warming import EvidenceTask, Found
 from state.store import Store
 from state.transactions import Transaction
 from state.votes import Vote
@@ -332,6 +333,14 @@ class SimulatedShell:
             done(wrong)
         else:
             self._world.schedule(1 + int(self._world.chance.random() * 3), self._finish_verification, done, wrong)
+
+    def verify_evidence(self, task: EvidenceTask, done: EvidenceVerified) -> None:
+        """Verify evidence a little later."""
+        self._world.schedule(1 + int(self._world.chance.random() * 30), self._finish_evidence, done, task.verify())
+
+    def _finish_evidence(self, done: EvidenceVerified, found: Found) -> None:
+        if self._host.incarnation == self._incarnation:
+            self._host.enter(done, found)
 
     def _finish_verification(self, done: SignaturesVerified, wrong: frozenset[bytes]) -> None:
         if self._host.incarnation == self._incarnation:

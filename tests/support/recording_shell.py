@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from consensus.inputs import Now, TimerKind
 from node.block_messages import BLOCK_MESSAGE_CODEC, BlockMessage
-from node.shell import SignaturesVerified
+from node.shell import EvidenceVerified, SignaturesVerified
 from node.verification import find_wrong
 from p2p.channels import Channel
 from state.chain import Finalized
 from state.chain_branches import ExecutedBlock
+from state.runtime.warming import EvidenceTask
 from state.transactions import Transaction
 
 
@@ -26,6 +27,8 @@ class RecordingShell:
         self.timers: list[tuple[TimerKind, int, int, int]] = []
         self.verifications: list[tuple[list[Transaction], SignaturesVerified]] = []
         """What waits for `finish_verifications`."""
+        self.evidence: list[tuple[EvidenceTask, EvidenceVerified]] = []
+        """What waits for `finish_evidence`."""
         self.executions_wanted = 0
         self.notarized: list[ExecutedBlock] = []
         self.finalized: list[Finalized] = []
@@ -53,6 +56,9 @@ class RecordingShell:
     def verify(self, transactions: Sequence[Transaction], done: SignaturesVerified) -> None:
         self.verifications.append((list(transactions), done))
 
+    def verify_evidence(self, task: EvidenceTask, done: EvidenceVerified) -> None:
+        self.evidence.append((task, done))
+
     def want_execution(self) -> None:
         self.executions_wanted += 1
 
@@ -70,6 +76,12 @@ class RecordingShell:
         waiting, self.verifications = self.verifications, []
         for transactions, done in waiting:
             done(find_wrong(transactions))
+
+    def finish_evidence(self) -> None:
+        """Verify the evidence that waits, really, and what is asked for meanwhile."""
+        while self.evidence:
+            task, done = self.evidence.pop(0)
+            done(task.verify())
 
     def take_block_messages(self) -> list[tuple[str, Channel, BlockMessage]]:
         """Return and forget the messages about blocks that were sent."""

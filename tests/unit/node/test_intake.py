@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from node import intake as intake_module
 from node.admission import MempoolReason, RuntimeRules, Source
+from node.evidence_queue import EvidenceQueue
 from node.intake import DEFERRED_MS, TransactionIntake
 from node.mempool import Mempool, MempoolLimits
 from p2p.channels import Channel
@@ -32,11 +33,11 @@ class Door:
         self.shell = RecordingShell(wall_ms=self.fixture.genesis.time_ms)
         self.admitted = []
         self.intake = TransactionIntake(
-            self.fixture.chain.chain_id,
+            self.fixture.chain,
             self.pool,
-            lambda: self.fixture.chain.ledger,
             self.shell,
             self.admitted.append,
+            lambda: None,
             is_push_mode=is_push_mode,
         )
         self.intake.add_peer("a")
@@ -248,17 +249,15 @@ def test_refusal_of_a_local_transaction_is_raised_with_its_reason():
 
 
 def test_evidence_is_not_verified_ahead_for_what_takes_the_place_of_another(monkeypatch):
-    warmed = []
+    verified = []
     monkeypatch.setattr(intake_module, "has_evidence", lambda _transaction: True)
-    monkeypatch.setattr(
-        intake_module, "warm_evidence", lambda _ledger, transaction, _wall_ms: warmed.append(transaction)
-    )
+    monkeypatch.setattr(EvidenceQueue, "add", lambda _queue, transaction: verified.append(transaction))
     door = Door()
     first, second, next_one = door.pay(0), door.pay(0, fee=10_000_000), door.pay(1)
     for transaction in (first, second, next_one):
         door.intake.admit(transaction, Source.LOCAL)
     assert set(door.pending()) == {second.envelope_hash, next_one.envelope_hash}
-    assert warmed == [first, next_one]
+    assert verified == [first, next_one]
 
 
 def test_check_counts_only_for_the_state_that_it_was_made_on():

@@ -327,3 +327,37 @@ def test_pending_of_a_sender_is_in_nonce_order(pool, ledger):
     fill(pool, ledger, late, early)
     assert pool.pending_of(ADDRESSES[0]) == (early, late)
     assert pool.pending_of(ADDRESSES[1]) == ()
+
+
+def test_sender_with_a_held_transaction_waits_from_there_on(pool, ledger):
+    """Given the second of three held, then a block has the first; once that is there, nothing is to be done but for others."""
+    first, held, third = (transfer(nonce=nonce) for nonce in (1, 2, 3))
+    fill(pool, ledger, first, held, third)
+    pool.hold(held.envelope_hash)
+    assert pool.select(ledger, 0, **ROOMY) == [first]
+    assert pool.has_work(())
+    assert not pool.has_work({first.envelope_hash})
+    other = transfer(sender=1)
+    fill(pool, ledger, other)
+    assert pool.has_work({first.envelope_hash})
+    pool.held.drop(held.envelope_hash)
+    assert pool.select(ledger, 0, **ROOMY) == [first, held, third, other]
+
+
+def test_held_transaction_that_a_block_has_already_keeps_nobody(pool, ledger):
+    held, following = transfer(nonce=1), transfer(nonce=2)
+    fill(pool, ledger, held, following)
+    pool.hold(held.envelope_hash)
+    excluded = {held.envelope_hash}
+    assert pool.select(ledger, 0, **ROOMY, excluded=excluded) == [following]
+    assert pool.has_work(excluded)
+
+
+def test_transaction_that_left_is_held_no_more(pool, ledger):
+    transaction = transfer()
+    fill(pool, ledger, transaction)
+    pool.hold(transaction.envelope_hash)
+    pool.discard(transaction.envelope_hash)
+    assert transaction.envelope_hash not in pool.held
+    fill(pool, ledger, transaction)
+    assert pool.select(ledger, 0, **ROOMY) == [transaction]

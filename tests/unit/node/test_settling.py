@@ -29,11 +29,11 @@ class Door:
         self.pool = Mempool(RuntimeRules())
         self.shell = RecordingShell(wall_ms=self.fixture.genesis.time_ms)
         self.intake = TransactionIntake(
-            self.fixture.chain.chain_id,
+            self.fixture.chain,
             self.pool,
-            lambda: self.fixture.chain.ledger,
             self.shell,
             lambda _: None,
+            lambda: None,
             is_push_mode=True,
         )
         self.intake.add_peer("peer")

@@ -1,4 +1,4 @@
-"""Laws of verifying signatures beside the loop: every wrong one is named, once, and nothing waits for ever."""
+"""Laws of verifying beside the loop: every wrong signature is named, once, evidence keeps nobody, and nothing waits for ever."""
 
 from __future__ import annotations
 
@@ -136,6 +136,66 @@ async def test_nobody_is_told_anything_after_the_pool_was_closed(monkeypatch):
     gate.opened.set()
     pool.close()
     await loop_went_round()
+    assert told == []
+
+
+class Task:
+    """Evidence whose verification says where it is done; it waits for a gate, if there is one."""
+
+    def __init__(self, gate=None, error=None):
+        self.gate = gate or threading.Event()
+        self.entered = threading.Event()
+        self.error = error
+        if gate is None:
+            self.gate.set()
+
+    def verify(self):
+        self.entered.set()
+        assert self.gate.wait(WAIT_S)
+        if self.error is not None:
+            raise self.error
+        return threading.current_thread()
+
+
+async def test_evidence_is_verified_in_another_thread_and_told_on_the_loop(pool):
+    told = asyncio.get_running_loop().create_future()
+    pool.verify_evidence(Task(), lambda found: told.set_result((found, threading.current_thread())))
+    async with asyncio.timeout(WAIT_S):
+        found, here = await told
+    assert found.name.startswith("evidence")
+    assert here is threading.current_thread()
+
+
+async def test_signatures_do_not_wait_for_evidence(pool):
+    gate = threading.Event()
+    told = asyncio.get_running_loop().create_future()
+    pool.verify_evidence(Task(gate), told.set_result)
+    assert await verify(pool, GOOD[:3]) == frozenset()
+    assert not told.done()
+    gate.set()
+    async with asyncio.timeout(WAIT_S):
+        await told
+
+
+async def test_nobody_is_told_of_evidence_after_the_pool_was_closed():
+    pool, gate, told = SignaturePool(asyncio.get_running_loop()), threading.Event(), []
+    first, second = Task(gate), Task(gate)
+    pool.verify_evidence(first, told.append)
+    pool.verify_evidence(second, told.append)
+    assert first.entered.wait(WAIT_S)
+    gate.set()
+    pool.close()
+    await loop_went_round()
+    assert told == []
+
+
+async def test_mistake_in_the_verification_of_evidence_is_one_of_the_loop_too(pool):
+    heard = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: heard.set_result(context["exception"]))
+    told = []
+    pool.verify_evidence(Task(error=AssertionError("broken")), told.append)
+    async with asyncio.timeout(WAIT_S):
+        assert str(await heard) == "broken"
     assert told == []
 
 

@@ -12,7 +12,6 @@ from state.runtime import evidence
 from state.runtime.evidence import SHARED_CACHE, EvidenceCache, verify_evidence
 from state.runtime.explain import DryRunReason
 from state.runtime.reasons import TransactionReason
-from state.runtime.warming import warm_evidence
 from state.trust_queries import appraise
 from tee.errors import EvidenceRejected, Reason
 from tee.simulated_quotes import TdBody
@@ -27,19 +26,6 @@ from tests.support.chain_builders import account
 @pytest.fixture
 def lab() -> Lab:
     return Lab()
-
-
-def test_evidence_verified_at_admission_is_not_verified_in_its_block(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    transaction = lab.sign(PROVIDER, lab.attest_message(), fee=FEE)
-    # The block that the transaction comes in follows the tip, whose hash is on record only then.
-    lab.apply()
-    warm_evidence(lab.ledger, transaction, lab.time_ms)
-
-    def refuse(*_arguments: object) -> None:
-        raise AssertionError("verified again")
-
-    monkeypatch.setattr(evidence, "verify_evidence", refuse)
-    assert lab.apply(transaction).receipts[0].reason == ""
 
 
 def test_a_kept_answer_counts_no_longer_than_what_it_rests_on(lab: Lab) -> None:
