@@ -14,6 +14,7 @@ import time
 SECTIONS = (
     "pipeline",
     "runtime",
+    "policies",
     "tee",
     "tree",
     "storage",

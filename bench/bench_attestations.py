@@ -8,6 +8,7 @@ before the clock starts; finality is that seen by a client which follows the eve
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from statistics import median
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bench.live import at, cpu_s, fresh_network
+from bench.live import at, cpu_s, fresh_network, loop_lags
 from bocc.client import Client, Wait
 from bocc.errors import RpcRejected
 from bocc.provider.attesting import EnclaveNames, parse_resource, take_challenge
@@ -36,8 +37,10 @@ from tee.simulated_documents import RECOVERY_LEVELS
 
 RATES = [int(rate) for rate in os.environ.get("BENCH_ATTESTATION_RATES", "100,200,300").split(",")]
 SECONDS = int(os.environ.get("BENCH_ATTESTATION_SECONDS", "6"))
+ALONE = 100
+"""Attestations of one client that waits for each before it sends the next."""
 CLOSED = 1_500
-"""Attestations sent by clients that wait for each before they send the next."""
+"""The same, of so many clients:"""
 WORKERS = 64
 OPERATORS = 2 * MESSAGES_MAX
 """Accounts with a machine on record each, so that no limit of one sender binds."""
@@ -85,6 +88,34 @@ class Follower:
                 await self._news.wait()
 
 
+class Meter:
+    """The CPU that nodes use from now on, and how late their loops are."""
+
+    def __init__(self, net: RunningNetwork) -> None:
+        self._nodes = net.nodes
+        self._before = [cpu_s(node) for node in net.nodes]
+        self._lags = [loop_lags(node) for node in net.nodes]
+        self._started = time.monotonic()
+
+    def show(self, count: int) -> str:
+        """Return the cores in use since the start, and what each of so many things cost a node."""
+        elapsed = time.monotonic() - self._started
+        spent = [cpu_s(node) - before for node, before in zip(self._nodes, self._before, strict=True)]
+        cores = ", ".join(f"{each / elapsed:.2f}" for each in spent)
+        per_each_ms = sum(spent) / len(spent) / count * 1000
+        return (
+            f"nodes {cores} cores, {per_each_ms:.2f} ms of a node for each, loops at most {self._latest_ms()} ms late"
+        )
+
+    def _latest_ms(self) -> str:
+        """Return the bound below which every loop's lag has stayed since the start."""
+        latest_s = 0.0
+        for node, before in zip(self._nodes, self._lags, strict=True):
+            late = {bound: count - before[bound] for bound, count in loop_lags(node).items()}
+            latest_s = max(latest_s, min(bound for bound, count in late.items() if count == late[math.inf]))
+        return f"{latest_s * 1000:.0f}"
+
+
 def main() -> None:
     with fresh_network() as network:
         network.start()
@@ -99,17 +130,20 @@ async def _measure(net: RunningNetwork) -> None:
     started = time.monotonic()
     keys, names = await _publish(clients[0], net.accounts[0].key)
     counts = [rate * SECONDS for rate in RATES]
-    prepared = await _prepare(clients[0], keys, names, sum(counts) + CLOSED)
+    prepared = await _prepare(clients[0], keys, names, ALONE + sum(counts) + CLOSED)
     params = await clients[0].price_params()
     work = price_table(params).work(prepared[0].transaction)
+    work_max = params.blocks.work_max
     print(
         f"{len(prepared)} attestations of {len(prepared[0].transaction.encoded)} bytes by {OPERATORS} operators prepared in "
-        f"{time.monotonic() - started:.0f} s; each is {work} of the {params.blocks.work_max} units of work of a block"
+        f"{time.monotonic() - started:.0f} s; each is {work} units of work, so {work_max // work} fit the {work_max} of a block"
     )
+    part, prepared = prepared[:ALONE], prepared[ALONE:]
+    await _run(net, follower, part, work, "1 client that waits", _send_waiting(clients, part, 1))
     for rate, count in zip(RATES, counts, strict=True):
         part, prepared = prepared[:count], prepared[count:]
         await _run(net, follower, part, work, f"offered {rate}/s", _send_at(clients, part, rate))
-    await _run(net, follower, prepared, work, f"{WORKERS} clients that wait", _send_waiting(clients, prepared))
+    await _run(net, follower, prepared, work, f"{WORKERS} clients that wait", _send_waiting(clients, prepared, WORKERS))
     await _reappraise(net, clients[0], follower)
     following.cancel()
     for client in clients:
@@ -191,8 +225,8 @@ async def _submit(client: Client, batch: Sequence[Prepared]) -> None:
             print(f"refused: {answer}")
 
 
-async def _send_waiting(clients: Sequence[Client], part: Sequence[Prepared]) -> dict[str, float]:
-    """Send with each client in turn, which waits for finality; return when each was sent."""
+async def _send_waiting(clients: Sequence[Client], part: Sequence[Prepared], workers: int) -> dict[str, float]:
+    """Send with so many clients that each wait for finality; return when each was sent."""
     left, sent = iter(part), {}
 
     async def work(client: Client) -> None:
@@ -201,7 +235,7 @@ async def _send_waiting(clients: Sequence[Client], part: Sequence[Prepared]) -> 
             await client.submit(each.transaction, Wait.FINAL)
 
     async with asyncio.TaskGroup() as tasks:
-        for index in range(WORKERS):
+        for index in range(workers):
             tasks.create_task(work(clients[index % len(clients)]))
     return sent
 
@@ -210,23 +244,19 @@ async def _run(
     net: RunningNetwork, follower: Follower, part: Sequence[Prepared], work: int, title: str, sending
 ) -> None:
     """Send attestations and print what became of them."""
-    cpu_before, own_before, started = [cpu_s(node) for node in net.nodes], time.process_time(), time.monotonic()
+    meter, own_before, started = Meter(net), time.process_time(), time.monotonic()
     sent = await sending
     await follower.until(lambda: all(each.enclave in follower.final for each in part))
-    final = {enclave: follower.final[enclave] for enclave in sent if enclave in follower.final}
+    own_cores = (time.process_time() - own_before) / (time.monotonic() - started)
+    final = {enclave: follower.final[enclave] for enclave in sent}
     ended = max(moment for moment, _height in final.values())
-    elapsed = time.monotonic() - started
     latencies = sorted((moment - sent[enclave]) * 1000 for enclave, (moment, _height) in final.items())
     blocks = Counter(height for _moment, height in final.values())
     print(
-        f"{title}: {len(final) / (ended - started):.0f} final attestations/s ({len(final)} of {len(part)} in "
+        f"{title}: {len(final) / (ended - started):.0f} final attestations/s ({len(final)} in "
         f"{ended - started:.1f} s), submit to final p50 {at(latencies, 50):.0f} ms, p95 {at(latencies, 95):.0f} ms; "
         f"{len(blocks) / (ended - started):.1f} blocks/s of {median(blocks.values()) * work:.0f} units, at most "
-        f"{max(blocks.values()) * work}; CPU of nodes "
-        + ", ".join(
-            f"{(cpu_s(node) - before) / elapsed:.2f}" for node, before in zip(net.nodes, cpu_before, strict=True)
-        )
-        + f", of the clients {(time.process_time() - own_before) / elapsed:.2f} cores",
+        f"{max(blocks.values()) * work}; {meter.show(len(final))}, clients {own_cores:.2f} cores",
         flush=True,
     )
 
@@ -237,19 +267,15 @@ async def _reappraise(net: RunningNetwork, client: Client, follower: Follower) -
     body = vendor.tcb_info(replace(tcb_info_template(int(time.time()) - 1), levels=RECOVERY_LEVELS))
     message = PutCollateral(kind=CollateralKind.INTEL_TCB_INFO, body=body, chain=(vendor.tcb_signer, vendor.root))
     follower.changed.clear()
-    cpu_before, started = [cpu_s(node) for node in net.nodes], time.monotonic()
+    meter, started = Meter(net), time.monotonic()
     outcome = await client.send(net.accounts[0].key, (message,))
     assert outcome.has_succeeded, outcome
     await follower.until(lambda: follower.reappraised_count and len(follower.changed) == count)
     ended, height = max(follower.changed.values())
-    elapsed = time.monotonic() - started
     print(
         f"a document that {count} enclaves rest on: in block {outcome.height}, last change in block {height}, seen "
         f"{ended - started:.2f} s after it was sent: {count / (ended - started):.0f} enclaves/s, "
-        f"{(ended - started) * 1000 / (height - outcome.height + 1):.0f} ms per block; CPU of nodes "
-        + ", ".join(
-            f"{(cpu_s(node) - before) / elapsed:.2f}" for node, before in zip(net.nodes, cpu_before, strict=True)
-        )
+        f"{(ended - started) * 1000 / (height - outcome.height + 1):.0f} ms per block; {meter.show(count)}"
     )
 
 

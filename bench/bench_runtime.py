@@ -2,7 +2,8 @@
 
 `python -m bench.bench_runtime` executes blocks of one kind of transaction each and prints, per transaction, medians over rounds:
 execution on an overlay, the validity check before it, and the changes and totals at the end of the block. Parsing and signatures of
-envelopes are excluded; signatures inside messages (proofs, votes) are not. Tree and disk cost per record: see bench_tree.
+envelopes are excluded; signatures inside messages (proofs, votes) are not. Neither is what a deadline costs when it fires. Tree and
+disk cost per record: see bench_tree.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from state.address import account_address
 from state.crypto import SigningKey, verify
 from state.genesis import Genesis, GenesisAccount
 from state.ledger import Overlay
+from state.lists import ListKind, list_name, member_at
 from state.messages import AuthKey, BondAction, BondPurpose, Message, SetAuth
+from state.offers import ResourceKind
+from state.policies import SubjectKind
 from state.receipts import ReceiptStatus
-from state.runtime.dispatch import HANDLERS
 from state.runtime.execute import BlockExecution, check_admission, check_block
 from state.runtime.explain import explain
+from state.runtime.prices import price_table
 from state.transactions import Transaction
+from state.trust_messages import Endorse, Supersede
 from state.votes import VoteKind
+from tests.support.attesting import publish
 from tests.support.chain_builders import (
     World,
     bond,
@@ -83,6 +89,38 @@ def claim(_world: World, index: int) -> Message:
     return bond(BondAction.CLAIM, BondPurpose.DELEGATE, 0, operator(index % 4))
 
 
+def own_resource(world: World, index: int) -> bytes:
+    """Return the only resource of a sender."""
+    return member_at(world.ledger, list_name(ListKind.OWNER, ADDRESSES[index]), 0)
+
+
+def next_release(world: World, index: int) -> Message:
+    """Return a release of a resource that has one."""
+    return publish(ResourceKind.SOFTWARE, resource=own_resource(world, index))
+
+
+def superseding_release(world: World, index: int) -> Message:
+    """Return a release that takes the place of the one before after an hour."""
+    message = publish(ResourceKind.SOFTWARE, resource=own_resource(world, index))
+    return replace(message, supersedes=Supersede.LISTED, superseded=(0,), notice_ms=3_600_000)
+
+
+def endorsement(world: World, index: int) -> Message:
+    """Return an endorsement with a deadline of its own."""
+    return Endorse(
+        subject_kind=SubjectKind.PLATFORM,
+        subject=b"\x01" + index.to_bytes(16, "big"),
+        claim="data-centre",
+        statement_hash=bytes(32),
+        until_ms=world.time_ms + 86_400_000 + index * 1_000,
+    )
+
+
+def resource(_world: World, _index: int) -> Message:
+    """Return a resource with its first release."""
+    return publish(ResourceKind.SOFTWARE)
+
+
 CASES: list[tuple[str, Build | None, Build, int]] = [
     ("transfer, known receiver", None, lambda _world, index: transfer(ADDRESSES[index - 1], 5), SENDERS),
     ("transfer, new receiver", None, lambda _world, index: transfer(b"\0" + index.to_bytes(20, "big"), 5), SENDERS),
@@ -99,12 +137,16 @@ CASES: list[tuple[str, Build | None, Build, int]] = [
     ("bond, claim", lambda _world, index: delegate(operator(index % 4), 5), claim, SENDERS),
     ("bond, new validator", None, new_validator, 400),
     ("report", None, conviction, 4),
+    ("publish, new resource", None, resource, 100),
+    ("publish, next release", resource, next_release, 100),
+    ("publish, superseding one", resource, superseding_release, 100),
+    ("endorse", None, endorsement, SENDERS),
 ]
 
 
 def signed(world: World, build: Build, count: int) -> list[Transaction]:
     """Return one transaction of each of the first senders."""
-    return [world.sign(KEYS[index], build(world, index), fee=100_000) for index in range(count)]
+    return [world.sign(KEYS[index], build(world, index), fee=10_000_000) for index in range(count)]
 
 
 def measure(world: World, transactions: list[Transaction]) -> tuple[float, float, float]:
@@ -146,7 +188,7 @@ def measure_messages() -> None:
         transactions = signed(world, build, count)
         outcomes = {receipt.status for receipt in world.execute(transactions, world.header(count))[0].receipts}
         assert outcomes == {ReceiptStatus.FAILED if name.endswith("fails") else ReceiptStatus.OK}, name
-        work = HANDLERS[type(transactions[0].body.messages[0])].work
+        work = price_table(world.params).work(transactions[0]) - world.params.fees.signature_work
         show((name, *measure(world, transactions), work))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,14 @@ def memory_mib(node: NodeRecord) -> float:
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
     return 0.0
+
+
+def loop_lags(node: NodeRecord) -> dict[float, float]:
+    """Return how many times a node's loop was late, by the bounds of its histogram, each with all below it."""
+    with urllib.request.urlopen(node.metrics, timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    buckets = [line for line in lines if line.startswith("bocc_loop_lag_seconds_bucket")]
+    return {float(line.split('le="')[1].split('"')[0]): float(line.rpartition(" ")[2]) for line in buckets}
 
 
 def at(samples: Sequence[float], percent: int) -> float:
