@@ -72,8 +72,8 @@ def attest_work(message: Attest) -> int:
     return EVIDENCE_WORK[kind] + len(message.gpus) * GPU_WORK
 
 
-SUPERSEDED_WORK: Final = 60
-"""What it costs to deprecate a release, and to revoke it when its notice is over."""
+SUPERSEDED_WORK: Final = 70
+"""What it costs to deprecate a release, and to revoke it when its notice is over: four records touched, and both ways run."""
 
 
 def publish_work(message: Publish) -> int:
@@ -99,7 +99,7 @@ HANDLERS: Final[Mapping[type[Message], Handler]] = {
         extra_work=publish_work,
         extra_work_max=SUPERSEDED_MAX * SUPERSEDED_WORK,
     ),
-    Endorse: Handler(scope=Scope.GOVERN, work=40, apply=apply_endorse),
+    Endorse: Handler(scope=Scope.GOVERN, work=220, apply=apply_endorse),
     PutCollateral: Handler(
         scope=ANY_SCOPE,
         work=600,
