@@ -7,6 +7,7 @@ rules           the checks of admission and block validity, one by one
 explain         dry run of a transaction: every check with its remedy
 authorisation   which keys may act for an account
 nonces          used and unused nonces of an account
+work            what each message costs
 prices          work and fees
 accounts        transfer; balances
 auth_changes    set_auth: keys, guardians, recovery

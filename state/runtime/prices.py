@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from state.params import Params, ParamsReason, ParamsRejected
-from state.runtime.dispatch import HANDLERS
+from state.runtime.work import WORK
 from state.transactions import MESSAGES_MAX, SIGNATURES_MAX, Transaction
 
 
@@ -15,18 +15,13 @@ class PriceTable:
     __slots__ = ("_extra_work", "_fees", "_work_by_type")
 
     def __init__(self, params: Params) -> None:
-        """Merge the handlers' work with the parameters' overrides."""
+        """Merge the table of work with the parameters' overrides."""
         self._fees = params.fees
         overrides = {override.message: override.work for override in params.fees.work_overrides}
         self._work_by_type = {
-            message_type: overrides.get(message_tag(message_type), handler.work)
-            for message_type, handler in HANDLERS.items()
+            message_type: overrides.get(message_tag(message_type), work.units) for message_type, work in WORK.items()
         }
-        self._extra_work = {
-            message_type: handler.extra_work
-            for message_type, handler in HANDLERS.items()
-            if handler.extra_work is not None
-        }
+        self._extra_work = {message_type: work.extra for message_type, work in WORK.items() if work.extra is not None}
 
     def work(self, transaction: Transaction) -> int:
         """Return the work units of a transaction: its signatures and its messages."""
@@ -44,9 +39,9 @@ class PriceTable:
         """Work units of as many signatures and of as many messages of the dearest kinds as a transaction may have."""
         small, large = (
             max(
-                work + HANDLERS[message_type].extra_work_max
+                work + WORK[message_type].extra_max
                 for message_type, work in self._work_by_type.items()
-                if HANDLERS[message_type].is_large is is_large
+                if WORK[message_type].is_large is is_large
             )
             for is_large in (False, True)
         )

@@ -22,10 +22,11 @@ from state.runtime.authorisation import (
     without_guardian_keys,
     without_keys_of,
 )
-from state.runtime.dispatch import HANDLERS, required_scope
+from state.runtime.dispatch import required_scope
 from state.runtime.nonces import find_nonce_problem
 from state.runtime.prices import PriceTable, price_table
 from state.runtime.reasons import TransactionReason
+from state.runtime.work import WORK
 from state.transactions import Transaction
 
 
@@ -51,12 +52,12 @@ def check_size(situation: Situation, transaction: Transaction) -> None:
     """ENVELOPE_TOO_LARGE, TOO_MANY_LARGE_MESSAGES."""
     blocks, messages = situation.params.blocks, transaction.body.messages
     if len(messages) > 1:
-        large_count = sum(HANDLERS[type(message)].is_large for message in messages)
+        large_count = sum(WORK[type(message)].is_large for message in messages)
         if large_count > 1:
             raise TransactionRejected(TransactionReason.TOO_MANY_LARGE_MESSAGES, large_count, 1)
     size = len(transaction.encoded)
     if size > blocks.envelope_bytes_max:
-        is_large = any(HANDLERS[type(message)].is_large for message in messages)
+        is_large = any(WORK[type(message)].is_large for message in messages)
         bound = blocks.large_envelope_bytes_max if is_large else blocks.envelope_bytes_max
         if size > bound:
             raise TransactionRejected(TransactionReason.ENVELOPE_TOO_LARGE, size, bound)

@@ -16,8 +16,8 @@ from node.metrics import Metrics, NodeFigures
 from p2p.channels import POLICIES, Channel
 from state import deadlines, lists, records, resource_records, store, trust_records
 from state.ledger import Table
-from state.runtime.dispatch import HANDLERS
 from state.runtime.prices import message_tag
+from state.runtime.work import WORK
 from tests.proof.rules import Rule
 from tests.simulation.mutant_table import MUTANTS
 
@@ -68,8 +68,7 @@ def test_every_message_is_listed_with_its_tag_and_work() -> None:
         for cells in rows_after(PROTOCOL, "messages")
     ]
     assert listed == [
-        (message.__name__, message_tag(message), handler.work, handler.is_large)
-        for message, handler in HANDLERS.items()
+        (message.__name__, message_tag(message), work.units, work.is_large) for message, work in WORK.items()
     ]
 
 

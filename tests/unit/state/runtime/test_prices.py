@@ -11,11 +11,12 @@ from state.messages import Message, Scope
 from state.params import WorkOverride
 from state.runtime.dispatch import DEADLINE_HANDLERS, HANDLERS
 from state.runtime.prices import PriceTable, message_tag, price_table
+from state.runtime.work import WORK
 from tests.support.chain_builders import World, account, account_key, delegate, operator, transfer
 
 
 def test_every_message_and_every_deadline_has_a_row() -> None:
-    assert set(HANDLERS) == set(get_args(Message))
+    assert set(HANDLERS) == set(WORK) == set(get_args(Message))
     assert set(DEADLINE_HANDLERS) == set(DeadlineKind)
     assert all(0 <= handler.scope <= sum(Scope) for handler in HANDLERS.values())
 

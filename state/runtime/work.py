@@ -1,0 +1,94 @@
+"""What each kind of message costs in work: one row each, measured in microseconds of the reference machine.
+
+Apart from the handlers, so that what changes prices may look at the table. A new message needs a row here and one in dispatch.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from state.messages import Bond, Message, Report, SetAuth, Transfer
+from state.trust_messages import (
+    COLLATERAL_BYTES_MAX,
+    GPUS_MAX,
+    SUPERSEDED_MAX,
+    Attest,
+    Endorse,
+    Publish,
+    PutCollateral,
+    Supersede,
+)
+from tee.evidence import EvidenceKind
+
+
+class Work(Struct, frozen=True):
+    """What a kind of message counts towards a block's limit, and how large its envelope may be."""
+
+    units: int
+    """Charged unless the parameters override it: microseconds as bench/bench_runtime.py measures them."""
+    is_large: bool = False
+    """Whether envelopes with it may be larger than ordinary ones. An envelope has one such message at most."""
+    extra: Callable[[Any], int] | None = None
+    """Units beside `units`, which depend on the message. Any: each row's function takes its own kind of message."""
+    extra_max: int = 0
+
+
+EVIDENCE_WORK: Final = {
+    EvidenceKind.SGX: 0,
+    EvidenceKind.TDX: 0,
+    EvidenceKind.SEV_SNP: 600,
+    EvidenceKind.NITRO: 3_600,
+}
+"""What verifying evidence costs beside an Intel quote's share in the work of `Attest`."""
+GPU_WORK: Final = 3_400
+"""Four certificates and a report, P-384."""
+
+
+def attest_work(message: Attest) -> int:
+    """Return what the vendors' signatures of an attestation cost; an unknown kind is refused unread."""
+    kind = EvidenceKind(message.tee) if message.tee in set(EvidenceKind) else EvidenceKind.TDX
+    return EVIDENCE_WORK[kind] + len(message.gpus) * GPU_WORK
+
+
+SUPERSEDED_WORK: Final = 70
+"""What it costs to deprecate a release, and to revoke it when its notice is over: four records touched, and both ways run."""
+
+
+def publish_work(message: Publish) -> int:
+    """Return what superseding costs; ALL counts as many as it may reach."""
+    count = SUPERSEDED_MAX if message.supersedes is Supersede.ALL else len(message.superseded)
+    return count * SUPERSEDED_WORK
+
+
+def collateral_work(message: PutCollateral) -> int:
+    """Return what reading a document costs: a revocation list of 6,000 entries has 210 KB and takes 80 ms."""
+    return len(message.body) * 2 // 5
+
+
+WORK: Final[Mapping[type[Message], Work]] = {
+    Transfer: Work(units=40),
+    SetAuth: Work(units=150),
+    Bond: Work(units=300),
+    Report: Work(units=400),
+    Publish: Work(
+        units=200,
+        extra=publish_work,
+        extra_max=SUPERSEDED_MAX * SUPERSEDED_WORK,
+    ),
+    Endorse: Work(units=220),
+    PutCollateral: Work(
+        units=600,
+        is_large=True,
+        extra=collateral_work,
+        extra_max=COLLATERAL_BYTES_MAX * 2 // 5,
+    ),
+    Attest: Work(
+        units=900,
+        is_large=True,
+        extra=attest_work,
+        extra_max=max(EVIDENCE_WORK.values()) + GPUS_MAX * GPU_WORK,
+    ),
+}
