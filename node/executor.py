@@ -12,12 +12,17 @@ from state.block import Header
 from state.chain import Chain
 from state.chain_branches import ExecutedBlock
 from state.chain_execution import PendingExecution
+from state.runtime.dispatch import HANDLERS
 from state.transactions import Transaction
 
 SLICE_TRANSACTIONS: Final = 128
-"""Transactions executed at a time, about 3 ms."""
+"""Transactions executed at a time, about 3 ms. Costly messages, such as evidence that is verified only now, count as many."""
 SHORT_TRANSACTIONS_MAX: Final = 64
 """A block up to this size is executed at once; a larger one in slices, so that votes do not wait for it."""
+LIGHT_BYTES_MAX: Final = 2_048
+"""A transaction up to this size counts as one: evidence and vendors' documents are larger."""
+ORDINARY_WORK: Final = 25
+"""Work units that count as one transaction."""
 OnExecuted = Callable[[ExecutedBlock], None]
 
 
@@ -50,7 +55,7 @@ class Executor:
 
     def run_short(self) -> bool:
         """Execute a short block at once if no other one waits; return whether nothing is left to do."""
-        if len(self._jobs) == 1 and len(self._jobs[0].transactions) <= SHORT_TRANSACTIONS_MAX:
+        if len(self._jobs) == 1 and _is_short(self._jobs[0].transactions):
             while self.run_slice():
                 pass
         return self.is_idle
@@ -69,7 +74,7 @@ class Executor:
             return bool(self._jobs)
         if self._pending is None:
             self._pending = self._chain.begin(job.block_hash, job.header, job.transactions)
-        if self._pending.run(SLICE_TRANSACTIONS):
+        if self._pending.run(_count_slice(job.transactions, self._pending.next_index)):
             executed = self._chain.finish(self._pending)
             self._finish_job()
             job.on_executed(executed)
@@ -85,3 +90,31 @@ class Executor:
     def _finish_job(self) -> None:
         self._jobs.popleft()
         self._pending = None
+
+
+def _weigh(transaction: Transaction) -> int:
+    """Return how many ordinary transactions a transaction counts as."""
+    if len(transaction.encoded) <= LIGHT_BYTES_MAX:
+        return 1
+    work = 0
+    for message in transaction.body.messages:
+        handler = HANDLERS[type(message)]
+        work += handler.work + (0 if handler.extra_work is None else handler.extra_work(message))
+    return 1 + work // ORDINARY_WORK
+
+
+def _count_slice(transactions: Sequence[Transaction], start: int) -> int:
+    """Return how many transactions from start on are one slice: one at least, of whatever weight."""
+    weight = count = 0
+    for transaction in transactions[start : start + SLICE_TRANSACTIONS]:
+        weight += _weigh(transaction)
+        if count and weight > SLICE_TRANSACTIONS:
+            break
+        count += 1
+    return count
+
+
+def _is_short(transactions: Sequence[Transaction]) -> bool:
+    """Tell whether a block may be executed at once."""
+    is_small = len(transactions) <= SHORT_TRANSACTIONS_MAX
+    return is_small and sum(map(_weigh, transactions)) <= SHORT_TRANSACTIONS_MAX

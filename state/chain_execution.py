@@ -64,14 +64,15 @@ class PendingExecution:
         self.execution = execution
         self.is_obsolete = False
         """Another branch became final: the state below is gone, and the block is never finished."""
-        self._next_index = 0
+        self.next_index = 0
+        """Of the first transaction that is not executed yet."""
 
     def run(self, transactions_max: int) -> bool:
         """Execute some more transactions, and tell whether none is left to do."""
         if self.is_obsolete:
             return True
-        stop = min(self._next_index + transactions_max, len(self.transactions))
-        for index in range(self._next_index, stop):
+        stop = min(self.next_index + transactions_max, len(self.transactions))
+        for index in range(self.next_index, stop):
             self.execution.apply(self.transactions[index])
-        self._next_index = stop
+        self.next_index = stop
         return stop == len(self.transactions)

@@ -7,6 +7,8 @@ import pytest
 from node import executor as executor_module
 from node.executor import Executor
 from state.block import hash_header
+from state.messages import Transfer
+from state.runtime.dispatch import HANDLERS
 from tests.support.fixture_chain import FixtureChain, account, transfer
 
 
@@ -77,6 +79,34 @@ def test_large_block_is_executed_in_slices(monkeypatch):
     assert machine.executed == []
     assert not machine.executor.run_slice()
     assert [one.result_hash for one in machine.executed] == [expected.result_hash]
+
+
+def test_costly_transactions_are_executed_one_by_one(monkeypatch):
+    """Given transactions of which each counts as many as a slice has, then a slice has one; an empty block is a slice too."""
+    monkeypatch.setattr(executor_module, "LIGHT_BYTES_MAX", 0)
+    monkeypatch.setattr(executor_module, "ORDINARY_WORK", 1)
+    monkeypatch.setattr(executor_module, "SLICE_TRANSACTIONS", HANDLERS[Transfer].work)
+    blocks, expected = blocks_of([0, 1, 2], [])
+    machine = Machine()
+    for block in blocks:
+        machine.submit(block)
+    assert [machine.executor.run_slice() for _ in range(4)] == [True, True, True, False]
+    assert machine.hashes == [block.block_hash for block in expected]
+
+
+@pytest.mark.parametrize(("weight_max", "is_done"), [(6, True), (5, False)])
+def test_block_is_executed_at_once_if_it_is_light_and_nothing_waits(monkeypatch, weight_max, is_done):
+    monkeypatch.setattr(executor_module, "SHORT_TRANSACTIONS_MAX", weight_max)
+    monkeypatch.setattr(executor_module, "LIGHT_BYTES_MAX", 0)
+    monkeypatch.setattr(executor_module, "ORDINARY_WORK", HANDLERS[Transfer].work)
+    (first, second), _ = blocks_of([0, 1, 2], [3])
+    machine = Machine()
+    machine.submit(first)
+    assert machine.executor.run_short() is is_done
+    assert machine.executor.is_idle is is_done
+    machine.submit(first)
+    machine.submit(second)
+    assert not machine.executor.run_short()
 
 
 def test_block_that_is_executed_already_is_told_again():
