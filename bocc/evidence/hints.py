@@ -75,6 +75,8 @@ def find_hint(report: Report, case: Case, content: Content, name: str) -> str:
         return "make the evidence anew, or judge it at the time at which it was made (--at)"
     if "not_yet_valid" in reason.value:
         return "look at the clock, or at --at: this is before the time of what the evidence rests on"
+    if "untrusted" in reason.value and report.is_vendor_root:
+        return "this root is a vendor's, but not the one that --root trusts in its place"
     if "untrusted" in reason.value:
         return "the root is none of the vendors'; --root FILE trusts another one, for tests"
     return _HINTS.get(reason, "")

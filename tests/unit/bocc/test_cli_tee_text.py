@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from bocc.cli.tee import command
 from bocc.evidence.names import FLAG_MEANINGS, describe_claim
 from tee.claims import Flag
+from tee.roots import VENDOR_ROOTS
 from tee.simulated import recovery_template
 from tee.simulated_documents import OLD_TDX_SVN
 from tee.simulated_quotes import TD_ATTRIBUTES, TdBody
@@ -77,6 +78,25 @@ def test_no_name_in_evidence_writes_a_line_or_steers_the_terminal(judge_report):
         lines[-1] == f"REFUSED at issuers: vek_bad_issuer: x\ufffd[1A\ufffd[2K\ufffd{verdict}\ufffd, allowed SEV-Genoa"
     )
     assert [line for line in lines if line.startswith(verdict) or "\x1b" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("root", "hint"),
+    [
+        (VENDOR_ROOTS.amd[0].der, "this root is a vendor's, but not the one that --root trusts in its place"),
+        (GENOA.ask.encode(), "the root is none of the vendors'; --root FILE trusts another one, for tests"),
+    ],
+    ids=["a vendor's", "nobody's"],
+)
+def test_vendors_root_that_another_was_put_in_the_place_of_is_told_from_one_that_is_nobodys(tmp_path, root, hint):
+    for name, der in (("vek", GENOA.vek.encode()), ("ask", GENOA.ask.encode()), ("ark", root)):
+        (tmp_path / name).write_bytes(der)
+    (tmp_path / "report").write_bytes(GENOA.report.encode())
+    (tmp_path / "trusted").write_bytes(GENOA.ark.encode())
+    given = [option for name in ("vek", "ask", "ark") for option in ("--certificate", tmp_path / name)]
+    lines = tell("verify", tmp_path / "report", *given, "--root", tmp_path / "trusted", "--at", "2026-06-01")
+    assert lines[-2] == f"What to do: {hint}"
+    assert lines[-1].startswith("REFUSED at issuers: root_untrusted: ")
 
 
 def test_name_of_a_file_is_quoted_in_the_command_that_cuts_it(tmp_path):
