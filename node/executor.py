@@ -12,7 +12,7 @@ from state.block import Header
 from state.chain import Chain
 from state.chain_branches import ExecutedBlock
 from state.chain_execution import PendingExecution
-from state.runtime.dispatch import HANDLERS
+from state.runtime.work import WORK
 from state.transactions import Transaction
 
 SLICE_TRANSACTIONS: Final = 128
@@ -96,11 +96,11 @@ def _weigh(transaction: Transaction) -> int:
     """Return how many ordinary transactions a transaction counts as."""
     if len(transaction.encoded) <= LIGHT_BYTES_MAX:
         return 1
-    work = 0
+    units = 0
     for message in transaction.body.messages:
-        handler = HANDLERS[type(message)]
-        work += handler.work + (0 if handler.extra_work is None else handler.extra_work(message))
-    return 1 + work // ORDINARY_WORK
+        work = WORK[type(message)]
+        units += work.units + (0 if work.extra is None else work.extra(message))
+    return 1 + units // ORDINARY_WORK
 
 
 def _count_slice(transactions: Sequence[Transaction], start: int) -> int:

@@ -8,7 +8,7 @@ from node import executor as executor_module
 from node.executor import Executor
 from state.block import hash_header
 from state.messages import Transfer
-from state.runtime.dispatch import HANDLERS
+from state.runtime.work import WORK
 from tests.support.fixture_chain import FixtureChain, account, transfer
 
 
@@ -85,7 +85,7 @@ def test_costly_transactions_are_executed_one_by_one(monkeypatch):
     """Given transactions of which each counts as many as a slice has, then a slice has one; an empty block is a slice too."""
     monkeypatch.setattr(executor_module, "LIGHT_BYTES_MAX", 0)
     monkeypatch.setattr(executor_module, "ORDINARY_WORK", 1)
-    monkeypatch.setattr(executor_module, "SLICE_TRANSACTIONS", HANDLERS[Transfer].work)
+    monkeypatch.setattr(executor_module, "SLICE_TRANSACTIONS", WORK[Transfer].units)
     blocks, expected = blocks_of([0, 1, 2], [])
     machine = Machine()
     for block in blocks:
@@ -98,7 +98,7 @@ def test_costly_transactions_are_executed_one_by_one(monkeypatch):
 def test_block_is_executed_at_once_if_it_is_light_and_nothing_waits(monkeypatch, weight_max, is_done):
     monkeypatch.setattr(executor_module, "SHORT_TRANSACTIONS_MAX", weight_max)
     monkeypatch.setattr(executor_module, "LIGHT_BYTES_MAX", 0)
-    monkeypatch.setattr(executor_module, "ORDINARY_WORK", HANDLERS[Transfer].work)
+    monkeypatch.setattr(executor_module, "ORDINARY_WORK", WORK[Transfer].units)
     (first, second), _ = blocks_of([0, 1, 2], [3])
     machine = Machine()
     machine.submit(first)
