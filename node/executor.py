@@ -99,7 +99,8 @@ def _weigh(transaction: Transaction) -> int:
     units = 0
     for message in transaction.body.messages:
         work = WORK[type(message)]
-        units += work.units + (0 if work.extra is None else work.extra(message))
+        count_extra = work.extra
+        units += work.units + (0 if count_extra is None else count_extra(message))
     return 1 + units // ORDINARY_WORK
 
 
