@@ -1,8 +1,8 @@
 """Access policies of resources: a tree of conditions on an order, small enough to judge in microseconds and to list.
 
 A policy is stored in prefix order: a node of `AllOf`, `AnyOf` or `Not` is followed by its children, each with all below it. No wire
-struct is recursive, so nesting is checked here: at most 4 levels and 32 conditions. A policy without nodes always holds; where
-keys must be released, the owner's grant still decides each order.
+struct is recursive, so nesting is checked here: at most 4 levels and 32 conditions, 8 of which ask for endorsements. A policy
+without nodes always holds; where keys must be released, the owner's grant still decides each order.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from state.offers import Words
 
 POLICY_DEPTH_MAX: Final = 4
 POLICY_CONDITIONS_MAX: Final = 32
+POLICY_ENDORSEMENTS_MAX: Final = 8
+"""Conditions that ask for endorsements. They alone read the state, some of them once for each line of an order."""
 POLICY_NODES_MAX: Final = 64
 NAMES_MAX: Final = 16
 """Accounts, resources or words that one condition lists."""
@@ -57,7 +59,7 @@ class ReleaseName(Wire, frozen=True):
 
 
 class SoftwareIn(Wire, frozen=True, tag=5):
-    """The software of the order is one of these."""
+    """The order has software, and all of it is among these."""
 
     releases: Annotated[tuple[ReleaseName, ...], Meta(min_length=1, max_length=NAMES_MAX)]
 
@@ -81,13 +83,13 @@ class LevelAtLeast(Wire, frozen=True, tag=8):
 
 
 class AdvisoryNotIn(Wire, frozen=True, tag=9):
-    """None of these advisories applies to the enclave."""
+    """None of these advisories applies to the enclave. Intel alone tells, so this holds of no machine for names of others."""
 
     advisories: Annotated[tuple[Advisory, ...], Meta(min_length=1, max_length=NAMES_MAX)]
 
 
 class HasGpus(Wire, frozen=True, tag=10):
-    """The enclave proved at least this many GPUs."""
+    """The enclave proved at least this many GPUs; switches do not count."""
 
     count: Annotated[int, Meta(ge=1, le=64)]
 
@@ -105,9 +107,10 @@ class SubjectKind(IntEnum):
 
 
 class Endorsed(Wire, frozen=True, tag=11):
-    """This account endorses, with this claim, that part of the order which is of this kind."""
+    """This account endorses, with this claim, the part of the order that is of this kind, and all of them if there are several."""
 
     subject: SubjectKind
+    """PLATFORM: the machine; RELEASE: every software line's; ENCLAVE; RESOURCE: the hardware; ACCOUNT: the operator."""
     endorser: Address
     claim: Words
 
@@ -140,7 +143,7 @@ class OutputParty(IntEnum):
 
 
 class OutputTo(Wire, frozen=True, tag=15):
-    """The output is sealed to this party."""
+    """The output is sealed to this party, and to nobody else."""
 
     party: OutputParty
 
@@ -174,7 +177,7 @@ def is_well_formed(policy: tuple[PolicyNode, ...]) -> bool:
     """Tell whether the nodes are one tree within the bounds, or none."""
     missing: list[int] = []
     """Children that each open node still waits for, outermost first."""
-    conditions = 0
+    conditions = endorsements = 0
     for index, node in enumerate(policy):
         if index and not missing:
             return False
@@ -187,9 +190,10 @@ def is_well_formed(policy: tuple[PolicyNode, ...]) -> bool:
                 return False
         else:
             conditions += 1
+            endorsements += isinstance(node, Endorsed)
         while missing and missing[-1] == 0:
             missing.pop()
-    return not missing and conditions <= POLICY_CONDITIONS_MAX
+    return not missing and conditions <= POLICY_CONDITIONS_MAX and endorsements <= POLICY_ENDORSEMENTS_MAX
 
 
 def _count_children(node: PolicyNode) -> int:

@@ -4,8 +4,8 @@ Before a provider accepts, nobody knows the machine; before anybody orders, nobo
 and they combine as in Kleene's logic: what is unknown decides nothing, and nothing that is decided changes when more becomes known.
 A handler that releases something asks for TRUE, so whatever cannot be told denies.
 
-A policy is judged from its last node to its first, which needs no recursion: at most 32 conditions, each a few comparisons. The
-dearest one looks up an endorsement for each software line of the order.
+A policy is judged from its last node to its first, which needs no recursion: at most 32 conditions, each a few comparisons, and 8
+of them with a look-up of endorsements, at the worst for each software line of the order (`python -m bench policies`).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from state.policies import Policy, SubjectKind
 from state.trust_messages import OptionalAddress
 
 _ENDORSEMENT_TAG: Final = tag("endorsement")
+_SUBJECT_TAG: Final = tag("endorsed-subject")
 
 
 class ResourceStatus(IntEnum):
@@ -111,6 +112,8 @@ class Endorsement(Wire, frozen=True):
     from_ms: TimeMs
     until_ms: TimeMs
     """Last time at which it counts."""
+    bond_locked: Amount
+    """ubocc of the endorser's for its bytes in the state."""
     wheel_ms: TimeMs
     """Time of its one deadline on the wheel."""
 
@@ -130,3 +133,8 @@ def numbered_key(resource: bytes, number: int) -> bytes:
 def endorsement_key(endorser: bytes, subject_kind: SubjectKind, subject: bytes, claim: str) -> bytes:
     """Return the id of an endorsement, 32 bytes."""
     return tagged_hash(_ENDORSEMENT_TAG, endorser + bytes((subject_kind, len(subject))) + subject + claim.encode())
+
+
+def subject_name(subject_kind: SubjectKind, subject: bytes) -> bytes:
+    """Return what a list of endorsements calls its subject, 32 bytes."""
+    return tagged_hash(_SUBJECT_TAG, bytes((subject_kind,)) + subject)

@@ -16,7 +16,7 @@ from state.governance_records import PROPOSALS
 from state.ledger import Overlay
 from state.order_records import ORDERS
 from state.records import ACCOUNTS, HOLDINGS, MONEY, ONLY, UNBONDINGS, VALIDATORS, Money
-from state.resource_records import RESOURCES
+from state.resource_records import ENDORSEMENTS, RESOURCES
 
 _Share = tuple[str, Callable[[Any], int]]  # Any: the record type of the row's table
 
@@ -28,6 +28,7 @@ SHARES_BY_TABLE: Final[Mapping[int, tuple[_Share, ...]]] = {
         ("unbonding", lambda validator: validator.unbonding),
     ),
     RESOURCES.prefix[0]: (("storage_bonds", lambda resource: resource.bond_locked),),
+    ENDORSEMENTS.prefix[0]: (("storage_bonds", lambda endorsement: endorsement.bond_locked),),
     ORDERS.prefix[0]: (
         ("escrows", lambda order: order.held),
         ("storage_bonds", lambda order: order.bond_locked),

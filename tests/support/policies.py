@@ -86,6 +86,7 @@ def endorsement(kind: SubjectKind, subject: bytes, **changes: object) -> Endorse
         statement_hash=b"",
         from_ms=NOW_MS,
         until_ms=NOW_MS,
+        bond_locked=0,
         wheel_ms=NOW_MS + 1,
     )
     return replace(plain, **changes)

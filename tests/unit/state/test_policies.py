@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from state.policies import AllOf, AnyOf, LevelAtLeast, Not, PolicyNode, PurposeIs, UsesAtMost, is_well_formed
+from state.policies import (
+    AllOf,
+    AnyOf,
+    Endorsed,
+    LevelAtLeast,
+    Not,
+    PolicyNode,
+    PurposeIs,
+    SubjectKind,
+    UsesAtMost,
+    is_well_formed,
+)
 
 LEVEL, USES, PURPOSE = LevelAtLeast(level=4), UsesAtMost(count=3), PurposeIs(purpose="training")
+ENDORSED = Endorsed(subject=SubjectKind.RELEASE, endorser=bytes(21), claim="reviewed")
 
 WELL_FORMED: list[tuple[PolicyNode, ...]] = [
     (),
@@ -15,6 +27,7 @@ WELL_FORMED: list[tuple[PolicyNode, ...]] = [
     (AllOf(count=2), LEVEL, AnyOf(count=2), USES, Not(), PURPOSE),
     (Not(), Not(), Not(), Not(), LEVEL),
     (AllOf(count=32), *(LEVEL,) * 32),
+    (AllOf(count=32), *(ENDORSED,) * 8, *(LEVEL,) * 24),
 ]
 MALFORMED: list[tuple[PolicyNode, ...]] = [
     (LEVEL, LEVEL),
@@ -22,6 +35,7 @@ MALFORMED: list[tuple[PolicyNode, ...]] = [
     (AllOf(count=1), LEVEL, USES),
     (Not(),),
     (Not(), Not(), Not(), Not(), Not(), LEVEL),
+    (AllOf(count=9), *(ENDORSED,) * 9),
     (AllOf(count=2), AllOf(count=16), *(LEVEL,) * 16, AllOf(count=17), *(LEVEL,) * 17),
 ]
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from state.order_terms import LINES_MAX
 from state.policies import (
-    POLICY_CONDITIONS_MAX,
+    POLICY_ENDORSEMENTS_MAX,
     AdvisoryNotIn,
     AllOf,
     AnyOf,
@@ -273,18 +273,14 @@ def test_what_is_decided_stays_so_when_more_becomes_known(tree: Tree, level: int
     assert before in {UNKNOWN, after}
 
 
-def test_the_largest_policy_looks_up_each_release_once_for_each_condition() -> None:
+def test_the_dearest_policy_looks_up_each_release_once_for_each_claim() -> None:
     lines = tuple((LOADER, number) for number in range(LINES_MAX - 1))
-    known = Endorsements(
-        *(
-            endorsement(SubjectKind.RELEASE, numbered_key(*line), claim=f"claim-{number}")
-            for line in lines
-            for number in range(POLICY_CONDITIONS_MAX)
-        )
-    )
-    conditions = [endorsed(SubjectKind.RELEASE, claim=f"claim-{number}") for number in range(POLICY_CONDITIONS_MAX)]
-    policy = (Not(), Not(), Not(), AllOf(count=POLICY_CONDITIONS_MAX), *conditions)
+    claims = [f"claim-{number}" for number in range(POLICY_ENDORSEMENTS_MAX)]
+    records = [endorsement(SubjectKind.RELEASE, numbered_key(*line), claim=claim) for line in lines for claim in claims]
+    conditions = [endorsed(SubjectKind.RELEASE, claim=claim) for claim in claims]
+    policy = (Not(), Not(), Not(), AllOf(count=len(conditions)), *conditions)
     assert is_well_formed(policy)
+    known = Endorsements(*records)
     facts = make_facts(order=replace(ORDER, software=lines), find_endorsement=known)
     assert judge_policy(policy, facts) == Finding(FALSE, conditions[0], is_negated=True)
-    assert known.calls == POLICY_CONDITIONS_MAX * len(lines)
+    assert known.calls == len(records)

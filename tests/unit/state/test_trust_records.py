@@ -89,6 +89,7 @@ LARGEST: list[tuple[Table, Wire]] = [
             statement_hash=HASH,
             from_ms=MAX,
             until_ms=MAX,
+            bond_locked=MAX,
             wheel_ms=MAX,
         ),
     ),

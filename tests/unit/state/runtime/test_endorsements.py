@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from state import queries
 from state.deadlines import DEADLINES, find_next_deadline_ms
+from state.lists import LIST_LENGTHS, LIST_MEMBERS, LIST_PLACES, ListKind
 from state.policies import SubjectKind
 from state.receipts import EventKind
-from state.resource_records import ENDORSEMENTS
+from state.resource_records import ENDORSEMENTS, endorsement_key, subject_name
 from state.runtime.reasons import TransactionReason
 from state.trust_messages import Endorse
 from state.trust_queries import endorsement
-from tests.support.attesting import CUSTOMER, DAY_MS, PROVIDER, Lab
-from tests.support.chain_builders import account, make_genesis, with_params
+from tests.support.attesting import CUSTOMER, DAY_MS, FEE, PROVIDER, Lab
+from tests.support.chain_builders import account, make_genesis, transfer, with_params
 
 PLATFORM = b"\x01" + bytes(16)
 HOUR_MS = 3_600_000
@@ -88,6 +90,64 @@ def test_the_deadline_of_an_endorsement_that_was_taken_back_ends_no_later_one(la
     assert (find(lab) is not None, count(lab, DEADLINES.prefix)) == (True, 1)
     lab.send(PROVIDER, endorse(lab, until_ms=0))
     assert lab.apply(interval_ms=HOUR_MS).events == ()
+
+
+def test_an_endorsement_stands_in_the_lists_of_endorser_and_subject_while_it_is_on_record(lab: Lab) -> None:
+    until_ms = lab.time_ms + HOUR_MS
+    lab.send(PROVIDER, endorse(lab), endorse(lab, subject_kind=SubjectKind.ACCOUNT, subject=account(2)))
+    lab.send(CUSTOMER, endorse(lab, until_ms=until_ms))
+    key, other, third = (
+        endorsement_key(account(0), SubjectKind.PLATFORM, PLATFORM, "data-centre"),
+        endorsement_key(account(0), SubjectKind.ACCOUNT, account(2), "data-centre"),
+        endorsement_key(account(1), SubjectKind.PLATFORM, PLATFORM, "data-centre"),
+    )
+    subject = subject_name(SubjectKind.PLATFORM, PLATFORM)
+
+    def listed() -> list[list[bytes]]:
+        names = ((ListKind.ENDORSER, account(0)), (ListKind.ENDORSER, account(1)), (ListKind.SUBJECT, subject))
+        return [lab.members(*name) for name in names]
+
+    assert listed() == [[key, other], [third], [key, third]]
+    lab.send(PROVIDER, endorse(lab, until_ms=until_ms + HOUR_MS))
+    assert listed() == [[key, other], [third], [key, third]]
+    lab.apply(interval_ms=HOUR_MS)
+    assert listed() == [[key], [], [key]]
+    lab.send(PROVIDER, endorse(lab, until_ms=0))
+    assert listed() == [[], [], []]
+    assert count(lab, LIST_LENGTHS.prefix) == count(lab, LIST_MEMBERS.prefix) == count(lab, LIST_PLACES.prefix) == 0
+
+
+def test_an_endorsement_locks_a_bond_for_its_bytes_until_it_leaves(lab: Lab) -> None:
+    before = lab.balance(account(0))
+
+    def state_bytes() -> int:
+        return sum(
+            len(raw_key) + len(record)
+            for raw_key, record in lab.state.items()
+            if raw_key[0] in {table.prefix[0] for table in (ENDORSEMENTS, LIST_LENGTHS, LIST_MEMBERS, LIST_PLACES)}
+        )
+
+    lab.send(PROVIDER, endorse(lab))
+    record = find(lab)
+    bond = record.bond_locked
+    assert state_bytes() < bond // lab.params.market.storage_bond_per_byte < state_bytes() + 100
+    assert lab.balance(account(0)) == before - FEE - bond
+    assert queries.money(lab.ledger).storage_bonds == bond
+    lab.send(PROVIDER, endorse(lab, statement_hash=bytes(32), until_ms=lab.time_ms + 2 * HOUR_MS))
+    assert state_bytes() <= bond // lab.params.market.storage_bond_per_byte
+    assert find(lab).bond_locked == bond
+    lab.send(PROVIDER, endorse(lab, until_ms=0))
+    assert lab.balance(account(0)) == before - 3 * FEE
+    lab.send(PROVIDER, endorse(lab))
+    lab.apply(interval_ms=2 * HOUR_MS)
+    assert lab.balance(account(0)) == before - 4 * FEE
+    assert queries.money(lab.ledger).storage_bonds == 0
+
+
+def test_who_cannot_pay_the_bond_endorses_nothing(lab: Lab) -> None:
+    lab.send(PROVIDER, transfer(account(1), lab.balance(account(0)) - 2 * FEE - 1_000))
+    assert lab.reason(PROVIDER, endorse(lab)) == TransactionReason.BALANCE_TOO_LOW
+    assert lab.members(ListKind.ENDORSER, account(0)) == []
 
 
 def test_endorsements_that_end_together_leave_the_state_within_the_budget_of_each_block() -> None:
