@@ -15,6 +15,7 @@ from state.records import CHAIN_STATE, ONLY, PARAMS
 from state.runtime.documents import ChainCollateral, Choice, evaluation_of
 from state.runtime.judgement import LIVE, Judge, Judgement
 from state.trust_records import APPRAISAL_RULES, ENCLAVES, Enclave
+from tee.appraisal import find_snp_floors
 from tee.claims import NitroClaims, SgxClaims, SnpClaims, TdxClaims
 from tee.documents import IntelTee
 from tee.shortage import Shortage, find_intel_shortages, find_snp_shortages
@@ -120,7 +121,8 @@ def _find_shortages(ledger: Ledger, enclave: Enclave) -> tuple[Shortage, ...]:
                 return ()
             return find_intel_shortages(get_versions(enclave.claims), tcb_info, qe_identity)
         case SnpClaims():
-            return find_snp_shortages(enclave.claims, ledger.get(APPRAISAL_RULES, ONLY).policy)
+            policy = ledger.get(APPRAISAL_RULES, ONLY).policy
+            return find_snp_shortages(enclave.claims, find_snp_floors(enclave.claims.product, policy))
         case NitroClaims():
             return ()
 

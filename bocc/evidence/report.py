@@ -13,10 +13,18 @@ from typing import Any, Final
 from msgspec import Struct
 
 from bocc.evidence.folder import CollateralFolder
-from bocc.evidence.gaps import Gap, find_intel_gaps, find_snp_gaps
 from bocc.evidence.names import to_plain
 from bocc.evidence.windows import Window, find_chain, find_windows
-from tee.appraisal import DEFAULT_POLICY, NO_REGISTRIES, Denial, appraise, find_gpu_denial, gpu_id, platform_ids
+from tee.appraisal import (
+    DEFAULT_POLICY,
+    NO_REGISTRIES,
+    Denial,
+    appraise,
+    find_gpu_denial,
+    find_snp_floors,
+    gpu_id,
+    platform_ids,
+)
 from tee.certificates import parse_certificate
 from tee.checks import CHECKS, Family, find_failed_check
 from tee.claims import Claims, Flag, GpuClaims, NitroClaims, SgxClaims, SnpClaims, TdxClaims, Verified
@@ -30,6 +38,7 @@ from tee.nvidia import verify_gpu
 from tee.pck import SGX_EXTENSION, parse_pck_extension
 from tee.roots import VENDOR_ROOTS, Roots, TrustedRoot
 from tee.sev_snp import verify_snp
+from tee.shortage import Shortage, find_intel_shortages, find_snp_shortages
 from tee.simulated_root import SIMULATED_ROOT
 from tee.snp_report import parse_report as parse_snp_report
 from tee.tcb import SecurityVersions
@@ -152,7 +161,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """Both empty where the evidence is too broken to tell."""
     refusal: Refusal | None
     checks: tuple[CheckOutcome, ...]
-    gaps: tuple[Gap, ...]
+    gaps: tuple[Shortage, ...]
     """Security versions short of the best level, also where evidence is refused because it reaches none."""
     proven: Proven | None
     windows: tuple[Window, ...]
@@ -307,17 +316,18 @@ def _list_platform_ids(claims: Claims | GpuClaims) -> tuple[str, ...]:
 
 def _find_gaps(
     case: Case, folder: CollateralFolder, answer: Verified | GpuClaims | EvidenceRejected
-) -> tuple[Gap, ...]:
+) -> tuple[Shortage, ...]:
     """Return the versions that are short, where the evidence is genuine as far as that is known."""
     if isinstance(answer, Verified) and isinstance(answer.claims, SnpClaims):
-        return find_snp_gaps(answer.claims, DEFAULT_POLICY, case.time_s)
+        floors = find_snp_floors(answer.claims.product, DEFAULT_POLICY)
+        return find_snp_shortages(answer.claims, (floor for floor in floors if floor.since_s <= case.time_s))
     tcb_info = folder.answered.get(CollateralKind.INTEL_TCB_INFO)
     qe_identity = folder.answered.get(CollateralKind.INTEL_QE_IDENTITY)
     if not isinstance(tcb_info, TcbInfo) or not isinstance(qe_identity, QeIdentity):
         return ()
     if isinstance(answer, EvidenceRejected) and answer.reason not in _TOO_OLD:
         return ()
-    return find_intel_gaps(_read_versions(case), tcb_info, qe_identity)
+    return find_intel_shortages(_read_versions(case), tcb_info, qe_identity)
 
 
 def _read_versions(case: Case) -> SecurityVersions:

@@ -128,7 +128,7 @@ def describe_forecast(forecast: Forecast, *, is_simulated: bool) -> ForecastView
         status_then=forecast.status_then or None,
         due_ms=forecast.due_ms or None,
         shortages=[
-            ShortageView(component=shortage.component, seen=shortage.seen, needed=shortage.needed)
+            ShortageView(component=shortage.name, seen=shortage.seen, needed=shortage.needed)
             for shortage in forecast.shortages
         ],
         overdue_ms=forecast.overdue_ms or None,

@@ -63,4 +63,4 @@ def test_a_floor_that_a_machine_misses_lets_it_fall_from_its_date(lab: Lab) -> N
     told = forecast_with_floor(lab, microcode + 1, since_ms)
     assert (told.state_then, told.standing_then, told.reason_then) == ("suspended", 2, "standing_too_low")
     assert (told.falls, told.due_ms) == (True, since_ms)
-    assert told.shortages == (Shortage("microcode", microcode, microcode + 1),)
+    assert told.shortages == (Shortage("firmware", "microcode", microcode, microcode + 1),)
