@@ -143,6 +143,7 @@ class Plan(Wire, frozen=True):
     """ubocc per unit."""
     min_term_ms: DurationMs
     max_term_ms: DurationMs
+    """After which an order ends by itself; 0: never."""
     capacity: Capacity
     """What one unit takes of a machine."""
     stock: UInt

@@ -228,6 +228,15 @@ class ProviderRecord(Wire, frozen=True):
     marks_bad: UInt
 
 
+class ReviewWalk(Wire, frozen=True):
+    """How far the review of a list of orders has come; id: the list's name."""
+
+    unseen_count: UInt
+    """Members, from the beginning of the list, that are still to be seen."""
+    is_asked_again: bool
+    """Whether another review was asked for since this one began."""
+
+
 NO_SERVICE: Final = ProviderRecord(
     orders_accepted=0,
     orders_done=0,
@@ -248,6 +257,7 @@ ORDER_GRANTS: Final = Table(0x63, OrderGrant, 256)
 ORDER_RUNS: Final = Table(0x64, OrderRun, 2_048)
 USAGE: Final = Table(0x65, UsageRow, 512)
 PROVIDERS: Final = Table(0x66, ProviderRecord, 256)
+REVIEW_WALKS: Final = Table(0x67, ReviewWalk, 16)
 
 
 def line_key(order: bytes, line: int) -> bytes:

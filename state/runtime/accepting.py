@@ -1,0 +1,155 @@
+"""accept: a provider takes an order for one of its enclaves, and its bond stands for it.
+
+There is no auction and no deposit for asking: the order has named its price, and who accepts first has it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from state.errors import TransactionRejected
+from state.lists import add_member, count_members
+from state.offers import PlanUnit, ResourceKind
+from state.order_messages import Accept
+from state.order_records import ORDER_RUNS, Order, OrderState, OrderTerms
+from state.receipts import EventKind
+from state.records import HOLDINGS, NEW_HOLDINGS
+from state.runtime.capacities import check_capacity_fits
+from state.runtime.context import Context
+from state.runtime.enclaves import reappraise
+from state.runtime.judgement import GOOD_STATES, Judge
+from state.runtime.order_books import find_order, plans_of, put_order
+from state.runtime.order_clock import bring_up_to_date
+from state.runtime.order_policies import check_may_run
+from state.runtime.order_queue import orders_of_enclave, orders_of_resource
+from state.runtime.order_reviews import runs_software_of
+from state.runtime.order_steps import find_withdrawn, reserve_machine, reserve_stock
+from state.runtime.order_table import Trigger, check_allowed, check_leads_to
+from state.runtime.ordering import find_open_plan, find_usable
+from state.runtime.reasons import TransactionReason
+from state.runtime.settlement import free_funds, least_cost, lock_bond, note_service, penalty_for
+from state.trust_records import ENCLAVES, Enclave
+
+ENCLAVE_ORDERS_MAX: Final = 10_000
+"""Orders that one enclave may run at a time; its fall has all of them reviewed."""
+
+
+def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
+    """Bind an open order to an enclave of the sender's.
+
+    Raises:
+        TransactionRejected: NO_ORDER, WRONG_STATE, AFTER_PENDING, NO_ENCLAVE, NOT_OWNER, ENCLAVE_NOT_TRUSTED, WRONG_PROGRAM,
+            TOO_MANY_ORDERS, WRONG_HARDWARE, UNEXPECTED_FIELD, NO_RESOURCE, WRONG_RESOURCE_KIND, RESOURCE_NOT_ACTIVE, NO_PLAN,
+            PRICE_TOO_HIGH, STOCK_EXHAUSTED, CAPACITY_TOO_LOW, DEPOSIT_TOO_LOW, POLICY_DENIED, PROVIDER_BOND_TOO_LOW.
+    """
+    address = message.order
+    terms, order = find_order(context.ledger, address)
+    order = bring_up_to_date(context, address, terms, order)
+    check_allowed(order.state, Trigger.ACCEPT)
+    if find_withdrawn(context, terms, order) is not None:
+        raise TransactionRejected(TransactionReason.RESOURCE_NOT_ACTIVE, "withdrawn", "active")
+    _check_after(context, terms)
+    enclave = _find_enclave(context, sender, message.enclave, terms)
+    check_leads_to(order.state, Trigger.ACCEPT, OrderState.ACCEPTED)
+    order = replace(
+        order,
+        state=OrderState.ACCEPTED,
+        enclave=message.enclave,
+        operator=sender,
+        hardware=enclave.hardware,
+    )
+    order = _choose_plan(context, message, terms, order)
+    _check_funds(terms, order)
+    check_may_run(context, terms, order)
+    reserve_machine(context, address, terms, order)
+    if not terms.lines[0].resource:
+        add_member(context.ledger, orders_of_resource(enclave.hardware), address)
+    penalty = penalty_for(terms, order, context.time_ms)
+    holdings = context.ledger.find(HOLDINGS, sender) or NEW_HOLDINGS
+    if holdings.provider_bond < penalty:
+        raise TransactionRejected(TransactionReason.PROVIDER_BOND_TOO_LOW, holdings.provider_bond, penalty)
+    if penalty:
+        lock_bond(context, sender, penalty)
+    order = replace(order, penalty_locked=penalty)
+    note_service(context, sender, orders_accepted=1)
+    put_order(context, address, terms, order)
+    context.emit(
+        EventKind.ACCEPTED,
+        order=address,
+        enclave=message.enclave,
+        operator=sender,
+        hardware=enclave.hardware,
+        penalty=penalty,
+        start_by_ms=order.start_by_ms,
+    )
+
+
+def _check_after(context: Context, terms: OrderTerms) -> None:
+    for address in terms.after:
+        run = context.ledger.find(ORDER_RUNS, address)
+        if run is None or run.output is None:
+            raise TransactionRejected(TransactionReason.AFTER_PENDING, address.hex())
+
+
+def _find_enclave(context: Context, sender: bytes, address: bytes, terms: OrderTerms) -> Enclave:
+    """Return the sender's enclave, judged by the collateral of this block, if it may run the order."""
+    enclave = find_trusted(context, address)
+    if enclave.operator != sender:
+        raise TransactionRejected(TransactionReason.NOT_OWNER, sender.hex(), enclave.operator.hex())
+    if enclave.level < terms.level_min:
+        raise TransactionRejected(TransactionReason.ENCLAVE_NOT_TRUSTED, f"level {enclave.level}", terms.level_min)
+    if not runs_software_of(terms, enclave):
+        seen = f"{enclave.image.hex()} release {enclave.release}"
+        raise TransactionRejected(TransactionReason.WRONG_PROGRAM, seen, "the order's software")
+    count = count_members(context.ledger, orders_of_enclave(address))
+    if count >= ENCLAVE_ORDERS_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_ORDERS, count, ENCLAVE_ORDERS_MAX)
+    return enclave
+
+
+def find_trusted(context: Context, address: bytes) -> Enclave:
+    """Return an enclave that is trusted or in grace by the collateral of this block.
+
+    Raises:
+        TransactionRejected: NO_ENCLAVE, ENCLAVE_NOT_TRUSTED.
+    """
+    if context.ledger.find(ENCLAVES, address) is None:
+        raise TransactionRejected(TransactionReason.NO_ENCLAVE, address.hex())
+    reappraise(context, address, Judge(context.ledger, context.params, context.time_ms))
+    enclave = context.ledger.get(ENCLAVES, address)
+    if enclave.state not in GOOD_STATES:
+        seen = f"{enclave.state.name.lower()} {enclave.reason}".strip()
+        raise TransactionRejected(TransactionReason.ENCLAVE_NOT_TRUSTED, seen, "trusted or grace")
+    return enclave
+
+
+def _choose_plan(context: Context, message: Accept, terms: OrderTerms, order: Order) -> Order:
+    """Return the order with the plan of its machine: the one ordered, or one of the machine's own within the order's bounds."""
+    line = terms.lines[0]
+    if line.resource:
+        if order.hardware != line.resource:
+            seen, bound = order.hardware.hex(), line.resource.hex()
+            raise TransactionRejected(TransactionReason.WRONG_HARDWARE, seen, bound)
+        if message.plan:
+            raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, message.plan, 0)
+        return replace(order, plan=line.plan)
+    find_usable(context, order.hardware, ResourceKind.HARDWARE)
+    plan = find_open_plan(context, order.hardware, message.plan, line.price_max)
+    if plan.unit is not PlanUnit.SECOND:
+        raise TransactionRejected(TransactionReason.NO_PLAN, plan.unit.name.lower(), "paid by the second")
+    check_capacity_fits(terms.capacity, plan.capacity)
+    reserve_stock(context, order.hardware, message.plan, line.quantity)
+    return replace(order, plan=plan)
+
+
+def _check_funds(terms: OrderTerms, order: Order) -> None:
+    """Check that the escrow covers what starts cost and least terms, as it must at the order; prices of any hardware came since."""
+    least = 0
+    for line, plan, earned in zip(terms.lines, plans_of(terms, order), order.earned, strict=True):
+        assert plan is not None, "the order has its machine's plan by now"
+        is_paid = plan.unit is PlanUnit.ONCE and earned
+        least += 0 if is_paid else least_cost(plan, line.quantity)
+    if free_funds(order) < least:
+        raise TransactionRejected(TransactionReason.DEPOSIT_TOO_LOW, free_funds(order), least)

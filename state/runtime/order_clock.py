@@ -1,0 +1,135 @@
+"""The dates of orders: what happens to an order when its time has come, by the wheel or because a message looks at it before.
+
+A handler never sees an order whose date has passed: it is brought up to date first, so it does not matter whether the wheel or a
+message of the same block comes first. Time that no receipt has proven is never paid here.
+"""
+
+from __future__ import annotations
+
+from state.deadlines import Deadline
+from state.lists import ListKind, list_name, remove_member
+from state.order_records import (
+    ORDER_FUNDS,
+    ORDER_GRANTS,
+    ORDER_RUNS,
+    ORDER_TERMS,
+    ORDERS,
+    CloseReason,
+    Order,
+    OrderState,
+    OrderTerms,
+    StallCause,
+    line_key,
+)
+from state.receipts import EventKind
+from state.resource_records import RESOURCES
+from state.runtime.accounts import credit
+from state.runtime.context import Context
+from state.runtime.order_books import next_date, put_order
+from state.runtime.order_steps import close_order, leave_machine, stall_order
+from state.runtime.order_table import Trigger
+from state.runtime.settlement import note_service, penalty_for
+
+
+def bring_up_to_date(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
+    """Return an order after all dates that have come; the caller writes it. A closed one stays until the wheel forgets it."""
+    while order.state is not OrderState.CLOSED:
+        date_ms, trigger = next_date(context.params, terms, order)
+        if date_ms > context.time_ms:
+            break
+        order = _pass_date(context, address, terms, order, date_ms, trigger)
+    return order
+
+
+def finish_order(context: Context, deadline: Deadline) -> None:
+    """Do what an order's date asks for, wait on if it moved, forget an order whose time on record is over."""
+    address = deadline.subject
+    order = context.ledger.find(ORDERS, address)
+    if order is None or order.wheel_ms != deadline.due_ms:
+        return
+    terms = context.ledger.get(ORDER_TERMS, address)
+    order = bring_up_to_date(context, address, terms, order)
+    if order.state is OrderState.CLOSED and next_date(context.params, terms, order)[0] <= context.time_ms:
+        _forget(context, address, terms, order)
+        return
+    put_order(context, address, terms, order)
+
+
+def _pass_date(
+    context: Context, address: bytes, terms: OrderTerms, order: Order, date_ms: int, trigger: Trigger
+) -> Order:
+    match trigger:
+        case Trigger.ACCEPT_BY:
+            return close_order(context, address, terms, order, CloseReason.ACCEPT_TIMEOUT, trigger=trigger)
+        case Trigger.START_BY:
+            return _miss_start(context, address, terms, order)
+        case Trigger.BEAT_DUE:
+            return stall_order(context, address, order, StallCause.BEAT_MISSED, date_ms, trigger=trigger)
+        case Trigger.GRACE_OVER:
+            return _miss_grace(context, address, terms, order)
+        case Trigger.STOP_AT:
+            return _stop(context, address, terms, order)
+        case _:
+            return close_order(context, address, terms, order, CloseReason.DONE, trigger=Trigger.END_BY)
+
+
+def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
+    """An order did not start: an owner's doing if a key is missing, otherwise the provider's."""
+    if find_ungranted(context, address, terms, order) is not None:
+        return close_order(context, address, terms, order, CloseReason.GRANT_REFUSED, trigger=Trigger.START_BY)
+    note_service(context, order.operator, start_timeouts=1)
+    penalty = penalty_for(terms, order, order.start_by_ms)
+    return leave_machine(
+        context, address, terms, order, CloseReason.START_TIMEOUT, trigger=Trigger.START_BY, penalty=penalty
+    )
+
+
+def _miss_grace(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
+    """A stalled order was not resumed in time; whose doing the stall was says how it goes on."""
+    if order.cause is StallCause.OUT_OF_FUNDS:
+        reason = CloseReason.OUT_OF_FUNDS
+        return close_order(context, address, terms, order, reason, trigger=Trigger.GRACE_OVER)
+    if order.cause is StallCause.RELEASE_REVOKED:
+        reason = CloseReason.POLICY_REVOKED
+        return close_order(context, address, terms, order, reason, trigger=Trigger.GRACE_OVER)
+    note_service(context, order.operator, provider_faults=1)
+    penalty = penalty_for(terms, order, order.accrued_ms)
+    return leave_machine(
+        context, address, terms, order, CloseReason.PROVIDER_FAULT, trigger=Trigger.GRACE_OVER, penalty=penalty
+    )
+
+
+def _stop(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
+    """A notice is over: a provider's sends the order to another machine, an owner's ends it."""
+    trigger, who = Trigger.STOP_AT, order.stop_by
+    if who == order.operator:
+        return leave_machine(context, address, terms, order, CloseReason.CANCELLED, trigger=trigger, closed_by=who)
+    return close_order(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=trigger, closed_by=who)
+
+
+def find_ungranted(context: Context, address: bytes, terms: OrderTerms, order: Order) -> int | None:
+    """Return the first line whose key was not released to the order's enclave in its resource's present epoch, or None."""
+    for index, line in enumerate(terms.lines):
+        if not line.is_sealed:
+            continue
+        grant = context.ledger.find(ORDER_GRANTS, line_key(address, index))
+        epoch = context.ledger.get(RESOURCES, line.resource).grant_epoch
+        if grant is None or (grant.enclave, grant.grant_epoch) != (order.enclave, epoch):
+            return index
+    return None
+
+
+def _forget(context: Context, address: bytes, terms: OrderTerms, order: Order) -> None:
+    """Take a closed order off the record and give the customer its bond back. Rows of use stay."""
+    ledger = context.ledger
+    credit(context, terms.customer, order.bond_locked)
+    for index, line in enumerate(terms.lines):
+        if line.is_sealed:
+            ledger.delete(ORDER_GRANTS, line_key(address, index))
+    ledger.delete(ORDERS, address)
+    ledger.delete(ORDER_TERMS, address)
+    ledger.delete(ORDER_FUNDS, address)
+    ledger.delete(ORDER_RUNS, address)
+    remove_member(ledger, list_name(ListKind.ORDERS), address)
+    remove_member(ledger, list_name(ListKind.CUSTOMER, terms.customer), address)
+    context.emit(EventKind.ORDER_FORGOTTEN, order=address, customer=terms.customer)

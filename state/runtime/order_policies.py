@@ -1,0 +1,72 @@
+"""Whose policies an order meets: the owner's of each of its resources, and the customer's own constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from state.order_records import Order, OrderTerms
+from state.policies import PolicyNode
+from state.policy_judgement import EnclaveFacts, Facts
+from state.resource_records import RESOURCES, Resource
+from state.runtime.context import Context
+from state.runtime.order_books import resource_of
+from state.runtime.policy import check_holds, check_not_denied, endorsements_in, order_facts
+from state.trust_records import ENCLAVES
+
+CheckPolicy = Callable[[tuple[PolicyNode, ...], Facts], None]
+
+
+def check_may_be_ordered(context: Context, terms: OrderTerms, order: Order) -> None:
+    """Check that nothing known so far denies an order.
+
+    Raises:
+        TransactionRejected: POLICY_DENIED.
+    """
+    _check_all(context, terms, order, check_not_denied)
+
+
+def check_may_run(context: Context, terms: OrderTerms, order: Order) -> None:
+    """Check that all policies hold for the enclave that an order names.
+
+    Raises:
+        TransactionRejected: POLICY_DENIED.
+    """
+    _check_all(context, terms, order, check_holds)
+
+
+def check_line_may_run(context: Context, terms: OrderTerms, order: Order, line_index: int) -> None:
+    """Check that the policy of one line's resource holds for the enclave that an order names.
+
+    Raises:
+        TransactionRejected: POLICY_DENIED.
+    """
+    address = resource_of(order, terms.lines[line_index])
+    resource = context.ledger.get(RESOURCES, address)
+    check_holds(resource.policy, _facts(context, terms, order, address, resource))
+
+
+def _check_all(context: Context, terms: OrderTerms, order: Order, check: CheckPolicy) -> None:
+    addresses = [resource_of(order, line) for line in terms.lines]
+    for address in dict.fromkeys(address for address in addresses if address):
+        resource = context.ledger.get(RESOURCES, address)
+        if resource.policy:
+            check(resource.policy, _facts(context, terms, order, address, resource))
+    if terms.constraints:
+        check(terms.constraints, _facts(context, terms, order, b"", None))
+
+
+def _facts(context: Context, terms: OrderTerms, order: Order, address: bytes, resource: Resource | None) -> Facts:
+    enclave = None
+    if order.enclave:
+        record = context.ledger.get(ENCLAVES, order.enclave)
+        enclave = EnclaveFacts(address=order.enclave, record=record, level=record.level)
+    return Facts(
+        resource=address,
+        usage_count=0 if resource is None else resource.usage_count,
+        order=order_facts(terms),
+        hardware=resource_of(order, terms.lines[0]) or None,
+        enclave=enclave,
+        height=context.height,
+        time_ms=context.time_ms,
+        find_endorsement=endorsements_in(context.ledger),
+    )

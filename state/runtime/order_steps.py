@@ -1,0 +1,247 @@
+"""How orders end, return to the market, stall and get notice: the steps that every path shares.
+
+Each step takes the order and gives the order after it; the caller writes it (state/runtime/order_books.py).
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from state.codec import INTEGER_MAX
+from state.errors import TransactionRejected
+from state.lists import ListKind, add_member, list_name, remove_member
+from state.order_records import (
+    ORDER_GRANTS,
+    CloseReason,
+    Order,
+    OrderState,
+    OrderTerms,
+    StallCause,
+    line_key,
+)
+from state.receipts import EventKind
+from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, numbered_key
+from state.runtime.capacities import add_capacity, scale_capacity, subtract_capacity
+from state.runtime.context import Context
+from state.runtime.order_books import compute_plan, plans_of, resource_of
+from state.runtime.order_queue import orders_of_enclave, orders_of_resource
+from state.runtime.order_table import Trigger, check_leads_to
+from state.runtime.reasons import TransactionReason
+from state.runtime.settlement import (
+    note_service,
+    pay_out,
+    refund,
+    release_bond,
+)
+
+OPEN_ORDERS = list_name(ListKind.OPEN_ORDERS)
+
+
+def close_order(
+    context: Context,
+    address: bytes,
+    terms: OrderTerms,
+    order: Order,
+    reason: CloseReason,
+    *,
+    trigger: Trigger,
+    closed_by: bytes = b"",
+    penalty: int = 0,
+) -> Order:
+    """End an order: settle what was earned, give back the rest, free what it held."""
+    check_leads_to(order.state, trigger, OrderState.CLOSED)
+    order = pay_out(context, address, terms, order)
+    left = order.held
+    order = refund(context, address, order)
+    order = _free_machine(context, address, terms, order, penalty)
+    ledger = context.ledger
+    remove_member(ledger, OPEN_ORDERS, address)
+    for line in terms.lines:
+        if line.resource:
+            _release_stock(context, line.resource, line.plan.number if line.plan is not None else 0, line.quantity)
+            remove_member(ledger, orders_of_resource(line.resource), address)
+    if reason is CloseReason.DONE and order.operator:
+        note_service(context, order.operator, orders_done=1)
+    context.emit(
+        EventKind.ORDER_CLOSED,
+        order=address,
+        customer=terms.customer,
+        reason=reason.name.lower().encode(),
+        account=closed_by,
+        refund=left,
+    )
+    return replace(
+        order,
+        state=OrderState.CLOSED,
+        reason=reason,
+        cause=None,
+        closed_ms=context.time_ms,
+        closed_by=closed_by,
+    )
+
+
+def leave_machine(
+    context: Context,
+    address: bytes,
+    terms: OrderTerms,
+    order: Order,
+    reason: CloseReason,
+    *,
+    trigger: Trigger,
+    closed_by: bytes = b"",
+    penalty: int = 0,
+) -> Order:
+    """Return an order to the market if it has attempts, time and all it uses left; otherwise end it for this reason.
+
+    Keys granted for the machine it leaves are void: its next enclave needs fresh capsules.
+    """
+    may_return = order.attempts_left > 0 and terms.end_by_ms > context.time_ms
+    if not may_return:
+        return close_order(
+            context, address, terms, order, reason, trigger=trigger, closed_by=closed_by, penalty=penalty
+        )
+    if find_withdrawn(context, terms, order) is not None:
+        reason = CloseReason.POLICY_REVOKED
+        return close_order(
+            context, address, terms, order, reason, trigger=trigger, closed_by=closed_by, penalty=penalty
+        )
+    check_leads_to(order.state, trigger, OrderState.OPEN)
+    order = pay_out(context, address, terms, order)
+    order = _free_machine(context, address, terms, order, penalty)
+    for index, line in enumerate(terms.lines):
+        if line.is_sealed:
+            context.ledger.delete(ORDER_GRANTS, line_key(address, index))
+    accept_by_ms = min(terms.end_by_ms, context.time_ms + terms.accept_window_ms)
+    order = replace(
+        order,
+        state=OrderState.OPEN,
+        cause=None,
+        attempts_left=order.attempts_left - 1,
+        enclave=b"",
+        operator=b"",
+        hardware=b"",
+        plan=None,
+        accept_by_ms=accept_by_ms,
+        start_by_ms=min(terms.end_by_ms, accept_by_ms + terms.start_window_ms),
+        started_ms=0,
+        accrued_ms=0,
+        paid_time_ms=0,
+        earned_before=order.earned,
+        proven_ms=0,
+        stalled_ms=0,
+        stop_at_ms=0,
+        stop_by=b"",
+    )
+    add_member(context.ledger, OPEN_ORDERS, address)
+    context.emit(EventKind.REOPENED, order=address, attempts_left=order.attempts_left, accept_by_ms=order.accept_by_ms)
+    return order
+
+
+def _free_machine(context: Context, address: bytes, terms: OrderTerms, order: Order, penalty: int) -> Order:
+    """Free the slice, the bond and the places in lists that an order has of a machine, if it has one."""
+    if not order.hardware:
+        return order
+    ledger, plan = context.ledger, compute_plan(order)
+    order = release_bond(context, address, terms, order, penalty)
+    for line in terms.lines:
+        resource = resource_of(order, line)
+        line_plan = line.plan if line.plan is not None else plan
+        hardware = ledger.get(RESOURCES, resource)
+        if hardware.in_use is not None:
+            freed = scale_capacity(line_plan.capacity, line.quantity)
+            ledger.put(RESOURCES, resource, replace(hardware, in_use=subtract_capacity(hardware.in_use, freed)))
+    if not terms.lines[0].resource:
+        _release_stock(context, order.hardware, plan.number, terms.lines[0].quantity)
+        remove_member(ledger, orders_of_resource(order.hardware), address)
+    remove_member(ledger, list_name(ListKind.PROVIDER, order.operator), address)
+    remove_member(ledger, orders_of_enclave(order.enclave), address)
+    if order.paid_time_ms:
+        note_service(context, order.operator, served_ms=order.paid_time_ms)
+    return order
+
+
+def reserve_machine(context: Context, address: bytes, terms: OrderTerms, order: Order) -> None:
+    """Take the slices of all machines of an order that was just accepted, and its places in lists.
+
+    Raises:
+        TransactionRejected: CAPACITY_TOO_LOW.
+    """
+    ledger = context.ledger
+    for line, plan in zip(terms.lines, plans_of(terms, order), strict=True):
+        assert plan is not None, "an accepted order has all its plans"
+        resource = resource_of(order, line)
+        hardware = ledger.get(RESOURCES, resource)
+        if hardware.in_use is not None:
+            assert hardware.capacity is not None, "hardware has a capacity"
+            in_use = add_capacity(hardware.in_use, scale_capacity(plan.capacity, line.quantity), hardware.capacity)
+            ledger.put(RESOURCES, resource, replace(hardware, in_use=in_use))
+    add_member(ledger, list_name(ListKind.PROVIDER, order.operator), address)
+    add_member(ledger, orders_of_enclave(order.enclave), address)
+    remove_member(ledger, OPEN_ORDERS, address)
+
+
+def reserve_stock(context: Context, resource: bytes, number: int, quantity: int) -> None:
+    """Count an order's units towards a plan's stock.
+
+    Raises:
+        TransactionRejected: STOCK_EXHAUSTED.
+    """
+    key = numbered_key(resource, number)
+    record = context.ledger.get(PLANS, key)
+    in_use = record.in_use + quantity
+    stock = record.plan.stock or INTEGER_MAX
+    if in_use > stock:
+        raise TransactionRejected(TransactionReason.STOCK_EXHAUSTED, quantity, stock - record.in_use)
+    context.ledger.put(PLANS, key, replace(record, in_use=in_use))
+
+
+def _release_stock(context: Context, resource: bytes, number: int, quantity: int) -> None:
+    key = numbered_key(resource, number)
+    record = context.ledger.get(PLANS, key)
+    context.ledger.put(PLANS, key, replace(record, in_use=record.in_use - quantity))
+
+
+def find_withdrawn(context: Context, terms: OrderTerms, order: Order) -> bytes | None:
+    """Return the first resource of an order that its owner withdrew: frozen, or its release revoked; None if there is none."""
+    for line in terms.lines:
+        address = resource_of(order, line)
+        if not address:
+            continue
+        if context.ledger.get(RESOURCES, address).frozen_ms:
+            return address
+        if line.content_root and _is_revoked(context, address, line.release):
+            return address
+    return None
+
+
+def _is_revoked(context: Context, resource: bytes, release: int) -> bool:
+    return context.ledger.get(RELEASES, numbered_key(resource, release)).status is ReleaseStatus.REVOKED
+
+
+def has_revoked_release(context: Context, terms: OrderTerms) -> bool:
+    """Tell whether a release that an order uses is revoked."""
+    return any(line.content_root and _is_revoked(context, line.resource, line.release) for line in terms.lines)
+
+
+def stall_order(
+    context: Context, address: bytes, order: Order, cause: StallCause, at_ms: int, *, trigger: Trigger
+) -> Order:
+    """Stop the pay of a running order; its grace runs from at_ms."""
+    check_leads_to(order.state, trigger, OrderState.STALLED)
+    if cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}:
+        note_service(context, order.operator, stalls=1)
+    context.emit(EventKind.STALLED, order=address, enclave=order.enclave, cause=cause.name.lower().encode())
+    return replace(order, state=OrderState.STALLED, cause=cause, stalled_ms=at_ms)
+
+
+def give_notice(
+    context: Context, address: bytes, terms: OrderTerms, order: Order, line_index: int, account: bytes
+) -> Order:
+    """Let an order that has started end when notice and least term of a line's plan are over; the earliest notice counts."""
+    plan = plans_of(terms, order)[line_index]
+    assert plan is not None, "an order that has started has all its plans"
+    stop_at_ms = max(context.time_ms + plan.notice_ms, order.started_ms + plan.min_term_ms)
+    if order.stop_at_ms and order.stop_at_ms <= stop_at_ms:
+        return order
+    context.emit(EventKind.NOTICE_GIVEN, order=address, account=account, stop_at_ms=stop_at_ms)
+    return replace(order, stop_at_ms=stop_at_ms, stop_by=account)
