@@ -1,11 +1,11 @@
 """A chain with simulated machines: collateral, a published image, hardware, and enclaves that attest.
 
-The vendor is the software TEE. `Lab(is_vendor=True)` trusts its root as a vendor's own, so that levels above 1 can be seen.
+The vendor is the software TEE. `trust_as_vendor` takes its root for a vendor's own, so that levels above 1 can be seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -18,9 +18,9 @@ from state.lists import ListKind, count_members, list_name, member_at
 from state.offers import NO_CAPACITY, Capacity, Profile, Provenance, Register, ReleaseBody, ResourceKind
 from state.receipts import Event, EventKind
 from state.records import CHAIN_STATE, ONLY
+from state.runtime import evidence
 from state.runtime.cohorts import queue_concerned
 from state.runtime.context import Context
-from state.runtime.evidence import EvidenceCache
 from state.runtime.execute import Executed
 from state.trust_messages import Attest, Publish, PutCollateral, Supersede
 from state.trust_records import ENCLAVES, Enclave
@@ -38,6 +38,16 @@ POSTER = account_key(2)
 FEE = 10_000_000
 """Enough for any message here."""
 DAY_MS = 86_400_000
+BOUND_TO_OTHERS: list[tuple[str, object]] = [
+    ("chain_id", bytes(32)),
+    ("operator", account(7)),
+    ("hardware", b"\x01" + bytes(20)),
+    ("sign_key", bytes(32)),
+    ("seal_key", bytes(32)),
+    ("challenge_height", 3),
+    ("challenge_hash", bytes(32)),
+]
+"""Each part that evidence is bound to, and something else in its place."""
 EMPTY_RELEASE = ReleaseBody(
     content_root=bytes(32),
     sealed_root=b"",
@@ -92,6 +102,39 @@ def enclave_key(number: int) -> SigningKey:
     return SigningKey(b"enclave" + number.to_bytes(25, "big"))
 
 
+def facts_of(
+    key: SigningKey, chain_id: bytes, operator: bytes, hardware: bytes, height: int, block_hash: bytes
+) -> dict[str, object]:
+    """Return what the evidence of an enclave without GPUs is made for."""
+    return {
+        "chain_id": chain_id,
+        "operator": operator,
+        "hardware": hardware,
+        "sign_key": key.public_key,
+        "seal_key": bytes([7]) * 32,
+        "gpus": (),
+        "challenge_height": height,
+        "challenge_hash": block_hash,
+    }
+
+
+def build_attest(key: SigningKey, facts: dict[str, object], image: bytes, proof: bytes) -> Attest:
+    """Return the attestation of a trust domain that these facts are of."""
+    signed = attest_signing_bytes(facts["chain_id"], facts["operator"], facts["hardware"], proof)
+    return Attest(
+        hardware=facts["hardware"],
+        image=image,
+        release=0,
+        tee=EvidenceKind.TDX,
+        evidence=proof,
+        gpus=facts["gpus"],
+        sign_key=facts["sign_key"],
+        seal_key=facts["seal_key"],
+        challenge_height=facts["challenge_height"],
+        signature=key.sign(signed),
+    )
+
+
 class Lab(World):
     """A world with a vendor. Collateral, image and the provider's hardware are there unless `is_bare`."""
 
@@ -141,43 +184,24 @@ class Lab(World):
         hardware: bytes | None = None,
         challenge_height: int | None = None,
         bound: dict[str, object] | None = None,
+        prove: Callable[[bytes], bytes] | None = None,
         quote: bytes | None = None,
         **changes: object,
     ) -> Attest:
         """Return the attestation of an enclave on a machine, by default machine and enclave of one number, for the last block.
 
-        `bound` changes what the evidence is made for; `changes` changes the message.
+        `bound` changes what the evidence is made for; `prove` makes it of report data, in place of a simulated trust domain;
+        `changes` changes the message.
         """
         key, sender = enclave_key(number), self.address_of(provider)
         hardware = hardware or self.hardware
-        seal_key = bytes([7]) * 32
         height = self.height if challenge_height is None else challenge_height
-        facts = {
-            "chain_id": self.chain_id,
-            "operator": sender,
-            "hardware": hardware,
-            "sign_key": key.public_key,
-            "seal_key": seal_key,
-            "gpus": (),
-            "challenge_height": height,
-            "challenge_hash": self.hashes.get(height, bytes(32)),
-        }
+        facts = facts_of(key, self.chain_id, sender, hardware, height, self.hashes.get(height, bytes(32)))
         if quote is None:
             box = self.vendor.machine(machine or f"machine {number}")
-            quote = box.quote(report_data(**{**facts, **(bound or {})}), body, recipe)
-        plain = Attest(
-            hardware=hardware,
-            image=self.image,
-            release=0,
-            tee=EvidenceKind.TDX,
-            evidence=quote,
-            gpus=(),
-            sign_key=key.public_key,
-            seal_key=seal_key,
-            challenge_height=height,
-            signature=key.sign(attest_signing_bytes(self.chain_id, sender, hardware, quote)),
-        )
-        return replace(plain, **changes)
+            report = report_data(**{**facts, **(bound or {})})
+            quote = box.quote(report, body, recipe) if prove is None else prove(report)
+        return replace(build_attest(key, facts, self.image, quote), **changes)
 
     def address_of(self, signer: SigningKey) -> bytes:
         """Return the account of a key."""
@@ -253,10 +277,23 @@ def recovery(lab: Lab, at_s: int | None = None) -> PutCollateral:
     return PutCollateral(kind=CollateralKind.INTEL_TCB_INFO, body=body, chain=(lab.vendor.tcb_signer, lab.vendor.root))
 
 
+def list_verifications(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """Return a list to which every verification of evidence from now on adds what it is given."""
+    verified: list[tuple[object, ...]] = []
+
+    def verify(*arguments: object) -> evidence.Answer:
+        verified.append(arguments)
+        return genuine(*arguments)
+
+    genuine = evidence.verify_evidence
+    monkeypatch.setattr(evidence, "verify_evidence", verify)
+    return verified
+
+
 def trust_as_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the root of the software TEE for a genuine vendor's."""
     genuine = Roots(intel=(TrustedRoot(der=SimulatedVendor().root, is_simulated=False),))
-    monkeypatch.setattr("state.runtime.attest_checks.SHARED_CACHE", EvidenceCache())
+    monkeypatch.setattr("state.runtime.attest_checks.SHARED_CACHE", evidence.EvidenceCache())
     monkeypatch.setattr("state.runtime.documents._merge_roots", lambda _record: genuine)
 
 

@@ -31,9 +31,10 @@ from state.keyfile import KeyKind
 from state.params import Params, ParamsReason, ParamsRejected, check_params
 from state.records import ACCOUNTS, CURRENT_SET, MONEY, ONLY, PARAMS
 from state.runtime.documents import roots_of
-from tee.roots import AWS_NITRO_ROOT, VENDOR_ROOTS
+from tee.roots import AWS_NITRO_ROOT, VENDOR_ROOTS, Roots
 from tee.simulated_root import SIMULATED_ROOT_DER
 from tests.support.chain_builders import account, make_genesis, make_ledger, operator, validator_key, with_params
+from tests.support.vendor_machines import vendors_genesis
 
 STRANGER = b"\x00" + b"\x77" * 20
 ROOT_FILE = Path(__file__).resolve().parents[3] / "genesis.json"
@@ -316,3 +317,18 @@ def test_trust_begins_with_the_roots_of_all_vendors_and_the_simulated_ones_of_th
     assert public == VENDOR_ROOTS
     assert [root.is_simulated for root in development.intel] == [False, True]
     assert development.intel[1].der == SIMULATED_ROOT_DER
+
+
+def test_a_development_genesis_names_simulated_roots_of_every_family() -> None:
+    genesis = vendors_genesis()
+    check_genesis(genesis)
+    assert parse_genesis(format_genesis(genesis)) == genesis
+    roots = roots_of(make_ledger(genesis))
+    simulated = {name: [each.is_simulated for each in getattr(roots, name)] for name in Roots.__struct_fields__}
+    assert simulated == {
+        "intel": [False, True],
+        "amd": [False] * 3 + [True] * 2,
+        "aws": [False, True],
+        "nvidia": [False, True],
+    }
+    assert [len(each.intermediates) for each in roots.amd] == [2, 2, 2, 2, 1]

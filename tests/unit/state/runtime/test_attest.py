@@ -23,6 +23,7 @@ from tee.evidence import EvidenceKind
 from tee.simulated import recovery_template
 from tee.simulated_quotes import TdBody
 from tests.support.attesting import (
+    BOUND_TO_OTHERS,
     CUSTOMER,
     DAY_MS,
     FEE,
@@ -61,17 +62,6 @@ def test_an_enclave_of_a_vendors_hardware_has_the_level_of_its_standing(monkeypa
     lab = Lab()
     lab.attest()
     assert (lab.enclave().level, lab.enclave().is_simulated) == (5, False)
-
-
-BOUND_TO_OTHERS: list[tuple[str, object]] = [
-    ("chain_id", bytes(32)),
-    ("operator", account(7)),
-    ("hardware", b"\x01" + bytes(20)),
-    ("sign_key", bytes(32)),
-    ("seal_key", bytes(32)),
-    ("challenge_height", 3),
-    ("challenge_hash", bytes(32)),
-]
 
 
 @pytest.mark.parametrize(("part", "other"), BOUND_TO_OTHERS, ids=[part for part, _ in BOUND_TO_OTHERS])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from state.attestation import gpu_nonce
 from state.block import BlockReference
-from state.runtime import documents, evidence
+from state.runtime import documents
 from state.runtime.enclaves import release_platform
 from state.runtime.explain import Check, explain
 from state.runtime.judgement import platforms_of
@@ -18,7 +18,7 @@ from state.runtime.reasons import TransactionReason
 from state.runtime.trust_rules import distrust_root
 from state.trust_messages import Attest, GpuEvidence
 from state.trust_records import PLATFORMS
-from tests.support.attesting import FEE, PROVIDER, Lab, enclave_key
+from tests.support.attesting import FEE, PROVIDER, Lab, enclave_key, list_verifications
 from tests.support.nvidia_pki import Report, make_roots
 
 
@@ -96,17 +96,10 @@ def test_enclaves_with_gpus_do_not_stand_without_a_root_of_their_maker(lab: Lab)
 
 def explain_counting(lab: Lab, monkeypatch: pytest.MonkeyPatch, *messages: Attest) -> tuple[dict[str, Check], int]:
     """Return the checks of a dry run by name, and how many times it verified evidence."""
-    calls = []
-
-    def verify(*arguments: object) -> evidence.Answer:
-        calls.append(arguments)
-        return genuine(*arguments)
-
-    genuine = evidence.verify_evidence
-    monkeypatch.setattr(evidence, "verify_evidence", verify)
+    verified = list_verifications(monkeypatch)
     tip = BlockReference(block_hash=lab.parent_hash, height=lab.height, time_ms=lab.time_ms, result=bytes(32))
     checks = explain(lab.ledger, lab.sign(PROVIDER, *messages, fee=FEE), lab.time_ms, tip)
-    return {check.name: check for check in checks}, len(calls)
+    return {check.name: check for check in checks}, len(verified)
 
 
 def test_a_dry_run_verifies_one_gpu(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
