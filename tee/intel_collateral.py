@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from tee.certificates import (
     CRL_SIGN,
@@ -40,6 +40,7 @@ from tee.roots import TrustedRoot
 from tee.signatures import EcKey, verify_p256
 from tee.strict_json import JsonError, cut_signed_object, parse_json
 
+DocumentType = TypeVar("DocumentType", TcbInfo, QeIdentity)
 RootCrlFinder = Callable[[bytes], RevokedSerials | None]
 """Answers the stored revocation list of a root, by the SHA-256 of its certificate."""
 
@@ -152,13 +153,7 @@ def check_tcb_info(
         EvidenceRejected: TCB_INFO_FORMAT, TCB_INFO_SIGNER, COLLATERAL_MISSING, ROOT_CRL_EXPIRED, ROOT_CRL_NOT_YET_VALID,
             TCB_INFO_SIGNER_REVOKED, TCB_INFO_SIGNATURE, TCB_INFO_EXPIRED, TCB_INFO_NOT_YET_VALID.
     """
-    members, vouching = _open(body, "tcbInfo", chain, trusted, find_root_crl, TCB_INFO_REASONS, time_s)
-    try:
-        document = read_tcb_info(members, vouching)
-    except JsonError as error:
-        raise EvidenceRejected(Reason.TCB_INFO_FORMAT, str(error)) from error
-    check_document_window(document, TCB_INFO_REASONS, time_s)
-    return document
+    return _check_document(body, "tcbInfo", read_tcb_info, chain, trusted, find_root_crl, TCB_INFO_REASONS, time_s)
 
 
 def check_qe_identity(
@@ -170,13 +165,8 @@ def check_qe_identity(
         EvidenceRejected: QE_IDENTITY_FORMAT, QE_IDENTITY_SIGNER, COLLATERAL_MISSING, ROOT_CRL_EXPIRED, ROOT_CRL_NOT_YET_VALID,
             QE_IDENTITY_SIGNER_REVOKED, QE_IDENTITY_SIGNATURE, QE_IDENTITY_EXPIRED, QE_IDENTITY_NOT_YET_VALID.
     """
-    members, vouching = _open(body, "enclaveIdentity", chain, trusted, find_root_crl, QE_IDENTITY_REASONS, time_s)
-    try:
-        document = read_qe_identity(members, vouching)
-    except JsonError as error:
-        raise EvidenceRejected(Reason.QE_IDENTITY_FORMAT, str(error)) from error
-    check_document_window(document, QE_IDENTITY_REASONS, time_s)
-    return document
+    reasons = QE_IDENTITY_REASONS
+    return _check_document(body, "enclaveIdentity", read_qe_identity, chain, trusted, find_root_crl, reasons, time_s)
 
 
 def check_document_window(document: TcbInfo | QeIdentity, reasons: DocumentReasons, time_s: int) -> None:
@@ -274,16 +264,17 @@ def _store_list(
     return stored
 
 
-def _open(
+def _check_document(
     body: bytes,
     member: str,
+    read: Callable[[dict[str, Any], Vouching], DocumentType],
     chain: Sequence[bytes],
     trusted: Sequence[TrustedRoot],
     find_root_crl: RootCrlFinder,
     reasons: DocumentReasons,
     time_s: int,
-) -> tuple[dict[str, Any], Vouching]:
-    """Check envelope, signer and signature of a document; return its members, and who vouches for them."""
+) -> DocumentType:
+    """Check envelope, signer and signature of a document before its members are read, and its window after that."""
     try:
         raw, signature = cut_signed_object(body, member)
     except JsonError as error:
@@ -295,16 +286,18 @@ def _open(
     assert isinstance(signer.key, EcKey)
     if not verify_p256(signer.key.point, signature, raw):
         raise EvidenceRejected(reasons.signature, signature.hex())
-    try:
-        members = parse_json(raw)
-    except JsonError as error:
-        raise EvidenceRejected(reasons.format, str(error)) from error
-    return members, Vouching(
+    vouching = Vouching(
         root=root.certificate.fingerprint,
         signer_serial=encode_serial(signer.serial),
         valid_from_s=max(signer.not_before_s, root.certificate.not_before_s),
         valid_until_s=min(signer.not_after_s, root.certificate.not_after_s),
     )
+    try:
+        document = read(parse_json(raw), vouching)
+    except JsonError as error:
+        raise EvidenceRejected(reasons.format, str(error)) from error
+    check_document_window(document, reasons, time_s)
+    return document
 
 
 def _check_signer(
