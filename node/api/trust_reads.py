@@ -40,7 +40,7 @@ from state.ledger import RecordType, Table
 from state.resource_records import RESOURCES
 from state.runtime.documents import simulated_roots
 from state.runtime.evidence import SHARED_CACHE, Answer
-from state.runtime.explain import Check
+from state.runtime.explain import GPUS_TRIED_MAX, Check
 from state.runtime.remedies import remedy_of
 from state.trust_messages import CERTIFICATE_BYTES_MAX, EVIDENCE_BYTES_MAX, GPU_REPORT_BYTES_MAX, Attest, GpuEvidence
 from state.trust_queries import EnclaveFilter
@@ -53,8 +53,6 @@ COLLATERALS_MAX: Final = 100
 ENCLAVES_MAX: Final = 50
 FORECASTS_MAX: Final = 25
 """Longest pages: each holds the event loop for five milliseconds at most."""
-GPUS_APPRAISED_MAX: Final = 1
-"""Each costs four certificates of P-384, on the event loop and for nothing."""
 RELEASES_SHOWN: Final = 16
 COLLATERAL_KEY_BYTES: Final = 29
 ENCLAVE_CURSOR_BYTES: Final = 28
@@ -145,7 +143,7 @@ class AppraiseParams(Params, frozen=True):
     seal_key: HexHash | None = None
     challenge_height: Height | None = None
     signature: Annotated[HexBytes, Meta(min_length=128, max_length=128)] | None = None
-    gpus: Annotated[tuple[GpuEvidenceParams, ...], Meta(max_length=GPUS_APPRAISED_MAX)] = ()
+    gpus: Annotated[tuple[GpuEvidenceParams, ...], Meta(max_length=GPUS_TRIED_MAX)] = ()
 
 
 class ResourceParams(Params, frozen=True):
