@@ -59,7 +59,7 @@ class ReleaseName(Wire, frozen=True):
 
 
 class SoftwareIn(Wire, frozen=True, tag=5):
-    """The order has software, and all of it is among these."""
+    """The order has software, and all of it is among these; so software that asks for this names itself too."""
 
     releases: Annotated[tuple[ReleaseName, ...], Meta(min_length=1, max_length=NAMES_MAX)]
 
