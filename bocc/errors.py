@@ -37,6 +37,10 @@ class RpcRejected(Exception):
         self.bound = self.data.get("bound")
 
 
+class CapsuleRejected(Exception):
+    """A key cannot be sealed like this, or a capsule does not open: it is for another enclave or purpose, or was changed."""
+
+
 class InputReason(StrEnum):
     """Why what a person typed or passed cannot be used."""
 
