@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from state.errors import TransactionRejected
+from state.governance_messages import CastVote, Propose
 from state.ledger import Ledger
 from state.messages import Bond, BondAction, Report, SetAuth, Transfer
 from state.records import ACCOUNTS, NEW_ACCOUNT, Account
@@ -154,6 +155,10 @@ class RuntimeRules:
                     total += amount
                 case Bond(action=BondAction.ADD, amount=amount):
                     total += amount
+                case Propose(deposit=deposit):
+                    total += deposit
+                case CastVote():
+                    pass
                 case Transfer() | Bond() | SetAuth() | Report() | Publish() | Endorse() | PutCollateral() | Attest():
                     pass
         return total

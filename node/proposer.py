@@ -23,9 +23,10 @@ def select_transactions(
     chain: Chain, mempool: Mempool[Ledger], parent_hash: bytes, time_ms: int, excluded: Container[bytes]
 ) -> list[Transaction]:
     """Choose transactions for a block on an executed parent, within the limits in force there."""
-    limits = chain.params().blocks
+    ledger = chain.ledger_at(parent_hash)
+    limits = ledger.get(PARAMS, ONLY).blocks
     return mempool.select(
-        chain.ledger_at(parent_hash),
+        ledger,
         time_ms,
         max_bytes=limits.bytes_max,
         max_transactions=limits.transactions_max,

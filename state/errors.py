@@ -86,3 +86,7 @@ class VoteRejected(Rejected):
 
 class StorageFault(Exception):
     """The disk or the database failed or holds impossible data: the node must stop and let a restart decide by replay."""
+
+
+class UpgradeNeeded(Exception):
+    """The chain goes on with a protocol that this software does not speak: the operator must install a newer release."""

@@ -15,6 +15,8 @@ from state.validators import VALIDATORS_MAX
 
 PROPOSALS_VOTING_MAX: Final = 64
 """Proposals under way at a time."""
+PROPOSALS_OF_OTHERS_MAX: Final = 48
+"""Proposals under way with which somebody else than a validator of the set may add another; the rest is the validators' own."""
 
 
 class ProposalState(IntEnum):
@@ -78,11 +80,13 @@ class VoteRecord(Wire, frozen=True):
 
 
 class GovernanceBooks(Wire, frozen=True):
-    """Numbers of proposals."""
+    """Numbers of proposals, and what governance has made of the protocol."""
 
     next_proposal: UInt
     voting_count: UInt
     """Proposals that are neither decided nor over."""
+    protocol: UInt
+    """What the chain's blocks need of a node's software; moves on with upgrades."""
 
 
 class DueUpgrade(Wire, frozen=True):
@@ -101,6 +105,10 @@ ELECTORATES: Final = Table(0x69, Electorate, VALIDATORS_MAX * 40 + 16)
 VOTES: Final = Table(0x6A, VoteRecord, 64)
 GOVERNANCE_BOOKS: Final = Table(0x6B, GovernanceBooks, 32)
 UPGRADES: Final = Table(0x6C, DueUpgrade, 128)
+
+
+NO_PROPOSALS: Final = GovernanceBooks(next_proposal=1, voting_count=0, protocol=1)
+"""The books before the first proposal, when there is no record."""
 
 
 def vote_key(proposal: int, validator: bytes) -> bytes:

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from state.codec import Address, Amount, PublicKey, Wire
 from state.crypto import signing_bytes, tag
+from state.governance_messages import CastVote, Propose
 from state.trust_messages import Attest, Endorse, Publish, PutCollateral
 from state.votes import Vote
 
@@ -130,7 +131,7 @@ class Report(Wire, frozen=True, tag=4):
     """Sorts after first by canonical bytes, so that one pair has one form."""
 
 
-Message = Transfer | SetAuth | Bond | Report | Publish | Endorse | PutCollateral | Attest
+Message = Transfer | SetAuth | Bond | Report | Publish | Endorse | PutCollateral | Attest | Propose | CastVote
 """Every message of this version."""
 
 

@@ -28,7 +28,7 @@ Price = Annotated[int, Meta(ge=0, le=10**12)]
 
 
 class WorkOverride(Wire, frozen=True):
-    """Another work charge for one kind of message than the dispatch table's."""
+    """Another work charge for one kind of message than the table of work has."""
 
     message: Annotated[int, Meta(ge=1, le=255)]
     """Tag of the message."""
@@ -61,7 +61,7 @@ class BlockParams(Wire, frozen=True):
     envelope_bytes_max: Annotated[int, Meta(ge=1 << 10, le=ENVELOPE_BYTES_MAX)]
     """Largest envelope of ordinary messages."""
     large_envelope_bytes_max: Annotated[int, Meta(ge=1 << 10, le=ENVELOPE_BYTES_MAX)]
-    """Largest envelope with a message that the dispatch table marks as large (collateral)."""
+    """Largest envelope with a message that the table of work marks as large (collateral)."""
     expiry_ahead_ms_max: DurationMs
     """How far ahead of the clock a transaction may expire, at admission."""
     deadlines_max: Annotated[int, Meta(ge=1, le=10_000)]
@@ -197,6 +197,8 @@ class ParamsReason(StrEnum):
     """Two values that must ascend do not, or a list is not sorted and distinct."""
     TOO_SHORT = "params_too_short"
     """A time is zero that must pass, or a window is shorter than another that must fit into it."""
+    UNGOVERNABLE = "params_ungovernable"
+    """Nothing could pass any more, or a brake without most of the power."""
     TOO_LITTLE_WORK = "params_too_little_work"
     """A block has less work than a legal transaction may need."""
 
@@ -209,7 +211,7 @@ def check_params(params: Params) -> None:
     """Check that parameters which depend on each other fit. What depends on prices is checked by state/runtime/prices.py.
 
     Raises:
-        ParamsRejected: OUT_OF_ORDER, TOO_SHORT.
+        ParamsRejected: OUT_OF_ORDER, TOO_SHORT, UNGOVERNABLE.
     """
     consensus, staking, blocks = params.consensus, params.staking, params.blocks
     for name, low, high in (
@@ -228,6 +230,7 @@ def check_params(params: Params) -> None:
         ("timer_min_ms", consensus.timer_min_ms, 0),
         ("precision_ms", consensus.precision_ms, 0),
         ("message_delay_ms", consensus.message_delay_ms, 0),
+        ("voting_ms", params.governance.voting_ms, 0),
         ("beat_ms_min", params.market.beat_ms_min, 0),
         ("order_keep_ms", params.market.order_keep_ms, 0),
         ("expiry_ahead_ms_max", blocks.expiry_ahead_ms_max, 0),
@@ -235,3 +238,11 @@ def check_params(params: Params) -> None:
     ):
         if duration_ms <= longer_than_ms:
             raise ParamsRejected(ParamsReason.TOO_SHORT, f"{name} {duration_ms}", longer_than_ms + 1)
+    governance = params.governance
+    for name, share_bp, least_bp, most_bp in (
+        ("pass_bp", governance.pass_bp, 0, BASIS_POINTS - 1),
+        ("veto_bp", governance.veto_bp, 1, BASIS_POINTS),
+        ("brake_bp", governance.brake_bp, BASIS_POINTS // 2 + 1, BASIS_POINTS),
+    ):
+        if not least_bp <= share_bp <= most_bp:
+            raise ParamsRejected(ParamsReason.UNGOVERNABLE, f"{name} {share_bp}", f"{least_bp} to {most_bp}")

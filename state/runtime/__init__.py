@@ -18,6 +18,10 @@ rewards         fees to validators and delegators
 roster          who may be chosen as a validator
 equivocation    report: conviction by two conflicting votes
 downtime        missed views, jail
+proposals       propose and vote
+ballots         how votes decide
+proposal_effects    what each kind of proposal checks and changes
+upgrades        the protocol moves on at a height
 validator_updates   choice of the next validator set
 block_edges     duties at the beginning and the end of each block
 conservation    where all money is

@@ -1,8 +1,8 @@
 """Duties at the two edges of a block.
 
-Beginning: put the parent on record among the recent blocks, note leaders of skipped views. End: fees become rewards, due
-deadlines fire within the block's budget, enclaves are judged again within theirs, the next validator set is chosen if its time has
-come, totals are settled and checked.
+Beginning: put the parent on record among the recent blocks, put a due upgrade into force, note leaders of skipped views. End: fees
+become rewards, due deadlines fire within the block's budget, enclaves are judged again within theirs, the next validator set is
+chosen if its time has come, totals are settled and checked.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from state.runtime.dispatch import DEADLINE_HANDLERS
 from state.runtime.downtime import note_leaders
 from state.runtime.enclaves import run_reappraisals
 from state.runtime.rewards import distribute_fees
+from state.runtime.upgrades import begin_upgrade
 from state.runtime.validator_updates import update_validators
 from state.validators import ValidatorSet
 
@@ -35,6 +36,7 @@ RECENT_BLOCKS_MAX: Final = 1 << 16
 def begin_block(context: Context, header: Header, root_height: int, validators: ValidatorSet) -> None:
     """Do the duties of a block's beginning. root_height is the height of the epoch's root block."""
     _record_parent(context, header)
+    begin_upgrade(context)
     note_leaders(context, header, root_height, validators)
 
 

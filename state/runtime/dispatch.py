@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from state.deadlines import Deadline, DeadlineKind
+from state.governance_messages import CastVote, Propose
 from state.messages import Bond, Message, Report, Scope, SetAuth, Transfer
 from state.runtime.accounts import apply_transfer
 from state.runtime.attestations import apply_attest
@@ -21,6 +22,7 @@ from state.runtime.context import Context
 from state.runtime.enclaves import finish_enclave, forget_platform
 from state.runtime.endorsements import apply_endorse, finish_endorsement
 from state.runtime.equivocation import apply_report
+from state.runtime.proposals import apply_propose, apply_vote, finish_proposal
 from state.runtime.resources import apply_publish, finish_release
 from state.runtime.staking import apply_bond
 from state.runtime.trust_rules import finish_rules
@@ -47,6 +49,8 @@ HANDLERS: Final[Mapping[type[Message], Handler]] = {
     Endorse: Handler(scope=Scope.GOVERN, apply=apply_endorse),
     PutCollateral: Handler(scope=ANY_SCOPE, apply=apply_put_collateral),
     Attest: Handler(scope=Scope.OPERATE, apply=apply_attest),
+    Propose: Handler(scope=Scope.GOVERN, apply=apply_propose),
+    CastVote: Handler(scope=Scope.GOVERN, apply=apply_vote),
 }
 
 DEADLINE_HANDLERS: Final[Mapping[DeadlineKind, Callable[[Context, Deadline], None]]] = {
@@ -61,6 +65,7 @@ DEADLINE_HANDLERS: Final[Mapping[DeadlineKind, Callable[[Context, Deadline], Non
     DeadlineKind.RELEASE_DUE: finish_release,
     DeadlineKind.ENDORSEMENT_DUE: finish_endorsement,
     DeadlineKind.PLATFORM_DUE: forget_platform,
+    DeadlineKind.PROPOSAL_DUE: finish_proposal,
 }
 
 

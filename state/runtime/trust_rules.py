@@ -72,14 +72,24 @@ def distrust_root(context: Context, fingerprint: bytes) -> None:
     Raises:
         TransactionRejected: TOO_MANY_ROOTS.
     """
+    check_distrust(context, fingerprint)
     roots = context.ledger.get(TRUSTED_ROOTS, ONLY)
     distrusted = tuple(sorted({*roots.distrusted, fingerprint}))
-    if len(distrusted) > ROOTS_DISTRUSTED_MAX:
-        raise TransactionRejected(TransactionReason.TOO_MANY_ROOTS, len(distrusted), ROOTS_DISTRUSTED_MAX)
     context.ledger.put(TRUSTED_ROOTS, ONLY, replace(roots, distrusted=distrusted))
     move_verification_root(context.ledger, fingerprint)
     context.emit(EventKind.RULES_CHANGED, what=b"roots")
     enqueue_all(context)
+
+
+def check_distrust(context: Context, fingerprint: bytes) -> None:
+    """Check that one more root may be distrusted.
+
+    Raises:
+        TransactionRejected: TOO_MANY_ROOTS.
+    """
+    distrusted = {*context.ledger.get(TRUSTED_ROOTS, ONLY).distrusted, fingerprint}
+    if len(distrusted) > ROOTS_DISTRUSTED_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_ROOTS, len(distrusted), ROOTS_DISTRUSTED_MAX)
 
 
 def schedule_number(context: Context, root: bytes, number: int, due_ms: int) -> None:
@@ -88,14 +98,24 @@ def schedule_number(context: Context, root: bytes, number: int, due_ms: int) -> 
     Raises:
         TransactionRejected: NUMBER_NOT_HIGHER.
     """
+    check_number(context, root, number)
     evaluation = evaluation_of(context.ledger, root)
-    if number <= evaluation.number:
-        raise TransactionRejected(TransactionReason.NUMBER_NOT_HIGHER, number, evaluation.number)
     others = [pending for pending in evaluation.pending if pending.number != number][: NUMBERS_MAX - 1]
     pending = sorted((*others, PendingNumber(number=number, due_ms=due_ms)), key=lambda each: each.number)
     context.ledger.put(EVALUATIONS, root, replace(evaluation, pending=tuple(pending)))
     push_deadline(context.ledger, DeadlineKind.NUMBER_DUE, root, due_ms)
     context.emit(EventKind.NUMBER_SEEN, root=root, number=number, due_ms=due_ms)
+
+
+def check_number(context: Context, root: bytes, number: int) -> None:
+    """Check that an evaluation number is above the one in force.
+
+    Raises:
+        TransactionRejected: NUMBER_NOT_HIGHER.
+    """
+    in_force = evaluation_of(context.ledger, root).number
+    if number <= in_force:
+        raise TransactionRejected(TransactionReason.NUMBER_NOT_HIGHER, number, in_force)
 
 
 def set_brake(context: Context, brake: Brake) -> None:
@@ -104,19 +124,27 @@ def set_brake(context: Context, brake: Brake) -> None:
     Raises:
         TransactionRejected: BRAKE_TOO_LONG, TOO_MANY_BRAKES.
     """
-    latest_ms = context.time_ms + context.params.governance.brake_ms_max
-    if brake.until_ms > latest_ms:
-        raise TransactionRejected(TransactionReason.BRAKE_TOO_LONG, brake.until_ms, latest_ms)
-    holding = _holding_brakes(context)
-    others = [each for each in holding if (each.scope, each.subject) != (brake.scope, brake.subject)]
-    if len(others) >= BRAKES_MAX:
-        raise TransactionRejected(TransactionReason.TOO_MANY_BRAKES, len(others), BRAKES_MAX)
-    context.ledger.put(BRAKES, ONLY, Brakes(brakes=(*others, brake)))
+    check_brake(context, brake)
+    context.ledger.put(BRAKES, ONLY, Brakes(brakes=(*_brakes_beside(context, brake), brake)))
     push_deadline(context.ledger, DeadlineKind.RULES_DUE, _ALL, brake.until_ms)
     context.emit(
         EventKind.BRAKED, scope=brake.scope.name.lower().encode(), subject=brake.subject, until_ms=brake.until_ms
     )
     enqueue_all(context)
+
+
+def check_brake(context: Context, brake: Brake) -> None:
+    """Check that a brake may hold for so long, beside those that hold.
+
+    Raises:
+        TransactionRejected: BRAKE_TOO_LONG, TOO_MANY_BRAKES.
+    """
+    latest_ms = context.time_ms + context.params.governance.brake_ms_max
+    if brake.until_ms > latest_ms:
+        raise TransactionRejected(TransactionReason.BRAKE_TOO_LONG, brake.until_ms, latest_ms)
+    other_count = len(_brakes_beside(context, brake))
+    if other_count >= BRAKES_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_BRAKES, other_count, BRAKES_MAX)
 
 
 def note_verifier_change(context: Context) -> None:
@@ -137,3 +165,9 @@ def finish_rules(context: Context, _deadline: Deadline) -> None:
 
 def _holding_brakes(context: Context) -> tuple[Brake, ...]:
     return tuple(brake for brake in context.ledger.get(BRAKES, ONLY).brakes if brake.until_ms > context.time_ms)
+
+
+def _brakes_beside(context: Context, brake: Brake) -> list[Brake]:
+    """Return the brakes that hold, without one that this takes the place of."""
+    holding = _holding_brakes(context)
+    return [each for each in holding if (each.scope, each.subject) != (brake.scope, brake.subject)]

@@ -1,7 +1,7 @@
 """The next validator set: the eligible validators with the most stake, chosen when something changed and the interval has passed.
 
 A block after which the set differs ends its epoch. Ties go to the lower address. If fewer than the minimum are eligible, the
-set stays.
+set stays. The bounds are those of the next block, for which the set is chosen.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from state.records import (
     CURRENT_SET,
     EPOCH_ENDS,
     ONLY,
+    PARAMS,
     POWER_UNIT,
     ROSTER,
     VALIDATORS,
@@ -33,11 +34,13 @@ def update_validators(context: Context, validators: ValidatorSet) -> ValidatorSe
     """Return the set of the next block: the given object if nothing changes, else a new set, which ends the epoch."""
     ledger = context.ledger
     chain = ledger.get(CHAIN_STATE, ONLY)
-    interval_ms = context.params.consensus.validator_update_interval_ms
-    if not chain.is_set_stale or context.time_ms < chain.set_changed_ms + interval_ms:
+    if not chain.is_set_stale:
         return validators
-    chosen = _choose(context)
-    if len(chosen) < context.params.consensus.validators_min:
+    consensus = ledger.get(PARAMS, ONLY).consensus
+    if context.time_ms < chain.set_changed_ms + consensus.validator_update_interval_ms:
+        return validators
+    chosen = _choose(context, consensus.validators_max)
+    if len(chosen) < consensus.validators_min:
         chosen = validators.members
     ledger.put(CHAIN_STATE, ONLY, replace(chain, is_set_stale=False))
     _install(context, validators.members, chosen)
@@ -54,7 +57,7 @@ def forget_epoch(context: Context, deadline: Deadline) -> None:
     context.ledger.delete(EPOCH_ENDS, deadline.subject)
 
 
-def _choose(context: Context) -> tuple[Validator, ...]:
+def _choose(context: Context, count_max: int) -> tuple[Validator, ...]:
     """Return the eligible validators with the most power, sorted by address."""
     eligible: list[Validator] = []
     for address in context.ledger.get(ROSTER, ONLY).addresses:
@@ -63,8 +66,7 @@ def _choose(context: Context) -> tuple[Validator, ...]:
         if is_eligible(record) and power:
             eligible.append(Validator(address=address, public_key=record.consensus_key, power=power))
     eligible.sort(key=lambda member: (-member.power, member.address))
-    strongest = eligible[: context.params.consensus.validators_max]
-    return tuple(sorted(strongest, key=lambda member: member.address))
+    return tuple(sorted(eligible[:count_max], key=lambda member: member.address))
 
 
 def _install(context: Context, present: tuple[Validator, ...], chosen: tuple[Validator, ...]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from state.governance_messages import CastVote, Propose
 from state.messages import Bond, Message, Report, SetAuth, Transfer
 from state.trust_messages import (
     COLLATERAL_BYTES_MAX,
@@ -91,4 +92,6 @@ WORK: Final[Mapping[type[Message], Work]] = {
         extra=attest_work,
         extra_max=max(EVIDENCE_WORK.values()) + GPUS_MAX * GPU_WORK,
     ),
+    Propose: Work(units=400),
+    CastVote: Work(units=200),
 }

@@ -201,6 +201,13 @@ TWO = GenesisValidator(operator=b"\x00" + b"\x78" * 20, consensus_key=SigningKey
         pytest.param(
             with_params(public_genesis(), "blocks", expiry_ahead_ms_max=0), ParamsReason.TOO_SHORT, id="expiry"
         ),
+        pytest.param(with_params(public_genesis(), "governance", voting_ms=0), ParamsReason.TOO_SHORT, id="no vote"),
+        *(
+            pytest.param(
+                with_params(public_genesis(), "governance", **{name: share_bp}), ParamsReason.UNGOVERNABLE, id=name
+            )
+            for name, share_bp in (("pass_bp", 10_000), ("veto_bp", 0), ("brake_bp", 5_000))
+        ),
         pytest.param(
             with_params(public_genesis(), "blocks", work_max=16 * 60 + 15 * 1_320 + 105_457 - 1),
             ParamsReason.TOO_LITTLE_WORK,
@@ -238,7 +245,7 @@ def test_well_known_keys_are_refused_outside_development(genesis: Genesis) -> No
 
 
 def test_parameters_at_their_bounds_are_sound() -> None:
-    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 15 * 1_320 + 105_457)
+    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 15 * 1_340 + 150_200)
     genesis = with_params(genesis, "staking", unbonding_ms=1_501, evidence_age_ms=1_000)
     check_genesis(with_params(genesis, "consensus", validator_update_interval_ms=500, timer_min_ms=1))
 
