@@ -13,7 +13,7 @@ from tests.support.outcomes import Outcome, outcome_of
 from tests.support.tee_caches import clear_caches, find_caches
 from tests.unit.tee import test_nitro, test_nvidia
 
-CASES = {**{f"nitro {name}": run for name, run in test_nitro.ALL.items()}, **test_nvidia.ALL}
+CASES = {**{f"nitro {name}": run for name, run in test_nitro.SUITE.runs.items()}, **test_nvidia.SUITE.runs}
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,9 @@
-"""Nitro documents under a root of our own: each rule refused alone, each window to the second, each refusal needed."""
+"""Nitro documents under a root of our own: cases of each rule, each window to the second, what is claimed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from itertools import combinations
 
 import pytest
 
@@ -14,9 +13,9 @@ from tee.errors import EvidenceRejected, Reason
 from tee.nitro import verify_nitro
 from tee.roots import Roots, TrustedRoot
 from tests.support import nitro_pki as pki
-from tests.support.check_mutants import Mutant, find_mutants, is_noticed
+from tests.support.chained_suite import ChainedSuite, make_link_cases, make_window_cases
 from tests.support.nitro_pki import INSTANCE, LEAF, REGIONAL, ROOT, TIME_S, ZONAL, World
-from tests.support.outcomes import Outcome, outcome_of, refusal_of
+from tests.support.outcomes import refusal_of
 from tests.support.p384_certificates import CERT_SIGN, DIGITAL_SIGNATURE, issue
 from tests.support.tee_caches import clear_caches
 
@@ -123,16 +122,7 @@ WORLDS: dict[str, tuple[World, Reason]] = {
         GOOD.change(ZONAL, key="p256 zonal").change(INSTANCE, signer="p256 zonal"),
         Reason.CERT_KEY,
     ),
-    **{
-        f"{form.subject} of another issuer's name": (GOOD.change(position, issuer="other"), Reason.CERT_BAD_ISSUER)
-        for position, form in enumerate(GOOD.chain)
-        if position != ROOT
-    },
-    **{
-        f"{form.subject} signed by another key": (GOOD.change(position, signer="nitro x"), Reason.CERT_BAD_ISSUER)
-        for position, form in enumerate(GOOD.chain)
-        if position != ROOT
-    },
+    **make_link_cases(GOOD),
     **{
         f"{form.subject} without constraints": (
             GOOD.change(position, has_constraints=False),
@@ -198,17 +188,6 @@ def check_world(world: World, time_s: int = TIME_S, roots: Roots = ROOTS) -> Cal
     return lambda: verify_nitro(document, roots, time_s)
 
 
-def make_window_cases() -> dict[str, tuple[Callable[[], object], Reason]]:
-    """Give each certificate a window of one second, and look one second before and behind it."""
-    cases: dict[str, tuple[Callable[[], object], Reason]] = {}
-    for position, form in enumerate(GOOD.chain):
-        world = one_second(position)
-        roots = pki.make_roots(world)
-        cases[f"{form.subject} a second early"] = (check_world(world, TIME_S - 1, roots), Reason.CERT_NOT_YET_VALID)
-        cases[f"{form.subject} a second late"] = (check_world(world, TIME_S + 1, roots), Reason.CERT_EXPIRED)
-    return cases
-
-
 def one_second(position: int) -> World:
     world = GOOD.change(position, not_before_s=TIME_S, not_after_s=TIME_S)
     return world.put(timestamp=TIME_S * 1000) if position == LEAF else world
@@ -217,44 +196,24 @@ def one_second(position: int) -> World:
 CASES: dict[str, tuple[Callable[[], object], Reason]] = {
     **{name: (check_form(document), reason) for name, (document, reason) in FORMS.items()},
     **{name: (check_world(world), reason) for name, (world, reason) in WORLDS.items()},
-    **make_window_cases(),
+    **make_window_cases(
+        one_second,
+        check_world,
+        pki.make_roots,
+        time_s=TIME_S,
+        early=Reason.CERT_NOT_YET_VALID,
+        late=Reason.CERT_EXPIRED,
+    ),
 }
 ACCEPTED: dict[str, Callable[[], object]] = {
     "good": check_world(GOOD),
     "leaf with constraints that are not critical": check_world(GOOD.change(LEAF, are_constraints_critical=False)),
 }
-ALL = {**ACCEPTED, **{name: verify for name, (verify, _reason) in CASES.items()}}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_each_rule_refuses_with_its_own_reason(name: str) -> None:
-    verify, reason = CASES[name]
-    assert refusal_of(verify) is reason
-
-
-@pytest.mark.parametrize(
-    ("first", "second"), list(combinations(FAULTS_IN_ORDER, 2)), ids=lambda reason: str(reason.value)
+SUITE = ChainedSuite(
+    modules=(cose, nitro), good=GOOD, check=check_world, refused=CASES, accepted=ACCEPTED, faults=FAULTS_IN_ORDER
 )
-def test_of_two_faults_the_earlier_check_speaks(first: Reason, second: Reason) -> None:
-    world = FAULTS_IN_ORDER[first](FAULTS_IN_ORDER[second](GOOD))
-    assert refusal_of(check_world(world)) is first
-
-
-@pytest.mark.parametrize("name", ACCEPTED)
-def test_what_breaks_no_rule_is_accepted(name: str) -> None:
-    assert refusal_of(ACCEPTED[name]) is None
-
-
-@pytest.fixture(scope="module")
-def outcomes() -> dict[str, Outcome]:
-    return {name: outcome_of(verify) for name, verify in ALL.items()}
-
-
-@pytest.mark.parametrize(
-    "mutant", [mutant for module in (cose, nitro) for mutant in find_mutants(module)], ids=lambda mutant: mutant.name
-)
-def test_verifier_without_a_check_is_noticed(mutant: Mutant, outcomes: dict[str, Outcome]) -> None:
-    assert is_noticed(mutant, ALL, outcomes)
 
 
 @pytest.mark.parametrize("position", range(5), ids=[form.subject for form in GOOD.chain])

@@ -1,10 +1,9 @@
-"""NVIDIA reports under a root of our own: each rule refused alone, each window to the second, each refusal needed."""
+"""NVIDIA reports under a root of our own: cases of each rule, each window to the second, what is claimed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from itertools import combinations
 
 import pytest
 from msgspec.structs import replace
@@ -17,7 +16,7 @@ from tee.errors import Reason
 from tee.nvidia import verify_gpu
 from tee.roots import Roots
 from tests.support import nvidia_pki as pki
-from tests.support.check_mutants import Mutant, find_mutants, is_noticed
+from tests.support.chained_suite import ChainedSuite, make_link_cases, make_window_cases
 from tests.support.nvidia_pki import (
     DEVICE,
     END_S,
@@ -32,7 +31,7 @@ from tests.support.nvidia_pki import (
     make_block,
     make_field,
 )
-from tests.support.outcomes import Outcome, outcome_of, refusal_of
+from tests.support.outcomes import refusal_of
 from tests.support.p384_certificates import DIGITAL_SIGNATURE, encode_key, issue
 
 GOOD = Report()
@@ -89,16 +88,7 @@ REPORTS: dict[str, tuple[Report, Reason]] = {
     "other nonce": (Report(request=b"\x11\xe0\x01\xff" + bytes(32) + b"\0"), Reason.NONCE),
     "other root": (GOOD.change(ROOT, serial=5), Reason.ROOT_UNTRUSTED),
     "P-256 leaf": (GOOD.change(LEAF, key="p256 leaf"), Reason.CERT_KEY),
-    **{
-        f"{form.subject} of another issuer's name": (GOOD.change(position, issuer="other"), Reason.CERT_BAD_ISSUER)
-        for position, form in enumerate(GOOD.chain)
-        if position != ROOT
-    },
-    **{
-        f"{form.subject} signed by another key": (GOOD.change(position, signer="nvidia x"), Reason.CERT_BAD_ISSUER)
-        for position, form in enumerate(GOOD.chain)
-        if position != ROOT
-    },
+    **make_link_cases(GOOD),
     **{
         f"{GOOD.chain[position].subject} no authority": (GOOD.change(position, is_ca=False), Reason.CERT_NOT_CA)
         for position in (IDENTITY, PROVISIONER, DEVICE)
@@ -193,55 +183,19 @@ def one_second(position: int) -> Report:
     return GOOD.change(position, not_before_s=TIME_S, not_after_s=TIME_S)
 
 
-def make_window_cases() -> dict[str, tuple[Callable[[], object], Reason]]:
-    """Give each certificate a window of one second, and look one second before and behind it."""
-    cases: dict[str, tuple[Callable[[], object], Reason]] = {}
-    for position, form in enumerate(GOOD.chain):
-        report = one_second(position)
-        roots = pki.make_roots(report)
-        cases[f"{form.subject} a second early"] = (check_report(report, TIME_S - 1, roots), Reason.CERT_VALIDITY)
-        cases[f"{form.subject} a second late"] = (check_report(report, TIME_S + 1, roots), Reason.CERT_VALIDITY)
-    return cases
-
-
 CASES: dict[str, tuple[Callable[[], object], Reason]] = {
     **{name: (check_report(report), reason) for name, (report, reason) in REPORTS.items()},
     **{name: (check_chain(chain), reason) for name, (chain, reason) in CHAINS.items()},
-    **make_window_cases(),
+    **make_window_cases(
+        one_second, check_report, pki.make_roots, time_s=TIME_S, early=Reason.CERT_VALIDITY, late=Reason.CERT_VALIDITY
+    ),
 }
 ACCEPTED: dict[str, Callable[[], object]] = {"good": check_report(GOOD)}
-ALL = {**ACCEPTED, **{name: verify for name, (verify, _reason) in CASES.items()}}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_each_rule_refuses_with_its_own_reason(name: str) -> None:
-    verify, reason = CASES[name]
-    assert refusal_of(verify) is reason
-
-
-@pytest.mark.parametrize(
-    ("first", "second"), list(combinations(FAULTS_IN_ORDER, 2)), ids=lambda reason: str(reason.value)
+SUITE = ChainedSuite(
+    modules=(spdm, nvidia), good=GOOD, check=check_report, refused=CASES, accepted=ACCEPTED, faults=FAULTS_IN_ORDER
 )
-def test_of_two_faults_the_earlier_check_speaks(first: Reason, second: Reason) -> None:
-    report = FAULTS_IN_ORDER[second](FAULTS_IN_ORDER[first](GOOD))
-    assert refusal_of(check_report(report)) is first
-
-
-@pytest.mark.parametrize("name", ACCEPTED)
-def test_what_breaks_no_rule_is_accepted(name: str) -> None:
-    assert refusal_of(ACCEPTED[name]) is None
-
-
-@pytest.fixture(scope="module")
-def outcomes() -> dict[str, Outcome]:
-    return {name: outcome_of(verify) for name, verify in ALL.items()}
-
-
-@pytest.mark.parametrize(
-    "mutant", [mutant for module in (spdm, nvidia) for mutant in find_mutants(module)], ids=lambda mutant: mutant.name
-)
-def test_verifier_without_a_check_is_noticed(mutant: Mutant, outcomes: dict[str, Outcome]) -> None:
-    assert is_noticed(mutant, ALL, outcomes)
 
 
 @pytest.mark.parametrize("position", range(5), ids=[form.subject for form in GOOD.chain])
