@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from functools import partial
 from operator import itemgetter
 from typing import Final
 
@@ -115,11 +114,6 @@ HOLDS_ALWAYS: Final = Finding(Verdict.TRUE, None, is_negated=False)
 
 def judge_policy(policy: tuple[PolicyNode, ...], facts: Facts) -> Finding:
     """Judge a well-formed policy."""
-    return combine(policy, partial(judge_condition, facts))
-
-
-def combine(policy: tuple[PolicyNode, ...], judge: Callable[[Condition], Verdict]) -> Finding:
-    """Combine the verdicts on the conditions of a well-formed policy."""
     if not policy:
         return HOLDS_ALWAYS
     found: list[tuple[Verdict, Condition, bool]] = []
@@ -133,7 +127,7 @@ def combine(policy: tuple[PolicyNode, ...], judge: Callable[[Condition], Verdict
             verdict, condition, is_negated = found.pop()
             found.append((_NEGATED[verdict], condition, not is_negated))
         else:
-            found.append((judge(node), node, False))
+            found.append((judge_condition(node, facts), node, False))
     ((verdict, condition, is_negated),) = found
     return Finding(verdict, condition, is_negated)
 
@@ -141,29 +135,28 @@ def combine(policy: tuple[PolicyNode, ...], judge: Callable[[Condition], Verdict
 _NEGATED: Final = (Verdict.TRUE, Verdict.UNKNOWN, Verdict.FALSE)
 
 
-def judge_condition(facts: Facts, condition: Condition) -> Verdict:
+def judge_condition(condition: Condition, facts: Facts) -> Verdict:
     """Judge one condition."""
     match condition:
         case CustomerIn() | SoftwareIn() | WithDataIn() | OutputTo() | PurposeIs():
             if facts.order is None:
                 return Verdict.UNKNOWN
-            return verdict_of(_order_meets(condition, facts.order, facts.resource))
+            return _verdict(_order_meets(condition, facts.order, facts.resource))
         case TeeIn() | LevelAtLeast() | HasGpus():
-            return Verdict.UNKNOWN if facts.enclave is None else verdict_of(_enclave_meets(condition, facts.enclave))
+            return Verdict.UNKNOWN if facts.enclave is None else _verdict(_enclave_meets(condition, facts.enclave))
         case AdvisoryNotIn():
             return Verdict.UNKNOWN if facts.enclave is None else _judge_advisories(condition, facts.enclave.record)
         case Endorsed():
             return _judge_endorsed(condition, facts)
         case HardwareIn():
-            return Verdict.UNKNOWN if facts.hardware is None else verdict_of(facts.hardware in condition.resources)
+            return Verdict.UNKNOWN if facts.hardware is None else _verdict(facts.hardware in condition.resources)
         case UsesAtMost():
-            return verdict_of(facts.usage_count < condition.count)
+            return _verdict(facts.usage_count < condition.count)
         case BetweenHeights():
-            return verdict_of(condition.first <= facts.height <= condition.last)
+            return _verdict(condition.first <= facts.height <= condition.last)
 
 
-def verdict_of(holds: bool) -> Verdict:
-    """Return the verdict on what is known."""
+def _verdict(holds: bool) -> Verdict:
     return Verdict.TRUE if holds else Verdict.FALSE
 
 
@@ -174,7 +167,7 @@ def _order_meets(
         case CustomerIn():
             return order.customer in condition.accounts
         case SoftwareIn():
-            return bool(order.software) and are_named(order.software, condition.releases)
+            return bool(order.software) and _are_named(order.software, condition.releases)
         case WithDataIn():
             return all(other == resource or other in condition.resources for other, _release in order.data)
         case OutputTo():
@@ -183,7 +176,7 @@ def _order_meets(
             return order.purpose == condition.purpose
 
 
-def are_named(lines: tuple[tuple[bytes, int | None], ...], releases: tuple[ReleaseName, ...]) -> bool:
+def _are_named(lines: tuple[tuple[bytes, int], ...], releases: tuple[ReleaseName, ...]) -> bool:
     """Tell whether every line is among these releases: a policy that allows a program does not allow what is loaded beside it."""
     named = {(release.resource, release.release) for release in releases}
     return all(line in named or (line[0], None) in named for line in lines)
@@ -234,7 +227,7 @@ def _judge_endorsed(condition: Endorsed, facts: Facts) -> Verdict:
     subjects = subjects_of(condition.subject, facts)
     if subjects is None:
         return Verdict.UNKNOWN
-    return verdict_of(bool(subjects) and all(is_endorsed(condition, subject, facts) for subject in subjects))
+    return _verdict(bool(subjects) and all(is_endorsed(condition, subject, facts) for subject in subjects))
 
 
 def subjects_of(kind: SubjectKind, facts: Facts) -> tuple[bytes, ...] | None:

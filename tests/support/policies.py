@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from state.policies import OutputParty, SubjectKind
+from state.policies import AllOf, AnyOf, Condition, Not, OutputParty, PolicyNode, SubjectKind
 from state.policy_judgement import EnclaveFacts, Facts, OrderFacts
 from state.resource_records import Endorsement
 from state.trust_records import Enclave, EnclaveState
@@ -108,3 +109,29 @@ def make_facts(**changes: object) -> Facts:
 
 
 UNKNOWN_FACTS = make_facts(order=None, hardware=None, enclave=None)
+
+Tree = Condition | tuple[str, object]
+"""A condition; or "not" and a tree; or "all" or "any" and trees."""
+
+
+def policy_trees(conditions: list[Condition]) -> st.SearchStrategy[Tree]:
+    """Return trees of these conditions."""
+    return st.recursive(
+        st.sampled_from(conditions),
+        lambda trees: st.one_of(
+            st.tuples(st.just("not"), trees),
+            st.tuples(st.sampled_from(["all", "any"]), st.lists(trees, min_size=1, max_size=4)),
+        ),
+        max_leaves=12,
+    )
+
+
+def flatten(tree: Tree) -> tuple[PolicyNode, ...]:
+    """Return the prefix order of a tree."""
+    if not isinstance(tree, tuple):
+        return (tree,)
+    kind, below = tree
+    if kind == "not":
+        return (Not(), *flatten(below))
+    node = AllOf(count=len(below)) if kind == "all" else AnyOf(count=len(below))
+    return (node, *(each for child in below for each in flatten(child)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
 from msgspec.structs import replace
 
 from state.address import format_address
@@ -32,12 +33,13 @@ from state.policies import (
     SubjectKind,
     UsesAtMost,
 )
-from state.policy_judgement import Verdict
+from state.policy_judgement import Verdict, judge_policy
 from state.policy_words import ListedNode
 from state.resource_records import ENDORSEMENTS, RESOURCES, endorsement_key
 from state.trust_messages import Endorse
 from tests.support.attesting import CUSTOMER, POSTER, PROVIDER, Lab, enclave_key, publish
 from tests.support.chain_builders import account
+from tests.support.policies import ORDER, flatten, make_facts, policy_trees
 
 ENCLAVES = [enclave_address(enclave_key(number).public_key) for number in range(3)]
 HOUR_MS = 3_600_000
@@ -162,6 +164,22 @@ def test_customers_are_named_that_the_policy_does_not_rule_out(
 ) -> None:
     answer = ask(lab, *policy)
     assert (answer.customers, answer.are_others_customers) == (named, others)
+
+
+SOME = [CustomerIn(accounts=(account(1), account(2))), CustomerIn(accounts=(account(2), account(3))), ANY_LEVEL]
+
+
+@settings(max_examples=40)
+@given(policy_trees(SOME).map(flatten))
+def test_who_is_listed_is_who_is_not_denied_by_name_alone(lab: Lab, policy: tuple[PolicyNode, ...]) -> None:
+    def may_use(customer: bytes) -> bool:
+        facts = make_facts(order=replace(ORDER, customer=customer), enclave=None)
+        return judge_policy(policy, facts).verdict is not Verdict.FALSE
+
+    answer = ask(lab, *policy)
+    named = dict.fromkeys(each for node in policy if isinstance(node, CustomerIn) for each in node.accounts)
+    assert answer.customers == tuple(each for each in named if may_use(each))
+    assert answer.are_others_customers is may_use(account(4))
 
 
 def test_software_is_named_that_the_policy_does_not_rule_out(lab: Lab) -> None:

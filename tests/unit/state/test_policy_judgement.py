@@ -60,8 +60,11 @@ from tests.support.policies import (
     THIS,
     UNKNOWN_FACTS,
     Endorsements,
+    Tree,
     endorsement,
+    flatten,
     make_facts,
+    policy_trees,
 )
 
 FALSE, UNKNOWN, TRUE = Verdict.FALSE, Verdict.UNKNOWN, Verdict.TRUE
@@ -146,7 +149,7 @@ TABLE = [(*row, verdict) for verdict, rows in ((TRUE, HOLDING), (FALSE, FAILING)
     [pytest.param(*row[1:], id=f"{row[3].name.lower()}: {row[0]}") for row in TABLE],
 )
 def test_a_condition_is_judged_by_what_is_known(condition: Condition, facts: Facts, expected: Verdict) -> None:
-    assert judge_condition(facts, condition) is expected
+    assert judge_condition(condition, facts) is expected
 
 
 SUBJECTS = [
@@ -165,7 +168,7 @@ def test_an_endorsement_counts_for_its_part_of_the_order_within_its_dates(
     records = [endorsement(kind, subject) for subject in subjects]
 
     def judged(*known: object, asked: Endorsed | None = None, **changes: object) -> Verdict:
-        return judge_condition(make_facts(find_endorsement=Endorsements(*known), **changes), asked or endorsed(kind))
+        return judge_condition(asked or endorsed(kind), make_facts(find_endorsement=Endorsements(*known), **changes))
 
     assert judged(*records) is TRUE
     assert judged(*records[1:]) is FALSE
@@ -181,7 +184,7 @@ def test_an_endorsement_counts_for_its_part_of_the_order_within_its_dates(
     [(SubjectKind.RELEASE, facts_with(software=())), (SubjectKind.PLATFORM, facts_with(platform=b""))],
 )
 def test_what_an_order_does_not_have_is_not_endorsed(kind: SubjectKind, facts: Facts) -> None:
-    assert judge_condition(facts, endorsed(kind)) is FALSE
+    assert judge_condition(endorsed(kind), facts) is FALSE
 
 
 def test_a_policy_without_conditions_holds() -> None:
@@ -216,33 +219,13 @@ def test_a_finding_names_the_first_condition_that_decided_it(policy: tuple[Polic
     assert judge_policy(policy, facts) == expected
 
 
-LEAVES = st.sampled_from([YES, NO, OPEN])
-TREES = st.recursive(
-    LEAVES,
-    lambda trees: st.one_of(
-        st.tuples(st.just("not"), trees),
-        st.tuples(st.sampled_from(["all", "any"]), st.lists(trees, min_size=1, max_size=4)),
-    ),
-    max_leaves=12,
-)
-Tree = Condition | tuple[str, object]
-
-
-def flatten(tree: Tree) -> tuple[PolicyNode, ...]:
-    """Return the prefix order of a tree."""
-    if not isinstance(tree, tuple):
-        return (tree,)
-    kind, below = tree
-    if kind == "not":
-        return (Not(), *flatten(below))
-    node = AllOf(count=len(below)) if kind == "all" else AnyOf(count=len(below))
-    return (node, *(each for child in below for each in flatten(child)))
+TREES = policy_trees([YES, NO, OPEN])
 
 
 def judge_naively(tree: Tree, facts: Facts) -> Verdict:
     """Judge a tree as Kleene's tables say, from above to below."""
     if not isinstance(tree, tuple):
-        return judge_condition(facts, tree)
+        return judge_condition(tree, facts)
     kind, below = tree
     if kind == "not":
         return {TRUE: FALSE, FALSE: TRUE, UNKNOWN: UNKNOWN}[judge_naively(below, facts)]
@@ -260,7 +243,7 @@ def test_policies_combine_as_in_kleenes_logic(tree: Tree) -> None:
     finding = judge_policy(policy, facts)
     assert finding.verdict is judge_naively(tree, facts)
     assert finding.condition in policy
-    own = judge_condition(facts, finding.condition)
+    own = judge_condition(finding.condition, facts)
     assert finding.verdict == (TRUE - own if finding.is_negated else own)
 
 
