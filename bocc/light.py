@@ -14,6 +14,7 @@ from state import records, resource_records, trust_records
 from state.address import AddressRejected, format_address
 from state.genesis import Genesis
 from state.ledger import Table
+from state.messages import message_name
 from state.proof_bundle import (
     BUNDLE_BYTES_MAX,
     BundleReason,
@@ -92,7 +93,7 @@ def _describe_state(fact: VerifiedState) -> dict[str, Any]:
 
 
 def _describe_body(body: Body) -> dict[str, Any]:
-    kinds = [type(message).__name__.lower() for message in body.messages]
+    kinds = [message_name(type(message)) for message in body.messages]
     described: dict[str, Any] = _describe(body)
     for message, kind in zip(described["messages"], kinds, strict=True):
         message["kind"] = kind

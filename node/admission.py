@@ -12,15 +12,15 @@ from typing import Protocol, TypeVar
 from msgspec import Struct
 
 from state.errors import TransactionRejected
-from state.governance_messages import CastVote, Propose
+from state.governance_messages import Propose
 from state.ledger import Ledger
-from state.messages import Bond, BondAction, Report, SetAuth, Transfer
+from state.messages import Bond, BondAction, Transfer
+from state.order_messages import Fund, PlaceOrder
 from state.records import ACCOUNTS, NEW_ACCOUNT, Account
 from state.runtime.execute import check_admission
 from state.runtime.nonces import find_nonce_problem
 from state.runtime.rules import VALIDITY_RULES, are_signers_authorised, situation_at
 from state.transactions import Transaction
-from state.trust_messages import Attest, Endorse, Publish, PutCollateral
 
 
 class MempoolReason(StrEnum):
@@ -146,20 +146,18 @@ class RuntimeRules:
         return work
 
     def outgoing(self, transaction: Transaction) -> int:
-        """Return fee, transfers to others and bonds."""
+        """Return fee, transfers to others, bonds and deposits. What resources and orders lock for their bytes is left out."""
         body = transaction.body
         total = body.fee
         for message in body.messages:
             match message:
                 case Transfer(to=to, amount=amount) if to != body.sender:
                     total += amount
-                case Bond(action=BondAction.ADD, amount=amount):
+                case Bond(action=BondAction.ADD, amount=amount) | Fund(amount=amount):
                     total += amount
-                case Propose(deposit=deposit):
+                case PlaceOrder(deposit=deposit) | Propose(deposit=deposit):
                     total += deposit
-                case CastVote():
-                    pass
-                case Transfer() | Bond() | SetAuth() | Report() | Publish() | Endorse() | PutCollateral() | Attest():
+                case _:
                     pass
         return total
 

@@ -58,6 +58,8 @@ class DeadlineKind(IntEnum):
     """An endorsement no longer counts; subject: its id."""
     PLATFORM_DUE = 11
     """A machine without enclaves belongs to nobody any more; subject: its id."""
+    ORDER_DUE = 12
+    """A date of an order has come; subject: the order."""
     PROPOSAL_DUE = 13
     """The time for votes on a proposal, or its timelock, is over; subject: its number."""
 

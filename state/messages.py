@@ -14,6 +14,7 @@ from msgspec import Meta
 from state.codec import Address, Amount, PublicKey, Wire
 from state.crypto import signing_bytes, tag
 from state.governance_messages import CastVote, Propose
+from state.order_messages import Accept, Close, Fund, Grant, PlaceOrder, SendReceipts
 from state.trust_messages import Attest, Endorse, Publish, PutCollateral
 from state.votes import Vote
 
@@ -131,8 +132,34 @@ class Report(Wire, frozen=True, tag=4):
     """Sorts after first by canonical bytes, so that one pair has one form."""
 
 
-Message = Transfer | SetAuth | Bond | Report | Publish | Endorse | PutCollateral | Attest | Propose | CastVote
+Message = (
+    Transfer
+    | SetAuth
+    | Bond
+    | Report
+    | Publish
+    | Endorse
+    | PutCollateral
+    | Attest
+    | PlaceOrder
+    | Fund
+    | Accept
+    | Grant
+    | SendReceipts
+    | Close
+    | Propose
+    | CastVote
+)
 """Every message of this version."""
+
+_OTHER_NAMES: Final[dict[type, str]] = {PlaceOrder: "order", SendReceipts: "receipt", CastVote: "vote"}
+"""Messages whose struct is not named as they are, because a record or a consensus message has that name."""
+
+
+def message_name(message_type: type) -> str:
+    """Return the name of a kind of message, as in `set_auth`: that of its struct in snake case, but for three."""
+    letters = (f"_{letter.lower()}" if letter.isupper() else letter for letter in message_type.__name__)
+    return _OTHER_NAMES.get(message_type) or "".join(letters).lstrip("_")
 
 
 def consensus_key_signing_bytes(chain_id: bytes, operator: bytes) -> bytes:

@@ -31,6 +31,7 @@ from state.records import (
     number_key,
 )
 from state.runtime.cohorts import has_queue
+from state.runtime.order_queue import has_reviews
 from state.runtime.rewards import settle_delegation, settled_rewards
 from state.runtime.roster import own_stake
 from state.validators import ValidatorSet
@@ -130,11 +131,11 @@ def next_work_ms(ledger: Ledger) -> int | None:
     """Return the block time from which the end of a block has something to do although nobody sends anything, or None.
 
     It is the earliest deadline, or the time at which a waiting change of the validator set may take effect, or the time of the last
-    block if enclaves wait to be judged again. A time that is past means that work carried over: the chain must not rest.
+    block if enclaves or orders wait for another look. A time that is past means that work carried over: the chain must not rest.
     """
     deadline_ms = find_next_deadline_ms(ledger)
     chain = ledger.get(CHAIN_STATE, ONLY)
-    if has_queue(ledger):
+    if has_queue(ledger) or has_reviews(ledger):
         return chain.time_ms
     if not chain.is_set_stale:
         return deadline_ms

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from state.address import ADDRESS_BYTES, VALIDATOR_PREFIX, AddressKind, format_address
-from state.messages import Message
+from state.messages import Message, message_name
 from state.receipts import TEXT_ATTRIBUTES, Attribute
 from state.trust_messages import Publish, PutCollateral
 from tee.documents import CollateralKind
@@ -72,7 +72,7 @@ def describe(name: str, wire_value: object) -> Any:
 def describe_fields(struct: msgspec.Struct) -> dict[str, Any]:
     """Return a struct's fields by name; one of a union comes with its kind, as a message does."""
     if struct.__struct_config__.tag is not None:
-        return {"kind": _snake_case(type(struct).__name__), **_fields_of(struct)}
+        return {"kind": message_name(type(struct)), **_fields_of(struct)}
     return _fields_of(struct)
 
 
@@ -88,11 +88,8 @@ def describe_message(message: Message) -> dict[str, Any]:
 
 def message_kind(message: Message) -> str:
     """Return the name of a message's type, as in `set_auth`."""
-    return _snake_case(type(message).__name__)
+    return message_name(type(message))
 
-
-def _snake_case(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 
 def describe_attributes(attributes: Iterable[Attribute]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from state.receipts import EventKind
 from state.runtime.attest_checks import CHECKS, Attempt
 from state.runtime.cohorts import cohort_of, id_of, join_cohort, leave_cohort
 from state.runtime.context import Context
-from state.runtime.enclaves import emit_changed, judged, release_platform, schedule
+from state.runtime.enclaves import emit_changed, judged, release_platform, review_if_worse, schedule
 from state.runtime.judgement import LIVE, platforms_of
 from state.trust_messages import Attest
 from state.trust_records import ENCLAVES, PLATFORMS, Enclave, Platform
@@ -34,6 +34,8 @@ def apply_attest(context: Context, sender: bytes, message: Attest) -> None:
         add_member(context.ledger, list_name(ListKind.OPERATOR, sender), address)
     enclave = schedule(context, address, enclave, enclave.expires_ms)
     context.ledger.put(ENCLAVES, address, enclave)
+    if before is not None:
+        review_if_worse(context, address, before, enclave)
     context.emit(
         EventKind.ATTESTED,
         enclave=address,

@@ -1,8 +1,8 @@
 """Duties at the two edges of a block.
 
 Beginning: put the parent on record among the recent blocks, put a due upgrade into force, note leaders of skipped views. End: fees
-become rewards, due deadlines fire within the block's budget, enclaves are judged again within theirs, the next validator set is
-chosen if its time has come, totals are settled and checked.
+become rewards, due deadlines fire within the block's budget, enclaves are judged again and orders reviewed within theirs, the next
+validator set is chosen if its time has come, totals are settled and checked.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from state.runtime.context import Context
 from state.runtime.dispatch import DEADLINE_HANDLERS
 from state.runtime.downtime import note_leaders
 from state.runtime.enclaves import run_reappraisals
+from state.runtime.order_reviews import run_reviews
 from state.runtime.rewards import distribute_fees
 from state.runtime.upgrades import begin_upgrade
 from state.runtime.validator_updates import update_validators
@@ -63,6 +64,7 @@ def end_block(context: Context, fees: int, validators: ValidatorSet) -> Validato
     fire_deadlines(context)
     queue_concerned(context)
     run_reappraisals(context)
+    run_reviews(context)
     queue_again(context.ledger)
     next_validators = update_validators(context, validators)
     settle_totals(context.ledger)

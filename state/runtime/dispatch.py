@@ -13,21 +13,28 @@ from msgspec import Struct
 from state.deadlines import Deadline, DeadlineKind
 from state.governance_messages import CastVote, Propose
 from state.messages import Bond, Message, Report, Scope, SetAuth, Transfer
+from state.order_messages import Accept, Close, Fund, Grant, PlaceOrder, SendReceipts
+from state.runtime.accepting import apply_accept
 from state.runtime.accounts import apply_transfer
 from state.runtime.attestations import apply_attest
 from state.runtime.auth_changes import apply_set_auth, finish_auth_change
 from state.runtime.authorisation import ANY_SCOPE
+from state.runtime.closing import apply_close
 from state.runtime.collateral import apply_put_collateral, finish_collateral, finish_grace, finish_number
 from state.runtime.context import Context
 from state.runtime.enclaves import finish_enclave, forget_platform
 from state.runtime.endorsements import apply_endorse, finish_endorsement
 from state.runtime.equivocation import apply_report
+from state.runtime.granting import apply_grant
+from state.runtime.order_clock import finish_order
+from state.runtime.ordering import apply_fund, apply_order
 from state.runtime.proposals import apply_propose, apply_vote, finish_proposal
 from state.runtime.resources import apply_publish, finish_release
 from state.runtime.staking import apply_bond
 from state.runtime.trust_rules import finish_rules
 from state.runtime.unbonding import finish_unbonding
 from state.runtime.validator_updates import forget_epoch
+from state.runtime.work_receipts import apply_receipts
 from state.trust_messages import Attest, Endorse, Publish, PutCollateral
 
 
@@ -49,6 +56,12 @@ HANDLERS: Final[Mapping[type[Message], Handler]] = {
     Endorse: Handler(scope=Scope.GOVERN, apply=apply_endorse),
     PutCollateral: Handler(scope=ANY_SCOPE, apply=apply_put_collateral),
     Attest: Handler(scope=Scope.OPERATE, apply=apply_attest),
+    PlaceOrder: Handler(scope=Scope.FUND, apply=apply_order),
+    Fund: Handler(scope=Scope.FUND, apply=apply_fund),
+    Accept: Handler(scope=Scope.OPERATE, apply=apply_accept),
+    Grant: Handler(scope=Scope.GRANT, apply=apply_grant),
+    SendReceipts: Handler(scope=ANY_SCOPE, apply=apply_receipts),
+    Close: Handler(scope=ANY_SCOPE, apply=apply_close),
     Propose: Handler(scope=Scope.GOVERN, apply=apply_propose),
     CastVote: Handler(scope=Scope.GOVERN, apply=apply_vote),
 }
@@ -65,6 +78,7 @@ DEADLINE_HANDLERS: Final[Mapping[DeadlineKind, Callable[[Context, Deadline], Non
     DeadlineKind.RELEASE_DUE: finish_release,
     DeadlineKind.ENDORSEMENT_DUE: finish_endorsement,
     DeadlineKind.PLATFORM_DUE: forget_platform,
+    DeadlineKind.ORDER_DUE: finish_order,
     DeadlineKind.PROPOSAL_DUE: finish_proposal,
 }
 

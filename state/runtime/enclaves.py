@@ -16,7 +16,8 @@ from state.receipts import EventKind
 from state.records import ONLY
 from state.runtime.cohorts import leave_cohort, members_list
 from state.runtime.context import Context
-from state.runtime.judgement import LIVE, Judge, Judgement, platforms_of, with_tcb
+from state.runtime.judgement import GOOD_STATES, LIVE, Judge, Judgement, platforms_of, with_tcb
+from state.runtime.order_queue import ask_review, orders_of_enclave
 from state.runtime.reasons import EnclaveReason
 from state.trust_records import COHORT_BOOKS, COHORTS, ENCLAVES, PLATFORMS, Enclave, EnclaveState
 
@@ -43,6 +44,7 @@ def settle(context: Context, address: bytes, before: Enclave, after: Enclave) ->
         for platform in platforms_of(before):
             release_platform(context, platform)
     context.ledger.put(ENCLAVES, address, after)
+    review_if_worse(context, address, before, after)
     if (before.state, before.level, before.standing, before.reason) != (
         after.state,
         after.level,
@@ -50,6 +52,14 @@ def settle(context: Context, address: bytes, before: Enclave, after: Enclave) ->
         after.reason,
     ):
         emit_changed(context, address, after)
+
+
+def review_if_worse(context: Context, address: bytes, before: Enclave, after: Enclave) -> None:
+    """Have an enclave's orders reviewed if it earns less trust than before, or runs something else."""
+    is_fallen = before.state in GOOD_STATES and after.state not in GOOD_STATES
+    has_changed = (before.image, before.release) != (after.image, after.release)
+    if is_fallen or has_changed or after.level < before.level:
+        ask_review(context.ledger, orders_of_enclave(address))
 
 
 def emit_changed(context: Context, address: bytes, enclave: Enclave) -> None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from state.block import BlockReference
 from state.errors import Rejected, TransactionRejected
 from state.ledger import Ledger, Overlay
-from state.messages import Message
+from state.messages import Message, message_name
 from state.records import (
     ACCOUNTS,
     CHAIN_IDENTITY,
@@ -178,7 +178,7 @@ def _scratch_context(situation: Situation, tip: BlockReference | None) -> Contex
 
 
 def _message_name(index: int, message: Message) -> str:
-    return f"message {index} {type(message).__name__.lower()}"
+    return f"message {index} {message_name(type(message))}"
 
 
 def _refusal(name: str, rejection: Rejected) -> Check:

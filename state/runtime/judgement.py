@@ -55,6 +55,8 @@ from tee.tcb import evaluate_tcb, get_versions
 
 LIVE: Final = frozenset({EnclaveState.TRUSTED, EnclaveState.GRACE, EnclaveState.SUSPENDED})
 """States in which an enclave is judged again when something moves."""
+GOOD_STATES: Final = frozenset({EnclaveState.TRUSTED, EnclaveState.GRACE})
+"""States in which an enclave accepts and earns."""
 
 
 class Judgement(Struct, frozen=True):

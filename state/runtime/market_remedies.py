@@ -43,7 +43,6 @@ MARKET_REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.BAD_VAULT: "use a trusted enclave that runs the resource's vault, and sign with its key",
     TransactionReason.RECEIPT_NUMBER: "continue from the order's receipt_count",
     TransactionReason.BAD_RECEIPT_SIGNATURE: "sign with the enclave's key over the orders' present heads and a recent block",
-    TransactionReason.RECEIPT_NOT_NEWER: "name a block at least as new as in the receipts before",
     TransactionReason.INPUTS_MISMATCH: "load exactly what was ordered, and name the digests in the order of the lines",
     TransactionReason.ALREADY_MARKED: "nothing to do: a mark stays",
     TransactionReason.NO_PROPOSAL: "name a proposal by its number",

@@ -56,6 +56,8 @@ from state.trust_records import BRAKES, BrakeScope
 
 NO_HEAD: Final = bytes(32)
 """Head of an order without receipts."""
+SOFTWARE_LINES_MAX: Final = 4
+"""Loader, runtime, program and one more. Each policy of an order may look up endorsements of all of them."""
 ORDER_OVERHEAD_BYTES: Final = 1_200
 """What an order keeps in the state beside its terms, at most, in records, lists and deadlines: part of its bond."""
 LINE_OVERHEAD_BYTES: Final = 500
@@ -111,6 +113,8 @@ def _check_shape(context: Context, message: PlaceOrder) -> None:
     roles = [line.role for line in message.lines]
     if roles[0] is not LineRole.COMPUTE or roles.count(LineRole.COMPUTE) != 1:
         raise TransactionRejected(TransactionReason.LINES_MALFORMED, " ".join(role.name.lower() for role in roles))
+    if roles.count(LineRole.SOFTWARE) > SOFTWARE_LINES_MAX:
+        raise TransactionRejected(TransactionReason.LINES_MALFORMED, roles.count(LineRole.SOFTWARE), SOFTWARE_LINES_MAX)
     for index, line in enumerate(message.lines):
         has_release = line.role in {LineRole.DATA, LineRole.SOFTWARE}
         is_any = not line.resource and line.role is LineRole.COMPUTE and line.plan == 0

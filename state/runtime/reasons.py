@@ -200,8 +200,6 @@ class TransactionReason(StrEnum):
     """The receipt's number is not the next: one is missing, or this one came before."""
     BAD_RECEIPT_SIGNATURE = "bad_receipt_signature"
     """The enclave has not signed these receipts, in this place, after those before."""
-    RECEIPT_NOT_NEWER = "receipt_not_newer"
-    """The receipts name an older block than those before."""
     INPUTS_MISMATCH = "inputs_mismatch"
     """What was loaded is not what was ordered."""
     ALREADY_MARKED = "already_marked"

@@ -141,7 +141,7 @@ def _check_plans(plans: tuple[Plan, ...]) -> None:
     for index, plan in enumerate(plans):
         if plan.number != index:
             raise TransactionRejected(TransactionReason.PLANS_MALFORMED, f"number {plan.number}", index)
-        if plan.min_term_ms > plan.max_term_ms:
+        if 0 < plan.max_term_ms < plan.min_term_ms:
             raise TransactionRejected(TransactionReason.PLANS_MALFORMED, plan.min_term_ms, plan.max_term_ms)
         _check_capacity(plan.capacity)
 

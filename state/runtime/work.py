@@ -12,6 +12,8 @@ from msgspec import Struct
 
 from state.governance_messages import CastVote, Propose
 from state.messages import Bond, Message, Report, SetAuth, Transfer
+from state.order_messages import RECEIPTS_MAX, Accept, Beat, Close, Fund, Grant, PlaceOrder, SendReceipts
+from state.order_terms import AFTER_MAX, LINES_MAX
 from state.trust_messages import (
     COLLATERAL_BYTES_MAX,
     GPUS_MAX,
@@ -69,6 +71,25 @@ def collateral_work(message: PutCollateral) -> int:
     return len(message.body) * 2 // 5
 
 
+LINE_WORK: Final = 60
+"""What it costs to pin a line of an order and to judge its resource's policy."""
+AFTER_WORK: Final = 10
+START_WORK: Final = 150
+"""What a start costs, with a row of use for each line; an end costs less."""
+BEAT_WORK: Final = 40
+"""What it costs to note that the work of an order goes on."""
+
+
+def order_work(message: PlaceOrder) -> int:
+    """Return what the lines of an order cost, and the orders that it waits for."""
+    return len(message.lines) * LINE_WORK + len(message.after) * AFTER_WORK
+
+
+def receipts_work(message: SendReceipts) -> int:
+    """Return what receipts cost; beats are many and cheap."""
+    return sum(BEAT_WORK if type(receipt) is Beat else START_WORK for receipt in message.receipts)
+
+
 WORK: Final[Mapping[type[Message], Work]] = {
     Transfer: Work(units=40),
     SetAuth: Work(units=150),
@@ -92,6 +113,12 @@ WORK: Final[Mapping[type[Message], Work]] = {
         extra=attest_work,
         extra_max=max(EVIDENCE_WORK.values()) + GPUS_MAX * GPU_WORK,
     ),
+    PlaceOrder: Work(units=300, extra=order_work, extra_max=LINES_MAX * LINE_WORK + AFTER_MAX * AFTER_WORK),
+    Fund: Work(units=60),
+    Accept: Work(units=400),
+    Grant: Work(units=250),
+    SendReceipts: Work(units=200, is_large=True, extra=receipts_work, extra_max=RECEIPTS_MAX * START_WORK),
+    Close: Work(units=300),
     Propose: Work(units=400),
     CastVote: Work(units=200),
 }

@@ -14,7 +14,7 @@ from node.api.methods import METHODS
 from node.config import NodeConfig
 from node.metrics import Metrics, NodeFigures
 from p2p.channels import POLICIES, Channel
-from state import deadlines, governance_records, lists, records, resource_records, store, trust_records
+from state import deadlines, governance_records, lists, order_records, records, resource_records, store, trust_records
 from state.ledger import Table
 from state.runtime.prices import message_tag
 from state.runtime.work import WORK
@@ -73,7 +73,7 @@ def test_every_message_is_listed_with_its_tag_and_work() -> None:
 
 
 def test_every_table_of_the_state_is_listed_under_its_prefix() -> None:
-    modules = (records, deadlines, lists, governance_records, resource_records, trust_records)
+    modules = (records, deadlines, lists, governance_records, resource_records, order_records, trust_records)
     tables = [table for module in modules for table in vars(module).values() if type(table) is Table]
     assert sorted(first_cells(PROTOCOL, "tables")) == sorted(table.prefix.hex() for table in tables)
 
