@@ -15,8 +15,10 @@ from state.trust_messages import Attest
 from tee.simulated import SimulatedVendor, recovery_template
 from tee.simulated_quotes import TD_ATTRIBUTES, TD_DEBUG, TdBody
 from tests.support.chain_builders import account
+from tests.support.fixture_chain import FixtureChain, FixtureNode
 from tests.support.rpc import Refused, running
 from tests.support.trust_fixture import PROVIDER, trust_node
+from tests.support.vendor_machines import amd_list, vendors_genesis
 
 NOBODY = format_address(enclave_address(bytes(32)))
 
@@ -76,6 +78,13 @@ async def test_documents_are_listed_without_bytes_page_by_page_and_shown_with_th
         assert bytes.fromhex(shown["body"]) == document.body
         assert [bytes.fromhex(der) for der in shown["chain"]] == list(document.chain)
         assert {**shown, "body": None, "chain": None} == one
+
+
+async def test_a_document_of_simulated_hardware_is_marked_whichever_vendor_it_stands_for():
+    chain = FixtureChain(vendors_genesis())
+    chain.add(chain.sign(PROVIDER, amd_list(), nonce=0))
+    (listed,) = (await ask(FixtureNode(chain), "collaterals"))["collaterals"]
+    assert (listed["kind"], listed["is_simulated"], listed["notice"]) == ("amd_crl", True, SIMULATED_NOTICE)
 
 
 async def test_subjects_of_documents_are_told(node):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import sha256
 
 import pytest
@@ -10,7 +9,6 @@ from msgspec.structs import replace
 
 from state.attestation import gpu_nonce
 from state.block import BlockReference
-from state.runtime import documents
 from state.runtime.enclaves import release_platform
 from state.runtime.explain import Check, explain
 from state.runtime.judgement import platforms_of
@@ -19,7 +17,9 @@ from state.runtime.trust_rules import distrust_root
 from state.trust_messages import Attest, GpuEvidence
 from state.trust_records import PLATFORMS
 from tests.support.attesting import FEE, PROVIDER, Lab, enclave_key, list_verifications
-from tests.support.nvidia_pki import Report, make_roots
+from tests.support.chain_builders import make_genesis
+from tests.support.nvidia_pki import ROOT, Report
+from tests.support.p384_certificates import issue
 
 
 def make_report() -> Report:
@@ -31,14 +31,14 @@ def make_report() -> Report:
     )
 
 
+NVIDIA_ROOT = issue(make_report().chain[ROOT])
+
+
 @pytest.fixture
-def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def lab() -> Lab:
     """Give a lab that trusts the maker of the GPU."""
-    nvidia = make_roots(make_report()).nvidia
-    monkeypatch.setattr(documents, "VENDOR_ROOTS", replace(documents.VENDOR_ROOTS, nvidia=nvidia))
-    documents._merge_roots.cache_clear()
-    yield Lab()
-    documents._merge_roots.cache_clear()
+    genesis = make_genesis()
+    return Lab(replace(genesis, simulated_roots=(*genesis.simulated_roots, NVIDIA_ROOT)))
 
 
 def attest_with_gpu(lab: Lab, count: int) -> Attest:
@@ -87,8 +87,7 @@ def test_a_platform_that_nobody_holds_is_not_given_up(lab: Lab) -> None:
 def test_enclaves_with_gpus_do_not_stand_without_a_root_of_their_maker(lab: Lab) -> None:
     lab.send(PROVIDER, attest_with_gpu(lab, 1))
     lab.attest(1)
-    (root,) = documents.roots_of(lab.ledger).nvidia
-    lab.govern(lambda context: distrust_root(context, sha256(root.der).digest()))
+    lab.govern(lambda context: distrust_root(context, sha256(NVIDIA_ROOT).digest()))
     lab.apply()
     assert lab.state_of(0) == ("suspended", 0, "root_distrusted")
     assert lab.state_of(1) == ("trusted", 5, "")
