@@ -1,6 +1,6 @@
 """Entry point of a node process: `python -m node --home DIR`. The only place where faults are caught: logged once, then exit.
 
-Exit codes: 0 stopped by a signal; 1 the disk, the key or the configuration needs the operator; any other code is a crash.
+Exit codes: 0 stopped by a signal; 1 the disk, the key, the configuration or an upgrade needs the operator; any other is a crash.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from node.home import Home
 from node.logs import EventLog, configure_logging
 from node.running import run_node
 from p2p.errors import ConfigError as NetworkConfigError
-from state.errors import StorageFault
+from state.errors import StorageFault, UpgradeNeeded
 from state.keyfile import read_password
 
-FAULTS: Final = (ConfigError, NetworkConfigError, SignerFault, StorageFault)
+FAULTS: Final = (ConfigError, NetworkConfigError, SignerFault, StorageFault, UpgradeNeeded)
 
 
 def main(arguments: list[str] | None = None) -> int:

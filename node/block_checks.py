@@ -10,6 +10,7 @@ from node.block_fetch import BlockFetcher, PendingBlock
 from node.shell import Shell
 from state.chain import Chain
 from state.errors import BlockRejected
+from state.protocol import check_protocol
 from state.runtime.execute import check_block
 from state.transactions import Transaction
 
@@ -33,7 +34,11 @@ class BlockChecks:
         self._answer = answer
 
     def check(self, block_hash: bytes) -> None:
-        """Begin to check a whole block whose parent is executed: the cheap rules first, which also bound the signatures."""
+        """Begin to check a whole block whose parent is executed: the cheap rules first, which also bound the signatures.
+
+        Raises:
+            UpgradeNeeded: this software does not speak the block's protocol, so it may not judge it.
+        """
         block = self._fetcher.whole_block(block_hash)
         if not self._is_valid_on_parent(block):
             self._answer(BlockChecked(block_hash, is_valid=False))
@@ -55,8 +60,10 @@ class BlockChecks:
         assert header is not None, "a whole block has its header"
         parent = self._consensus.node.state.find_executed(header.parent_hash)
         assert parent is not None, "consensus has blocks checked whose parent is executed"
+        ledger = self._chain.ledger_at(header.parent_hash)
+        check_protocol(ledger, header.height)
         try:
-            check_block(self._chain.ledger_at(header.parent_hash), header, parent.time_ms, block.ordered())
+            check_block(ledger, header, parent.time_ms, block.ordered())
         except BlockRejected:
             return False
         return True

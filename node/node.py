@@ -38,6 +38,7 @@ from node.metrics import CONTENT_TYPE, Metrics
 from node.opened import OpenedHome, build_consensus
 from node.outside import AsyncShell, now
 from node.own_account import OwnAccount, report_message
+from node.upgrade_notice import tell_upgrade
 from node.verification import SignaturePool
 from node.vote_cache import VoteVerifier
 from p2p.config import NetworkConfig
@@ -45,6 +46,7 @@ from p2p.events import MessageReceived, PeerConnected, PeerDisconnected
 from p2p.network import Network
 from state.crypto import SigningKey
 from state.errors import StorageFault, TransactionRejected
+from state.protocol import find_due_upgrade
 from state.votes import Vote
 
 TICK_S: Final = 0.1
@@ -180,6 +182,9 @@ class Node:
                     node_id=self.network.node_id,
                     chain=self.driver.chain.chain_id.hex(),
                 )
+                upgrade = find_due_upgrade(self.driver.chain.ledger)
+                if upgrade is not None:
+                    tell_upgrade(self.log, upgrade.height, upgrade.protocol)
                 await self.ended
                 for task in (consumer, metronome, network):
                     task.cancel()

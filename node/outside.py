@@ -19,6 +19,7 @@ from node.happenings import Happenings
 from node.logs import EventLog
 from node.metrics import Metrics
 from node.shell import EvidenceVerified, SignaturesVerified
+from node.upgrade_notice import tell_upgrades
 from node.verification import SignaturePool
 from p2p.channels import Channel
 from p2p.network import Network
@@ -137,6 +138,7 @@ class AsyncShell:
         """Tell those who wait, and the subscribers."""
         self._tracker.on_final(finalized.blocks)
         self._feed.on_final(finalized)
+        tell_upgrades(self._log, (event for _sequence, event in finalized.events))
         tip = finalized.tip.block
         self._metrics.observe_finality((now().wall_ms - tip.time_ms) / 1_000)
         self.final_blocks += len(finalized.blocks)

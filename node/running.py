@@ -25,6 +25,8 @@ from node.home import Home
 from node.node import Node, check_disk
 from node.opened import OpenedHome, open_home
 from node.outside import now
+from state.errors import UpgradeNeeded
+from state.protocol import check_protocol
 
 SWITCH_INTERVAL_S: Final = 0.0002
 """How long a thread may keep the interpreter while another waits for it. The default of 5 ms would cost every vote as much, and
@@ -70,13 +72,18 @@ def run_node(home: Home, config: NodeConfig, password: bytes | None) -> None:
     """Run a node until a signal ends it.
 
     Raises:
-        ConfigError, SignerFault, StorageFault: what the operator must look after.
+        ConfigError, SignerFault, StorageFault, UpgradeNeeded: what the operator must look after.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(GC_THRESHOLD, 20, 50)
     if home.data.is_dir():
         check_disk(home, config)
     opened = open_home(home, config, password)
+    try:
+        check_protocol(opened.chain.ledger, opened.chain.tip.block.height + 1)
+    except UpgradeNeeded:
+        opened.close()
+        raise
     with asyncio.Runner(loop_factory=find_loop_factory(config)) as runner:
         runner.run(_main(opened))
 

@@ -46,6 +46,7 @@ from state.errors import ensure
 from state.genesis import Genesis, check_genesis
 from state.ledger import BaseLedger, Ledger, Overlay
 from state.params import Params
+from state.protocol import check_protocol
 from state.records import ONLY, PARAMS
 from state.runtime.execute import BlockExecution
 from state.store import STATE, Store
@@ -169,11 +170,17 @@ class Chain:
         return self._ledger.get(PARAMS, ONLY)
 
     def begin(self, block_hash: bytes, header: Header, transactions: Sequence[Transaction]) -> PendingExecution:
-        """Begin to execute a valid block of this epoch on its parent, which is final or executed."""
+        """Begin to execute a valid block of this epoch on its parent, which is final or executed.
+
+        Raises:
+            UpgradeNeeded: this software does not speak the block's protocol.
+        """
         assert block_hash not in self._branches, "a block is executed once"
         assert block_hash not in self._pending, "a block is begun once"
         assert self.is_known(header.parent_hash), "a block is executed after its parent"
-        overlay = Overlay(self.ledger_at(header.parent_hash))
+        ledger = self.ledger_at(header.parent_hash)
+        check_protocol(ledger, header.height)
+        overlay = Overlay(ledger)
         execution = self._begin_execution(overlay, header, self.epoch_start, self._validators)
         pending = PendingExecution(block_hash, header, transactions, overlay, execution)
         self._pending[block_hash] = pending

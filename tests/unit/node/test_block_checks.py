@@ -12,10 +12,12 @@ from node.block_messages import EnvelopesAnswer
 from state import merkle
 from state.block import hash_header
 from state.codec import encode
+from state.errors import UpgradeNeeded
 from state.transactions import Envelope, Transaction
 from tests.support.certified import follow
 from tests.support.fixture_chain import FixtureChain, account, transfer
 from tests.support.recording_shell import RecordingShell
+from tests.support.upgrading import HEIGHT, UpgradingChain
 
 
 def forge(transaction, chain_id):
@@ -26,12 +28,12 @@ def forge(transaction, chain_id):
 
 
 class Checker:
-    """Checks of blocks on a chain at genesis."""
+    """Checks of blocks on a chain, by default at genesis."""
 
-    def __init__(self):
-        self.fixture = FixtureChain()
+    def __init__(self, fixture=None, template=None):
+        self.fixture = fixture or FixtureChain()
         self.chain = self.fixture.chain
-        self.template = self.fixture.execute(view=99).header
+        self.template = template or self.fixture.execute(view=99).header
         self.pending = {}
         self.fetcher = BlockFetcher(self.chain.chain_id, self.pending.get)
         self.shell = RecordingShell()
@@ -138,3 +140,19 @@ def test_block_that_was_forgotten_while_it_was_verified_gets_the_verdict_of_its_
     checker.fetcher.forget_below(1, frozenset())
     checker.shell.finish_verifications()
     assert checker.verdicts == [BlockChecked(block_hash, is_valid=not is_forged)]
+
+
+def test_block_of_a_protocol_that_this_software_does_not_speak_gets_no_verdict():
+    upgrading = UpgradingChain()
+    upgrading.go_to(HEIGHT - 2)
+    checker = Checker(upgrading)
+    block_hash = checker.fetch()
+    assert checker.check(block_hash) == [valid(block_hash)]
+    upgrading.go_to(HEIGHT - 1)
+    tip = upgrading.chain.tip.block
+    template = checker.template
+    changes = {"height": HEIGHT, "parent_hash": tip.block_hash, "time_ms": template.time_ms + 1_000}
+    checker = Checker(upgrading, template)
+    with pytest.raises(UpgradeNeeded):
+        checker.check(checker.fetch(**changes))
+    assert checker.verdicts == []

@@ -18,7 +18,7 @@ from node.home import Home
 from node.wal import LogMismatch
 from p2p.errors import ConfigError as NetworkConfigError
 from p2p.errors import ConfigReason
-from state.errors import StorageFault
+from state.errors import StorageFault, UpgradeNeeded
 
 
 @pytest.mark.parametrize("content", [b"secret", b"secret\n", b"secret\r\n", b"secret\nnote\n"])
@@ -103,6 +103,7 @@ FAULTS_OF_ALL_KINDS = {
     "key": SignerFault("the key is in use"),
     "storage": StorageFault("the disk is full"),
     "log": LogMismatch("another chain"),
+    "software": UpgradeNeeded("block 20 needs protocol 2"),
 }
 
 

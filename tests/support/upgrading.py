@@ -1,0 +1,48 @@
+"""A chain whose validators have decided on an upgrade, on a store, before the height of it."""
+
+from __future__ import annotations
+
+from state.building import build_transaction
+from state.chain import Chain
+from state.governance_messages import Upgrade
+from state.store import MemoryStore
+from tests.support.chain_builders import operator, operator_key
+from tests.support.fixture_chain import FixtureChain
+from tests.support.governing import YES, powers_genesis, propose, vote
+
+HEIGHT = 20
+UPGRADE = Upgrade(height=HEIGHT, protocol=2, software="bocc 2.0", verifier_changed=True)
+
+
+class UpgradingChain(FixtureChain):
+    """Height 1 proposes, height 2 decides with one vote, height 3 applies it, without a timelock."""
+
+    def __init__(self, upgrade: Upgrade = UPGRADE) -> None:
+        self.store = MemoryStore()
+        super().__init__(powers_genesis(60, 40, timelock_ms=0), self.store)
+        self.add(self.sign(0, propose(upgrade), nonce=0))
+        ballot = build_transaction(
+            chain_id=self.chain.chain_id,
+            keys=(operator_key(0),),
+            sender=operator(0),
+            nonce=0,
+            expires_at_ms=self.genesis.time_ms + 600_000,
+            messages=(vote(YES),),
+            params=self.chain.params(),
+        )
+        self.add(ballot)
+        self.add()
+
+    @property
+    def height(self) -> int:
+        """Of the newest final block."""
+        return self.chain.tip.block.height
+
+    def go_to(self, height: int) -> None:
+        """Make empty blocks up to a height."""
+        while self.height < height:
+            self.add()
+
+    def restart(self) -> None:
+        """Open the chain from its store again."""
+        self.chain = Chain.open(self.store)
