@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated, Final
 
+import msgspec
+from msgspec import Meta, Struct
+
+from node.api.context import Call
 from node.api.errors import ApiReason, ErrorCode, RpcError
-from state.address import VALIDATOR_PREFIX, parse_address
+from node.api.views import JsonObject
+from state.address import HUMAN_PREFIX, VALIDATOR_PREFIX, AddressKind, parse_address
 from state.chain import Chain
 from state.chain_views import StoredBlock
 from state.ledger import RecordType, Table
+
+NUMBER_CHARS_MAX: Final = 16
+
+NumberCursor = Annotated[str, Meta(max_length=NUMBER_CHARS_MAX)]
+"""A cursor that is a number in a list."""
 
 
 def parse_hex(text: str) -> bytes:
@@ -77,3 +87,36 @@ def get_block(chain: Chain, height: int | None, block_hash: str | None) -> Store
     if height == 0:
         raise RpcError(ErrorCode.NOT_FOUND, ApiReason.UNKNOWN_BLOCK, height, "1, as the genesis is no block")
     return chain.views.block_by_height(height)
+
+
+def parse_kind(text: str, kind: AddressKind) -> bytes:
+    """Return the 21 bytes of an address of this kind.
+
+    Raises:
+        AddressRejected: it is another one, or none.
+    """
+    return parse_address(text, HUMAN_PREFIX[kind], kind)
+
+
+def prove(call: Call, table: Table[RecordType], key: bytes) -> JsonObject:
+    """Return the bundle that proves a record, or its absence, after the newest block."""
+    proof: JsonObject = msgspec.to_builtins(call.proofs.prove_state(table.raw_key(key), None).bundle)
+    return proof
+
+
+def parse_number_cursor(text: str | None) -> int | None:
+    """Return the number that a cursor stands for.
+
+    Raises:
+        RpcError: INVALID_PARAMS, BAD_CURSOR.
+    """
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_CHARS_MAX):
+        raise RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_CURSOR, text, "a cursor that this node gave")
+    return int(text)
+
+
+def format_number_cursor(number: int | None) -> str | None:
+    """Return the cursor of a number; None at the end."""
+    return None if number is None else str(number)

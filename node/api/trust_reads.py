@@ -19,10 +19,9 @@ from node.api.describe_trust import (
     notice_of,
 )
 from node.api.errors import ApiReason, ErrorCode, RpcError
-from node.api.lookups import parse_account, parse_hex
+from node.api.lookups import parse_account, parse_hex, parse_kind, parse_number_cursor, prove
 from node.api.node_reads import describe_checks
 from node.api.registry import AddressText, Height, HexBytes, HexHash, Params
-from node.api.views import JsonObject
 from node.api.views_trust import (
     AppraisalView,
     CollateralsView,
@@ -34,9 +33,8 @@ from node.api.views_trust import (
     ResourceView,
 )
 from state import forecasts, trust_queries
-from state.address import HUMAN_PREFIX, AddressKind, format_address, parse_address
+from state.address import AddressKind, format_address
 from state.attestation import enclave_address
-from state.ledger import RecordType, Table
 from state.resource_records import RESOURCES
 from state.runtime.documents import simulated_roots
 from state.runtime.evidence import SHARED_CACHE, Answer
@@ -165,7 +163,7 @@ def read_collateral(call: Call, params: CollateralParams) -> CollateralView:
 def read_collaterals(call: Call, params: PageParams) -> CollateralsView:
     """Return the vendors' documents that the chain holds, without their bytes, a page at a time."""
     ledger = call.node.chain.ledger
-    page = trust_queries.collaterals(ledger, params.limit, _number_cursor(params.cursor))
+    page = trust_queries.collaterals(ledger, params.limit, parse_number_cursor(params.cursor) or 0)
     simulated = simulated_roots(ledger)
     return CollateralsView(
         collaterals=[describe_collateral(view, simulated) for view in page.collaterals],
@@ -175,11 +173,11 @@ def read_collaterals(call: Call, params: PageParams) -> CollateralsView:
 
 def read_enclave(call: Call, params: EnclaveParams) -> EnclaveView:
     """Return an enclave with its level, state, claims and dates, with proof on request."""
-    chain, address = call.node.chain, _parse(params.id, AddressKind.ENCLAVE)
+    chain, address = call.node.chain, parse_kind(params.id, AddressKind.ENCLAVE)
     view = trust_queries.enclave(chain.ledger, address)
     if view is None:
         raise RpcError(ErrorCode.NOT_FOUND, ApiReason.NO_ENCLAVE, params.id)
-    proof = _prove(call, ENCLAVES, address) if params.prove else None
+    proof = prove(call, ENCLAVES, address) if params.prove else None
     return describe_enclave(view, chain.tip.block.height, proof)
 
 
@@ -188,8 +186,8 @@ def read_enclaves(call: Call, params: EnclavesParams) -> EnclavesView:
     chain = call.node.chain
     wanted = EnclaveFilter(
         operator=None if params.operator is None else parse_account(params.operator),
-        hardware=None if params.hardware is None else _parse(params.hardware, AddressKind.RESOURCE),
-        image=None if params.image is None else _parse(params.image, AddressKind.RESOURCE),
+        hardware=None if params.hardware is None else parse_kind(params.hardware, AddressKind.RESOURCE),
+        image=None if params.image is None else parse_kind(params.image, AddressKind.RESOURCE),
         tee=None if params.tee is None else EvidenceKind[params.tee.name],
         state=None if params.state is None else EnclaveState[params.state.name],
         level_min=params.level_min,
@@ -210,11 +208,11 @@ def read_forecast(call: Call, params: ForecastParams) -> ForecastsView:
     if (params.enclave is None) is (params.operator is None):
         raise RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_PARAMS, None, "either enclave or operator")
     if params.operator is not None:
-        cursor = _number_cursor(params.cursor)
+        cursor = parse_number_cursor(params.cursor) or 0
         page = forecasts.forecast_operator(ledger, parse_account(params.operator), params.limit, cursor)
         found, next_cursor = page.forecasts, page.next_cursor
     else:
-        address = _parse(params.enclave or "", AddressKind.ENCLAVE)
+        address = parse_kind(params.enclave or "", AddressKind.ENCLAVE)
         if ledger.find(ENCLAVES, address) is None:
             raise RpcError(ErrorCode.NOT_FOUND, ApiReason.NO_ENCLAVE, params.enclave)
         forecast = forecasts.forecast(ledger, address)
@@ -232,14 +230,14 @@ def _describe_forecast(call: Call, forecast: forecasts.Forecast) -> ForecastView
 
 def read_resource(call: Call, params: ResourceParams) -> ResourceView:
     """Return a resource with its newest releases, with proof on request."""
-    chain, address = call.node.chain, _parse(params.id, AddressKind.RESOURCE)
+    chain, address = call.node.chain, parse_kind(params.id, AddressKind.RESOURCE)
     resource = trust_queries.resource(chain.ledger, address)
     if resource is None:
         raise RpcError(ErrorCode.NOT_FOUND, ApiReason.NO_SUCH_RESOURCE, params.id)
     numbers = range(resource.release_count)[::-1][:RELEASES_SHOWN]
     pairs = ((number, trust_queries.release(chain.ledger, address, number)) for number in numbers)
     releases = [describe_release(number, release) for number, release in pairs if release is not None]
-    proof = _prove(call, RESOURCES, address) if params.prove else None
+    proof = prove(call, RESOURCES, address) if params.prove else None
     return describe_resource(address, resource, releases, chain.tip.block.height, proof)
 
 
@@ -284,8 +282,8 @@ def _attest_of(params: AppraiseParams) -> Attest:
         GpuEvidence(report=parse_hex(gpu.report), chain=tuple(map(parse_hex, gpu.chain))) for gpu in params.gpus
     )
     return Attest(
-        hardware=_parse(params.hardware, AddressKind.RESOURCE) if params.hardware else _NOBODY,
-        image=_parse(params.image, AddressKind.RESOURCE) if params.image else _NOBODY,
+        hardware=parse_kind(params.hardware, AddressKind.RESOURCE) if params.hardware else _NOBODY,
+        image=parse_kind(params.image, AddressKind.RESOURCE) if params.image else _NOBODY,
         release=params.release,
         tee=EvidenceKind[params.tee.name],
         evidence=parse_hex(params.evidence),
@@ -331,23 +329,6 @@ def _evidence_checks(answer: Answer | EvidenceRejected, level: Level | Denial | 
 def _failed(name: str, reason: StrEnum, seen: object, bound: object) -> Check:
     shown = ["" if each is None else str(each) for each in (seen, bound)]
     return Check(name, ok=False, reason=str(reason), seen=shown[0], bound=shown[1], remedy=remedy_of(reason))
-
-
-def _parse(text: str, kind: AddressKind) -> bytes:
-    return parse_address(text, HUMAN_PREFIX[kind], kind)
-
-
-def _prove(call: Call, table: Table[RecordType], key: bytes) -> JsonObject:
-    proof: JsonObject = msgspec.to_builtins(call.proofs.prove_state(table.raw_key(key), None).bundle)
-    return proof
-
-
-def _number_cursor(text: str | None) -> int:
-    if text is None:
-        return 0
-    if not (text.isascii() and text.isdecimal() and len(text) <= 16):
-        raise _bad_cursor(text)
-    return int(text)
 
 
 def _bad_cursor(text: str) -> RpcError:

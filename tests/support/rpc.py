@@ -74,3 +74,19 @@ async def running(node: FixtureNode, config: ApiConfig | None = None) -> AsyncIt
         consumer = tasks.create_task(rpc.intake.run())
         yield rpc
         consumer.cancel()
+
+
+async def ask(node: FixtureNode, method: str, **params: Any) -> Any:
+    """Call a method of a node whose API runs for this call alone, and return its result."""
+    async with running(node) as rpc:
+        return await rpc.call(method, **params)
+
+
+async def refusal_of(node: FixtureNode, method: str, **params: Any) -> str:
+    """Return why such a call, which must not succeed, is refused."""
+    async with running(node) as rpc:
+        try:
+            told = await rpc.call(method, **params)
+        except Refused as refusal:
+            return refusal.reason
+        raise AssertionError(told)

@@ -5,12 +5,15 @@ Account 5 brings the documents and provides; everything is simulated, signed wit
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from bocc.provider.attesting import Challenge
 from bocc.provider.software import SoftwareTee, publish_hardware, publish_image
 from state.attestation import enclave_address
 from state.receipts import EventKind, ReceiptStatus
 from tests.support.chain_builders import account
 from tests.support.fixture_chain import FixtureChain, FixtureNode, add_fixture_blocks
+from tests.support.ordering import IMAGE_PLAN, MACHINE_PLAN
 
 PROVIDER = 5
 MACHINE = "fixture"
@@ -23,7 +26,7 @@ class TrustFixture(FixtureChain):
     def __init__(self) -> None:
         super().__init__()
         self.tee = SoftwareTee(MACHINE, SECRET)
-        self.hardware = self.image = b""
+        self.hardware = self.image = self.image_root = b""
         self.nonce = 0
 
     def send(self, *messages):
@@ -59,7 +62,9 @@ def build_trust_fixture() -> TrustFixture:
     fixture = add_fixture_blocks(TrustFixture())
     for document in fixture.tee.documents(fixture.now_s):
         fixture.send(document.message())
-    events = fixture.send(publish_hardware(), publish_image())
+    machine, image = publish_hardware(), publish_image()
+    fixture.image_root = image.release.content_root
+    events = fixture.send(replace(machine, plans=(MACHINE_PLAN,)), replace(image, plans=(IMAGE_PLAN,)))
     resources = [dict(event.attributes)["resource"] for event in events if event.kind is EventKind.PUBLISHED]
     fixture.hardware, fixture.image = resources
     fixture.send(fixture.tee.attest(fixture.names(), fixture.challenge()))
