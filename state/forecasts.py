@@ -6,6 +6,8 @@ as of now, without a grace: what ends of itself until then, a proof or a documen
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,10 +16,10 @@ from state.lists import ListKind, count_members, list_name, member_at
 from state.records import CHAIN_STATE, ONLY, PARAMS
 from state.runtime.documents import ChainCollateral, Choice, evaluation_of
 from state.runtime.judgement import LIVE, Judge, Judgement
-from state.trust_records import APPRAISAL_RULES, ENCLAVES, Enclave
+from state.trust_records import APPRAISAL_RULES, ENCLAVES, EVALUATIONS, Enclave
 from tee.appraisal import find_snp_floors
 from tee.claims import NitroClaims, SgxClaims, SnpClaims, TdxClaims
-from tee.documents import IntelTee
+from tee.documents import IntelTee, QeIdentity, TcbInfo
 from tee.shortage import Shortage, find_intel_shortages, find_snp_shortages
 from tee.tcb import get_versions
 
@@ -38,6 +40,7 @@ class Forecast(Struct, frozen=True):
     due_ms: int
     """Block time from which it counts, 0 if it does already."""
     shortages: tuple[Shortage, ...]
+    """What has to be updated, and documents of too low a number that have to be brought anew."""
     overdue_ms: int
     """Block time from which the first document that it rests on is overdue, unless a later one comes; 0 if it rests on none."""
     expires_ms: int
@@ -88,11 +91,14 @@ def forecast_operator(ledger: Ledger, operator: bytes, limit: int, cursor: int =
 
 
 def _judge_then(ledger: Ledger, enclave: Enclave, time_ms: int) -> Judgement:
-    """Judge an enclave by the newest documents and by the floors of all dates."""
+    """Judge an enclave by the newest documents, by the highest number that comes into force and by the floors of all dates."""
     params, rules = ledger.get(PARAMS, ONLY), ledger.get(APPRAISAL_RULES, ONLY)
     floors = tuple(replace(floor, since_s=0) for floor in rules.policy.snp_floors)
     then = Overlay(ledger)
     then.put(APPRAISAL_RULES, ONLY, replace(rules, policy=replace(rules.policy, snp_floors=floors)))
+    evaluation = evaluation_of(ledger, enclave.root)
+    if evaluation.pending:
+        then.put(EVALUATIONS, enclave.root, replace(evaluation, number=evaluation.pending[-1].number, pending=()))
     without_grace = replace(params, attestation=replace(params.attestation, tcb_grace_ms=0))
     return Judge(then, without_grace, time_ms, Choice.NEWEST).judge(enclave)
 
@@ -119,12 +125,22 @@ def _find_shortages(ledger: Ledger, enclave: Enclave) -> tuple[Shortage, ...]:
             qe_identity = collateral.qe_identity(enclave.root, tee)
             if tcb_info is None or qe_identity is None:
                 return ()
-            return find_intel_shortages(get_versions(enclave.claims), tcb_info, qe_identity)
+            short = find_intel_shortages(get_versions(enclave.claims), tcb_info, qe_identity)
+            return *_find_old_documents(ledger, enclave.root, tcb_info, qe_identity), *short
         case SnpClaims():
             policy = ledger.get(APPRAISAL_RULES, ONLY).policy
             return find_snp_shortages(enclave.claims, find_snp_floors(enclave.claims.product, policy))
         case NitroClaims():
             return ()
+
+
+def _find_old_documents(ledger: Ledger, root: bytes, tcb_info: TcbInfo, qe_identity: QeIdentity) -> Iterator[Shortage]:
+    """Yield the newest documents that are from before the highest number that is known."""
+    evaluation = evaluation_of(ledger, root)
+    needed = max(evaluation.number, *(each.number for each in evaluation.pending), 0)
+    for part, document in (("TCB info", tcb_info), ("QE identity", qe_identity)):
+        if document.number < needed:
+            yield Shortage(part, "evaluation number", document.number, needed)
 
 
 def _overdue_ms(ledger: Ledger, enclave: Enclave) -> int:

@@ -283,7 +283,7 @@ def genesis_state(genesis: Genesis) -> tuple[dict[bytes, bytes], ValidatorSet]:
 def _put_trust(records: _Records, genesis: Genesis) -> None:
     """Trust begins with the vendors' own roots, the default policy, and neither collateral nor enclaves."""
     records.put(RESOURCE_BOOKS, ONLY, ResourceBooks(next_resource=0))
-    records.put(TRUST_BOOKS, ONLY, TrustBooks(verification_root=genesis.chain_id, verifier_changed_ms=0))
+    records.put(TRUST_BOOKS, ONLY, TrustBooks(verification_root=genesis.chain_id, verifier_changes=()))
     records.put(TRUSTED_ROOTS, ONLY, TrustedRoots(simulated=genesis.simulated_roots, distrusted=()))
     records.put(APPRAISAL_RULES, ONLY, AppraisalRules(policy=DEFAULT_POLICY, standing_min=LEVEL_GRACE))
     records.put(BRAKES, ONLY, Brakes(brakes=()))

@@ -148,14 +148,14 @@ def enclave(ledger: Ledger, address: bytes) -> EnclaveView | None:
     record = ledger.find(ENCLAVES, address)
     if record is None:
         return None
-    changed_ms = ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms
+    cap_ms = ledger.get(TRUST_BOOKS, ONLY).verifier_end_ms(record.attested_ms)
     params, time_ms = ledger.get(PARAMS, ONLY), ledger.get(CHAIN_STATE, ONLY).time_ms
     expires_ms = record.expires_ms
     if record.state in LIVE and expires_ms <= time_ms:
         # Only overdue collateral keeps a proof beyond its own end.
         expires_ms = Judge(ledger, params, time_ms).judge(record).expires_ms
-    if record.attested_ms <= changed_ms:
-        expires_ms = min(expires_ms, changed_ms + params.attestation.verifier_cap_ms)
+    if cap_ms is not None:
+        expires_ms = min(expires_ms, cap_ms)
     is_judged_good = record.state in {EnclaveState.TRUSTED, EnclaveState.GRACE}
     is_usable = is_judged_good and time_ms < expires_ms
     return EnclaveView(address, record, expires_ms, is_usable)

@@ -27,6 +27,8 @@ BRAKES_MAX: Final = 32
 SIMULATED_ROOTS_MAX: Final = 12
 """Enough for every family: one of Intel's, AWS' and NVIDIA's, three products of AMD's with two CAs each."""
 ROOTS_DISTRUSTED_MAX: Final = 32
+VERIFIER_CHANGES_MAX: Final = 16
+"""Changes of the verifier whose proofs may still be counted; one needs a vote of days."""
 
 PlatformId = Annotated[bytes, Meta(min_length=2, max_length=65)]
 """Class byte and id (tee/appraisal.py)."""
@@ -181,13 +183,25 @@ class Cohorts(Wire, frozen=True):
     """Of the queue: those asked for once more since their walk began; they go to its end when it is over. Distinct."""
 
 
+class VerifierChange(Wire, frozen=True):
+    """A change of the verifier: proofs from before it end before long."""
+
+    changed_ms: TimeMs
+    ends_ms: TimeMs
+    """Of proofs that are as old as the change or older."""
+
+
 class TrustBooks(Wire, frozen=True):
     """What changes what evidence proves."""
 
     verification_root: Hash
     """Moves on with every document, number in force and change of roots."""
-    verifier_changed_ms: TimeMs
-    """When the verifier last changed; proofs from before it end a day later. 0: never."""
+    verifier_changes: Annotated[tuple[VerifierChange, ...], Meta(max_length=VERIFIER_CHANGES_MAX)]
+    """In their order. Each ends the proofs from before it at its own time, whatever change comes after it."""
+
+    def verifier_end_ms(self, attested_ms: int) -> int | None:
+        """Return when a proof ends because the verifier changed after it; None if it did not."""
+        return min((each.ends_ms for each in self.verifier_changes if attested_ms <= each.changed_ms), default=None)
 
 
 class TrustedRoots(Wire, frozen=True):
@@ -249,7 +263,7 @@ PLATFORMS: Final = Table(0x55, Platform, 64)
 PLATFORM_LISTINGS: Final = Table(0x56, PlatformListing, 8)
 COHORTS: Final = Table(0x57, Cohort, 128)
 COHORT_BOOKS: Final = Table(0x58, Cohorts, COHORTS_MAX * 66 + 16)
-TRUST_BOOKS: Final = Table(0x59, TrustBooks, 64)
+TRUST_BOOKS: Final = Table(0x59, TrustBooks, 512)
 TRUSTED_ROOTS: Final = Table(0x5A, TrustedRoots, 65_536)
 APPRAISAL_RULES: Final = Table(0x5B, AppraisalRules, 65_536)
 BRAKES: Final = Table(0x5C, Brakes, BRAKES_MAX * 96)

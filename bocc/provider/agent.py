@@ -48,6 +48,8 @@ FUNDS: Final = 200_000_000
 LEFT_PART: Final = 3
 """What has less than a third of its life left is renewed: ten days before a document is overdue, two before a proof ends."""
 GOOD_STATES: Final = frozenset({"trusted", "grace"})
+NUMBERED: Final = frozenset({"intel_tcb_info", "intel_qe_identity"})
+"""Kinds of documents that have an evaluation number."""
 _PAGE: Final = 100
 
 
@@ -77,12 +79,22 @@ def due_ms(begin_ms: int, end_ms: int) -> int:
 def due_documents(
     documents: Sequence[VendorDocument], stored: Sequence[dict[str, Any]], now_ms: int
 ) -> list[VendorDocument]:
-    """Return the documents of whose kind the chain has none of this vendor, or only such that are soon overdue."""
+    """Return the documents of whose kind the chain has none of this vendor and number, or only such that are soon overdue."""
     ends: dict[str, tuple[int, int]] = {}
-    for one in stored:
-        if one["root"] == SIMULATED_ROOT_HASH.hex():
+    in_force = number_in_force(stored)
+    for one in _of_vendor(stored):
+        if one["kind"] not in NUMBERED or one["number"] >= in_force:
             ends[one["kind"]] = max(ends.get(one["kind"], (0, 0)), (one["next_update_ms"], one["issued_ms"]))
     return [one for one in documents if _is_lacking(ends.get(one.kind.name.lower()), now_ms)]
+
+
+def number_in_force(stored: Sequence[dict[str, Any]]) -> int:
+    """Return the highest evaluation number of this vendor's documents that count; lower ones soon do not."""
+    return max((one["number"] for one in _of_vendor(stored) if not one["is_early"]), default=0)
+
+
+def _of_vendor(stored: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in stored if one["root"] == SIMULATED_ROOT_HASH.hex()]
 
 
 def _is_lacking(times: tuple[int, int] | None, now_ms: int) -> bool:
@@ -174,8 +186,9 @@ class SoftwareProvider:
             Refusal: the chain would refuse something.
         """
         done: list[str] = []
-        documents = self.tee.documents(now_ms // 1_000 - BACKDATED_S)
-        for document in due_documents(documents, await _stored_documents(client), now_ms):
+        stored = await _stored_documents(client)
+        documents = self.tee.documents(now_ms // 1_000 - BACKDATED_S, number_in_force(stored))
+        for document in due_documents(documents, stored, now_ms):
             await self._post(client, document)
             done.append(document.kind.name.lower())
         published = load_published(self.home, await client.chain_id())

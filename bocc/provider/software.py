@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
+from msgspec.structs import replace
 from nacl.public import PrivateKey
 
 from bocc.provider.attesting import Challenge, EnclaveNames, build_attest
@@ -18,7 +19,7 @@ from state.crypto import SigningKey, tag, tagged_hash
 from state.offers import NO_CAPACITY, Capacity, Profile, Provenance, Register, ReleaseBody, ResourceKind
 from state.trust_messages import Attest, Publish, Supersede
 from tee.evidence import EvidenceKind
-from tee.simulated import SimulatedMachine, SimulatedVendor
+from tee.simulated import SimulatedMachine, SimulatedVendor, qe_identity_template, tcb_info_template
 from tee.simulated_quotes import TdBody
 from tee.simulated_root import SIMULATED_ROOT_DER
 
@@ -43,9 +44,15 @@ class SoftwareTee:
         self.key = SigningKey(enclave_seed)
         self.seal_key = bytes(PrivateKey(tagged_hash(_SEAL_TAG, enclave_seed)).public_key)
 
-    def documents(self, at_s: int) -> tuple[VendorDocument, ...]:
-        """Return the vendor's documents of this moment, in the order of sending."""
-        return split_files(self.vendor.collateral(at_s).files())
+    def documents(self, at_s: int, number_min: int = 0) -> tuple[VendorDocument, ...]:
+        """Return the vendor's documents of this moment, in the order of sending; their evaluation number is at least this one."""
+        tcb_info, qe_identity = tcb_info_template(at_s), qe_identity_template(at_s)
+        collateral = self.vendor.collateral(
+            at_s,
+            tcb_info=replace(tcb_info, number=max(tcb_info.number, number_min)),
+            qe_identity=replace(qe_identity, number=max(qe_identity.number, number_min)),
+        )
+        return split_files(collateral.files())
 
     def names(self, operator: bytes, hardware: bytes, image: bytes, release: int = 0) -> EnclaveNames:
         """Return what an attestation of this enclave says of itself."""

@@ -22,6 +22,13 @@ from state.runtime.reasons import EnclaveReason
 from state.trust_records import COHORT_BOOKS, COHORTS, ENCLAVES, PLATFORMS, Enclave, EnclaveState
 
 
+def judge_of(context: Context) -> Judge:
+    """Return the block's judge, a new one only if what it loaded has changed."""
+    if context.judge is None or not context.judge.is_current(context.params):
+        context.judge = Judge(context.ledger, context.params, context.time_ms)
+    return context.judge
+
+
 def judged(enclave: Enclave, judgement: Judgement) -> Enclave:
     """Return the enclave as a judgement leaves it."""
     claims = enclave.claims if judgement.tcb is None else with_tcb(enclave.claims, judgement.tcb)
@@ -137,7 +144,7 @@ def _judge_at_end(context: Context, address: bytes, enclave: Enclave) -> tuple[E
 
     One that its judgement leaves alive at its end is ended: a deadline that is not in the future would fire for ever.
     """
-    judgement = Judge(context.ledger, context.params, context.time_ms).judge(enclave)
+    judgement = judge_of(context).judge(enclave)
     after = judged(enclave, judgement)
     if after.state in LIVE and judgement.expires_ms <= context.time_ms:
         after = replace(after, state=EnclaveState.EXPIRED, level=0, standing=0, reason=str(EnclaveReason.EXPIRED))
@@ -151,7 +158,7 @@ def run_reappraisals(context: Context) -> None:
     books = ledger.get(COHORT_BOOKS, ONLY)
     if not books.queue:
         return
-    judge = Judge(ledger, context.params, context.time_ms)
+    judge = judge_of(context)
     budget, queue = context.params.blocks.reappraisals_max, list(books.queue)
     while queue and budget:
         budget -= _walk(context, judge, queue[0], budget)

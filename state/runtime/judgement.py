@@ -33,6 +33,7 @@ from state.trust_records import (
     BrakeScope,
     Enclave,
     EnclaveState,
+    Evaluation,
     PlatformVerdict,
 )
 from tee.appraisal import (
@@ -75,6 +76,14 @@ class Judgement(Struct, frozen=True):
     """The end of the proof as of now: put off while collateral is overdue through no fault of the provider. Not kept on record."""
 
 
+class _Lag(Struct, frozen=True):
+    """Documents from before the number in force: what that one knows of a machine has not been brought."""
+
+    number: int
+    in_force: int
+    grace_end_ms: int
+
+
 class _Verdict(Exception):
     """A ground was found that needs no further look."""
 
@@ -92,11 +101,23 @@ class Judge:
         self._params = params.attestation
         self._time_ms = time_ms
         self._rules = ledger.get(APPRAISAL_RULES, ONLY)
-        self._brakes = tuple(brake for brake in ledger.get(BRAKES, ONLY).brakes if brake.until_ms > time_ms)
-        self._changed_ms = ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms
+        self._all_brakes = ledger.get(BRAKES, ONLY)
+        self._brakes = tuple(brake for brake in self._all_brakes.brakes if brake.until_ms > time_ms)
+        self._books = ledger.get(TRUST_BOOKS, ONLY)
+        self._evaluations: dict[bytes, Evaluation] = {}
         self._roots = roots_by_fingerprint(roots_of(ledger))
         self._collateral = ChainCollateral(ledger, choice)
         self._before = ChainCollateral(ledger, Choice.BEFORE)
+
+    def is_current(self, params: Params) -> bool:
+        """Tell whether nothing has changed that was loaded: documents, numbers in force and roots all move the books of trust."""
+        ledger = self._ledger
+        return (
+            self._books is ledger.get(TRUST_BOOKS, ONLY)
+            and self._rules is ledger.get(APPRAISAL_RULES, ONLY)
+            and self._all_brakes is ledger.get(BRAKES, ONLY)
+            and self._params is params.attestation
+        )
 
     def judge(self, enclave: Enclave) -> Judgement:
         """Return the state and level of an enclave that is not revoked."""
@@ -125,20 +146,45 @@ class Judge:
             level = self._appraise(enclave, tcb)
         except _Verdict as verdict:
             return Judgement(verdict.state, 0, 0, verdict.reason, verdict.seen, verdict.bound, tcb, expires_ms)
-        return self._conclude(level, is_overdue, tcb, expires_ms)
+        return self._conclude(level, self._find_lag(enclave, tcb), is_overdue, tcb, expires_ms)
 
-    def _conclude(self, level: Level, is_overdue: bool, tcb: Tcb | None, expires_ms: int) -> Judgement:
-        state, reason, seen, bound = EnclaveState.TRUSTED, None, "", ""
+    def _conclude(
+        self, level: Level, lag: _Lag | None, is_overdue: bool, tcb: Tcb | None, expires_ms: int
+    ) -> Judgement:
+        reason: StrEnum | None = None
+        state, seen, bound = EnclaveState.TRUSTED, "", ""
+        best = LEVEL_GRACE if lag else level.standing
         if level.standing < self._rules.standing_min:
             state, reason = EnclaveState.SUSPENDED, EnclaveReason.STANDING_TOO_LOW
             seen, bound = str(level.standing), str(self._rules.standing_min)
             if tcb is not None:
                 seen = " ".join((seen, tcb.status.name.lower(), *level.open_advisories))
+        elif lag and (lag.grace_end_ms <= self._time_ms or best < self._rules.standing_min):
+            state, reason, best = EnclaveState.SUSPENDED, DenialReason.EVALUATION_NUMBER_TOO_LOW, 0
+            seen, bound = str(lag.number), str(lag.in_force)
         elif is_overdue:
             state, reason = EnclaveState.GRACE, EnclaveReason.COLLATERAL_OVERDUE
         elif level.standing == LEVEL_GRACE:
             state, reason = EnclaveState.GRACE, EnclaveReason.BEHIND
-        return Judgement(state, level.level, level.standing, reason, seen, bound, tcb, expires_ms)
+        elif lag:
+            state, reason = EnclaveState.GRACE, EnclaveReason.COLLATERAL_BEHIND
+            seen, bound = str(lag.number), str(lag.in_force)
+        worth, standing = min(level.level, best), min(level.standing, best)
+        return Judgement(state, worth, standing, reason, seen, bound, tcb, expires_ms)
+
+    def _find_lag(self, enclave: Enclave, tcb: Tcb | None) -> _Lag | None:
+        """Return by which numbers a machine is judged too early; None if no document is from before the number in force."""
+        if tcb is None:
+            return None
+        number, evaluation = min(tcb.tcb_info_number, tcb.qe_identity_number), self._evaluation(enclave.root)
+        if evaluation.number <= number:
+            return None
+        return _Lag(number, evaluation.number, evaluation.since_ms + self._params.tcb_grace_ms)
+
+    def _evaluation(self, root: bytes) -> Evaluation:
+        if root not in self._evaluations:
+            self._evaluations[root] = evaluation_of(self._ledger, root)
+        return self._evaluations[root]
 
     def _check_denied(self, enclave: Enclave) -> None:
         """Look whether governance withdrew the machine or a GPU."""
@@ -204,8 +250,8 @@ class Judge:
     def _check_age(self, enclave: Enclave, expires_ms: int) -> None:
         if expires_ms <= self._time_ms:
             raise _Verdict(EnclaveState.EXPIRED, EnclaveReason.EXPIRED, str(self._time_ms), str(expires_ms))
-        cap_ms = self._changed_ms + self._params.verifier_cap_ms
-        if enclave.attested_ms <= self._changed_ms and cap_ms <= self._time_ms:
+        cap_ms = self._books.verifier_end_ms(enclave.attested_ms)
+        if cap_ms is not None and cap_ms <= self._time_ms:
             raise _Verdict(EnclaveState.EXPIRED, EnclaveReason.VERIFIER_CHANGED, str(enclave.attested_ms), str(cap_ms))
 
     def _check_stopped(self, enclave: Enclave) -> None:
@@ -257,7 +303,7 @@ class Judge:
         if is_behind(tcb):
             before = _try_evaluate(enclave, self._before)
             if before is not None and not is_behind(before):
-                return evaluation_of(self._ledger, enclave.root).since_ms // 1_000
+                return self._evaluation(enclave.root).since_ms // 1_000
         return 0
 
     def _registries(self, enclave: Enclave) -> Registries:

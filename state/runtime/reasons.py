@@ -296,6 +296,9 @@ class EnclaveReason(StrEnum):
     """A document that it is judged by was not renewed in time; its level is held."""
     COLLATERAL_EXPIRED = "collateral_expired"
     """A document that it is judged by was not renewed until the end of the grace."""
+    COLLATERAL_BEHIND = "collateral_behind"
+    """Documents that it is judged by are from before the evaluation number in force, within the grace; `seen` and `bound` give both
+    numbers."""
     BEHIND = "behind"
     """Its TCB is out of date, within the grace."""
     STANDING_TOO_LOW = "standing_too_low"

@@ -108,11 +108,22 @@ ENCLAVE_REMEDIES: Final[Mapping[StrEnum, str]] = {
     EnclaveReason.COLLATERAL_LACKING: "fetch the vendor's documents for this machine and put them on the chain",
     EnclaveReason.COLLATERAL_OVERDUE: "fetch the vendor's present documents and put them on the chain",
     EnclaveReason.COLLATERAL_EXPIRED: "fetch the vendor's present documents and put them on the chain",
+    EnclaveReason.COLLATERAL_BEHIND: (
+        "fetch the vendor's documents of the evaluation number in force, and put them on the chain before the grace ends"
+    ),
     EnclaveReason.BEHIND: "update firmware and modules of the machine before the grace ends, then renew",
     EnclaveReason.STANDING_TOO_LOW: "update firmware and modules of the machine, then renew",
 }
 """For the states of enclaves."""
 
+
+_OTHER_EVIDENCE: Final = "use a machine, program or setting that the policy of the chain accepts"
+DENIAL_REMEDIES: Final[Mapping[StrEnum, str]] = {
+    DenialReason.EVALUATION_NUMBER_TOO_LOW: (
+        "fetch the vendor's documents of the allowed evaluation number or a later one, and put them on the chain"
+    ),
+}
+"""For those denials that another machine, program or setting does not help against."""
 
 _FETCH: Final = "fetch the vendor's present documents and put them on the chain"
 _SIGNED_ANEW: Final = (
@@ -139,7 +150,7 @@ VERIFIER_REMEDIES: Final[Mapping[StrEnum, str]] = {
 def remedy_of(reason: StrEnum) -> str:
     """Return what helps against a refusal."""
     if isinstance(reason, DenialReason):
-        return "use a machine, program or setting that the policy of the chain accepts"
+        return DENIAL_REMEDIES.get(reason, _OTHER_EVIDENCE)
     if isinstance(reason, Reason):
         unchanged = "send the vendor's bytes unchanged and complete; if a window has ended, fetch or make them anew"
         return VERIFIER_REMEDIES.get(reason, unchanged)

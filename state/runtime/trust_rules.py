@@ -30,12 +30,14 @@ from state.trust_records import (
     ROOTS_DISTRUSTED_MAX,
     TRUST_BOOKS,
     TRUSTED_ROOTS,
+    VERIFIER_CHANGES_MAX,
     AppraisalRules,
     Brake,
     Brakes,
     PendingNumber,
     PlatformListing,
     PlatformVerdict,
+    VerifierChange,
 )
 
 _ALL: Final = b""
@@ -148,12 +150,18 @@ def check_brake(context: Context, brake: Brake) -> None:
 
 
 def note_verifier_change(context: Context) -> None:
-    """Let every proof from before now end within `verifier_cap_ms`, so that no verdict of an old verifier lingers."""
-    books = context.ledger.get(TRUST_BOOKS, ONLY)
-    context.ledger.put(TRUST_BOOKS, ONLY, replace(books, verifier_changed_ms=context.time_ms))
+    """Let every proof from before now end within `verifier_cap_ms`, so that no verdict of an old verifier lingers.
+
+    Changes before this one keep their ends. One is forgotten when it has been over for as long again: by then none of its proofs
+    waits to be judged.
+    """
+    books, cap_ms = context.ledger.get(TRUST_BOOKS, ONLY), context.params.attestation.verifier_cap_ms
+    change = VerifierChange(changed_ms=context.time_ms, ends_ms=context.time_ms + cap_ms)
+    recent = (each for each in books.verifier_changes if context.time_ms < each.ends_ms + cap_ms)
+    changes = (*recent, change)[-VERIFIER_CHANGES_MAX:]
+    context.ledger.put(TRUST_BOOKS, ONLY, replace(books, verifier_changes=changes))
     move_verification_root(context.ledger, context.time_ms.to_bytes(8, "big"))
-    cap_ms = context.time_ms + context.params.attestation.verifier_cap_ms
-    push_deadline(context.ledger, DeadlineKind.RULES_DUE, _ALL, cap_ms)
+    push_deadline(context.ledger, DeadlineKind.RULES_DUE, _ALL, change.ends_ms)
     context.emit(EventKind.RULES_CHANGED, what=b"verifier")
 
 

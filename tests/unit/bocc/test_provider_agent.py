@@ -8,7 +8,17 @@ import pytest
 from msgspec.structs import replace
 
 from bocc.client import Client
-from bocc.provider.agent import LEFT_PART, Refusal, SoftwareProvider, choose_node, due_documents, due_ms, is_enclave_due
+from bocc.provider.agent import (
+    LEFT_PART,
+    NUMBERED,
+    Refusal,
+    SoftwareProvider,
+    choose_node,
+    due_documents,
+    due_ms,
+    is_enclave_due,
+    number_in_force,
+)
 from bocc.provider.attesting import Challenge, agreement_bytes
 from bocc.provider.place import enclave_of, load_published, open_secret, provider_home
 from bocc.provider.software import SIMULATED_ROOT_HASH, SoftwareTee
@@ -34,8 +44,17 @@ REPORT_DATA = slice(48 + 520, 48 + 584)
 GOOD = {"ok": True, "checks": [{"name": "all", "ok": True}]}
 
 
-def stored(kind: CollateralKind, issued_ms: int, *, root: bytes = SIMULATED_ROOT_HASH) -> dict:
+def stored(
+    kind: CollateralKind,
+    issued_ms: int,
+    *,
+    root: bytes = SIMULATED_ROOT_HASH,
+    number: int = 20,
+    is_early: bool = False,
+) -> dict:
     return {
+        "number": number if kind.name.lower() in NUMBERED else 0,
+        "is_early": is_early,
         "kind": kind.name.lower(),
         "root": root.hex(),
         "issued_ms": issued_ms,
@@ -54,6 +73,18 @@ def enclave(state: str, attested_ms: int = NOW_MS) -> dict:
 
 def test_something_is_due_when_a_third_of_its_life_is_left():
     assert due_ms(NOW_MS, NOW_MS + LIFE_MS) == NOW_MS + LIFE_MS - LIFE_MS // LEFT_PART
+
+
+def test_documents_of_the_number_in_force_are_due_though_older_ones_are_fresh():
+    tcb_info, qe_identity = CollateralKind.INTEL_TCB_INFO, CollateralKind.INTEL_QE_IDENTITY
+    chain = [stored(one.kind, NOW_MS) for one in DOCUMENTS]
+    early = [*chain, stored(tcb_info, NOW_MS, number=22, is_early=True)]
+    assert (number_in_force(early), due_documents(DOCUMENTS, early, NOW_MS)) == (20, [])
+    counting = [*chain, stored(tcb_info, NOW_MS, number=22)]
+    newer = SoftwareTee("m", bytes(32)).documents(NOW_MS // 1_000, number_in_force(counting))
+    assert [one.kind for one in due_documents(newer, counting, NOW_MS)] == [qe_identity]
+    bodies = {one.kind: one.body for one in newer}
+    assert [b'"tcbEvaluationDataNumber":22' in bodies[kind] for kind in (tcb_info, qe_identity)] == [True, True]
 
 
 def test_documents_are_due_that_the_chain_lacks_or_that_are_soon_overdue():

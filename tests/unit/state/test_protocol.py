@@ -73,10 +73,11 @@ def test_a_changed_verifier_is_noted_in_the_very_block(monkeypatch: pytest.Monke
     changed, unchanged = UpgradingChain(), UpgradingChain(replace(UPGRADE, verifier_changed=False))
     for upgrading in (changed, unchanged):
         upgrading.go_to(HEIGHT - 1)
-        assert upgrading.chain.ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms == 0
+        assert upgrading.chain.ledger.get(TRUST_BOOKS, ONLY).verifier_changes == ()
         upgrading.go_to(HEIGHT)
-    assert changed.chain.ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms == changed.chain.tip.block.time_ms
-    assert unchanged.chain.ledger.get(TRUST_BOOKS, ONLY).verifier_changed_ms == 0
+    (change,) = changed.chain.ledger.get(TRUST_BOOKS, ONLY).verifier_changes
+    assert change.changed_ms == changed.chain.tip.block.time_ms
+    assert unchanged.chain.ledger.get(TRUST_BOOKS, ONLY).verifier_changes == ()
 
 
 def test_software_that_is_old_again_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

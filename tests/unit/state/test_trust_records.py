@@ -26,6 +26,7 @@ from state.trust_records import (
     SIMULATED_ROOTS_MAX,
     TRUST_BOOKS,
     TRUSTED_ROOTS,
+    VERIFIER_CHANGES_MAX,
     Brake,
     Brakes,
     BrakeScope,
@@ -39,6 +40,7 @@ from state.trust_records import (
     Platform,
     TrustBooks,
     TrustedRoots,
+    VerifierChange,
 )
 from tee.documents import CollateralKind, RevokedSerials
 
@@ -132,7 +134,13 @@ LARGEST: list[tuple[Table, Wire]] = [
         COHORT_BOOKS,
         Cohorts(ids=(b"i" * 20,) * COHORTS_MAX, queue=(b"q" * 20,) * COHORTS_MAX, again=(b"a" * 20,) * COHORTS_MAX),
     ),
-    (TRUST_BOOKS, TrustBooks(verification_root=HASH, verifier_changed_ms=MAX)),
+    (
+        TRUST_BOOKS,
+        TrustBooks(
+            verification_root=HASH,
+            verifier_changes=(VerifierChange(changed_ms=MAX, ends_ms=MAX),) * VERIFIER_CHANGES_MAX,
+        ),
+    ),
     (
         TRUSTED_ROOTS,
         TrustedRoots(

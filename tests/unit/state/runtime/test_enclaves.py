@@ -104,7 +104,9 @@ def test_a_document_by_which_a_machine_does_stand_better_lifts_it_again() -> Non
     lab.send(POSTER, recovery(lab))
     lab.apply()
     assert lab.state_of()[0] == "suspended"
-    lab.put_all(lab.vendor.collateral(lab.now_s, tcb_info=replace(tcb_info_template(lab.now_s), number=99)))
+    better = replace(tcb_info_template(lab.now_s), number=99)
+    identity = replace(qe_identity_template(lab.now_s), number=99)
+    lab.put_all(lab.vendor.collateral(lab.now_s, tcb_info=better, qe_identity=identity))
     lab.apply()
     assert lab.state_of() == ("trusted", 5, "")
 
