@@ -23,7 +23,7 @@ from tee.evidence import EvidenceKind
 ADDRESSES_MAX: Final = 8_192
 """Texts of addresses kept, about 200 bytes each."""
 JSON_INTEGER_MAX: Final = (1 << 53) - 1
-MONEY_NAMES: Final = frozenset({"amount", "fee", "price", "reward"})
+MONEY_NAMES: Final = frozenset({"amount", "deposit", "fee", "price", "reward"})
 """Names of fields of messages and attributes of events that are money."""
 _VALIDATOR_NAMES: Final = frozenset({"validator"})
 """Names of fields and attributes whose address names a validator."""

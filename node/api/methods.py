@@ -13,6 +13,7 @@ from msgspec import Raw
 from node.api.context import Call, Documents
 from node.api.errors import ErrorCode
 from node.api.event_feed import Page
+from node.api.governance_reads import ProposalParams, ProposalsParams, read_proposal, read_proposals
 from node.api.node_reads import (
     ExplainParams,
     MempoolParams,
@@ -73,6 +74,7 @@ from node.api.trust_reads import (
     read_resource,
 )
 from node.api.views import AccountView, BlocksView, BlockView, StateProofView, TxOutcome, TxView, ValidatorsView
+from node.api.views_governance import ProposalsView, ProposalVotesView
 from node.api.views_node import (
     ConsensusView,
     ExplainView,
@@ -178,6 +180,15 @@ METHODS: Final[tuple[Method, ...]] = (
         example={"evidence": "04000200", "tee": "tdx"},
     ),
     method("resource", ResourceParams, ResourceView, read_resource, errors=_PAST, example={"id": EXAMPLE_RESOURCE}),
+    method("proposals", ProposalsParams, ProposalsView, read_proposals, example={"limit": 5}),
+    method(
+        "proposal",
+        ProposalParams,
+        ProposalVotesView,
+        read_proposal,
+        errors=(ErrorCode.NOT_FOUND,),
+        example={"number": 1},
+    ),
     method(
         "explain", ExplainParams, ExplainView, explain_tx, errors=(ErrorCode.TX_MALFORMED,), example={"tx": EXAMPLE_TX}
     ),

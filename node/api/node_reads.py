@@ -25,9 +25,13 @@ from node.api.views_node import (
     PeerView,
     PendingView,
     StatusView,
+    UpgradeView,
     ViewView,
     VotesView,
 )
+from state import protocol
+from state.ledger import Ledger
+from state.protocol import find_due_upgrade
 from state.runtime.explain import Check, explain
 from state.transactions import parse_transaction
 
@@ -77,6 +81,7 @@ def read_status(call: Call, _params: NoParams) -> StatusView:
         peers=len(node.peers()),
         pending_transactions=len(node.mempool),
         cursor=str(node.feed.last_sequence),
+        upgrade=_due_upgrade(chain.ledger),
         earliest=EarliestView(
             block=stored.first_block,
             state=chain.earliest_value_height,
@@ -84,6 +89,15 @@ def read_status(call: Call, _params: NoParams) -> StatusView:
             cursor=str(stored.first_sequence - 1),
         ),
     )
+
+
+def _due_upgrade(ledger: Ledger) -> UpgradeView | None:
+    """Return the upgrade that is due, and whether this software will do."""
+    due = find_due_upgrade(ledger)
+    if due is None:
+        return None
+    is_spoken = due.protocol <= protocol.PROTOCOL_VERSION
+    return UpgradeView(height=due.height, protocol=due.protocol, software=due.software, is_spoken=is_spoken)
 
 
 def read_mempool(call: Call, params: MempoolParams) -> MempoolView:

@@ -18,6 +18,18 @@ class EarliestView(View, frozen=True):
     """Of the event log: continue after it to read from the beginning."""
 
 
+class UpgradeView(View, frozen=True):
+    """An upgrade that is due: blocks from a height on need a newer protocol."""
+
+    height: Height
+    """Of the first block that needs it."""
+    protocol: Height
+    software: str
+    """Release to install."""
+    is_spoken: bool
+    """Whether this node's software speaks it; otherwise the node stops before that height."""
+
+
 class StatusView(View, frozen=True):
     """Where the node and its chain are."""
 
@@ -41,6 +53,8 @@ class StatusView(View, frozen=True):
     pending_transactions: int
     cursor: str
     """Of the newest event."""
+    upgrade: UpgradeView | None
+    """What governance has decided and the chain has not reached."""
     earliest: EarliestView
 
 

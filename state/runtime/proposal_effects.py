@@ -54,12 +54,6 @@ from state.trust_records import Brake, BrakeScope
 from tee.appraisal import PlatformClass
 
 
-def payload_kind(payload: Payload) -> str:
-    """Return the name of what a proposal changes, as in `change_params`."""
-    name = type(payload).__name__
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
-
-
 def check_new_payload(context: Context, payload: Payload) -> None:
     """Check that a change may be proposed: it can be applied now, and a date of its own that voting may outlast lies ahead.
 

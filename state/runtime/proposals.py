@@ -38,12 +38,13 @@ from state.governance_records import (
     vote_key,
 )
 from state.lists import ListKind, add_member, list_name
+from state.messages import message_name
 from state.receipts import EventKind
 from state.records import CURRENT_SET, MONEY, ONLY, number_key
 from state.runtime.accounts import credit, debit
 from state.runtime.ballots import final_decision, find_early_decision, is_brake, is_voted_down, recount
 from state.runtime.context import Context
-from state.runtime.proposal_effects import apply_payload, check_new_payload, check_payload, payload_kind
+from state.runtime.proposal_effects import apply_payload, check_new_payload, check_payload
 from state.runtime.reasons import TransactionReason
 
 PAYLOAD_BYTES_MAX: Final = 65_536
@@ -79,7 +80,7 @@ def apply_propose(context: Context, sender: bytes, message: Propose) -> None:
         EventKind.PROPOSED,
         proposal=books.next_proposal,
         proposer=sender,
-        kind=payload_kind(message.payload).encode(),
+        kind=message_name(type(message.payload)).encode(),
         vote_until_ms=vote_until_ms,
     )
     counted = replace(books, next_proposal=books.next_proposal + 1, voting_count=books.voting_count + 1)

@@ -28,6 +28,7 @@ from node.api.openrpc import describe
 from state import trust_queries
 from state.address import format_address
 from tests.support.fixture_chain import BOCC, FixtureNode, account, build_fixture, transfer
+from tests.support.governing import propose
 from tests.support.rpc import Rpc, running
 from tests.support.trust_fixture import build_trust_fixture, trust_node
 
@@ -36,6 +37,7 @@ NAMES = {
     "status", "params", "genesis", "validators", "block", "blocks", "tx", "tx_submit", "tx_wait", "account", "state_proof",
     "mempool", "net_info", "consensus_state", "explain", "faucet", "events", "subscribe", "unsubscribe", "rpc.discover",
     "collateral", "collaterals", "enclave", "enclaves", "forecast", "appraise", "resource",
+    "proposal", "proposals",
 }  # fmt: skip
 
 
@@ -99,6 +101,7 @@ class Session:
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 async def test_example_gives_a_result_of_the_promised_type(method):
     node = trust_node()
+    node.fixture.add(node.fixture.sign(0, propose(), nonce=1_000))
     async with running(node) as rpc:
         rpc.context = msgspec.structs.replace(rpc.context, session=Session())
         call = asyncio.ensure_future(rpc.call(method.name, **method.example))

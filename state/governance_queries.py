@@ -1,0 +1,83 @@
+"""Pure readers of governance: proposals, newest first, and the votes on them."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from state.governance_messages import VoteChoice
+from state.governance_records import ELECTORATES, PROPOSALS, VOTES, Proposal, ProposalState, vote_key
+from state.ledger import Ledger
+from state.lists import ListKind, count_members, list_name, member_at
+from state.records import ONLY, PARAMS, number_key
+from state.runtime.ballots import Decision, final_decision
+
+
+class ProposalView(Struct, frozen=True):
+    """A proposal under its number."""
+
+    number: int
+    proposal: Proposal
+    decision: Decision | None
+    """What the votes cast so far come to, while votes count; None afterwards."""
+
+
+class ProposalsPage(Struct, frozen=True):
+    """Proposals, newest first."""
+
+    proposals: tuple[ProposalView, ...]
+    next_cursor: int | None
+    """Where the next page begins; None at the end."""
+
+
+class VoterView(Struct, frozen=True):
+    """Who may vote on a proposal, and how it does at present."""
+
+    validator: bytes
+    power: int
+    choice: VoteChoice | None
+    time_ms: int
+    """Of the vote; 0 without one."""
+
+
+class VotersPage(Struct, frozen=True):
+    """The electorate of a proposal, sorted by address."""
+
+    voters: tuple[VoterView, ...]
+    next_cursor: int | None
+    """Where the next page begins; None at the end."""
+
+
+def find_proposal(ledger: Ledger, number: int) -> ProposalView | None:
+    """Return the proposal of a number, or None."""
+    proposal = ledger.find(PROPOSALS, number_key(number))
+    return None if proposal is None else _view(ledger, number, proposal)
+
+
+def proposals(ledger: Ledger, limit: int, cursor: int | None = None) -> ProposalsPage:
+    """Return up to limit proposals, newest first, from where a page before ended."""
+    name = list_name(ListKind.PROPOSALS)
+    count = count_members(ledger, name)
+    stop = count if cursor is None else min(cursor, count)
+    start = max(0, stop - limit)
+    keys = [member_at(ledger, name, index) for index in reversed(range(start, stop))]
+    views = (_view(ledger, int.from_bytes(key, "big"), ledger.get(PROPOSALS, key)) for key in keys)
+    return ProposalsPage(proposals=tuple(views), next_cursor=start or None)
+
+
+def voters(ledger: Ledger, number: int, limit: int, cursor: int = 0) -> VotersPage:
+    """Return up to limit validators that may vote on a proposal that exists."""
+    members = ledger.get(ELECTORATES, number_key(number)).members
+    stop = cursor + limit
+    views = []
+    for member in members[cursor:stop]:
+        record = ledger.find(VOTES, vote_key(number, member.validator))
+        choice, time_ms = (None, 0) if record is None else (record.choice, record.time_ms)
+        views.append(VoterView(member.validator, member.power, choice, time_ms))
+    return VotersPage(voters=tuple(views), next_cursor=stop if stop < len(members) else None)
+
+
+def _view(ledger: Ledger, number: int, proposal: Proposal) -> ProposalView:
+    decision = None
+    if proposal.state is ProposalState.VOTING:
+        decision = final_decision(proposal, ledger.get(PARAMS, ONLY).governance)
+    return ProposalView(number, proposal, decision)
