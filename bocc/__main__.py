@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "query": "Ask a node about chain, accounts and network.",
     "provider": "Prove confidential hardware to a chain.",
     "collateral": "Bring hardware vendors' documents to a chain.",
+    "gov": "Propose changes and vote on them.",
     "faucet": "Get money on a development chain.",
     "proof": "Verify proofs offline.",
     "tee": "Verify and read evidence of confidential hardware, offline.",

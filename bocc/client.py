@@ -29,6 +29,7 @@ from state.building import build_transaction
 from state.crypto import SigningKey
 from state.messages import Message, Transfer
 from state.params import Params
+from state.runtime.reasons import TransactionReason
 from state.transactions import Transaction
 
 TTL_MS: Final = 60_000
@@ -198,7 +199,7 @@ class Client:
         return self._chain_id
 
     async def price_params(self) -> Params:
-        """Return the parameters by which fees are computed, asked for once."""
+        """Return the parameters by which fees are computed, asked for once and when a transaction had to be signed again."""
         if self._params is None:
             self._params = parse_params(await self.params())
         return self._params
@@ -300,7 +301,7 @@ class Client:
         wait: Wait = Wait.FINAL,
         timeout_s: float = SUBMIT_TIMEOUT_S,
     ) -> Outcome:
-        """Build, sign and submit; a nonce that another client of this account took first is replaced by a new one.
+        """Build, sign and submit again with another nonce if somebody took it first, and at new prices if they went up.
 
         Raises:
             RpcRejected: the node refuses the transaction.
@@ -312,9 +313,11 @@ class Client:
             try:
                 return await self.submit(transaction, wait, timeout_s)
             except RpcRejected as error:
-                if error.reason not in _NONCE_REASONS or not attempts_left:
+                is_outdated = error.reason == TransactionReason.FEE_TOO_LOW and fee is None
+                if not (is_outdated or error.reason in _NONCE_REASONS) or not attempts_left:
                     raise
                 self._nonces.forget(address)
+                self._params = None
         raise AssertionError("the last attempt returns or raises")
 
     async def transfer(

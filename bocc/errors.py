@@ -52,6 +52,8 @@ class InputReason(StrEnum):
     """A partition names each node once, as in 0,1/2,3."""
     UNKNOWN_NAME = "unknown_name"
     """Neither an address nor the name of a key of this home."""
+    BAD_PROPOSAL = "bad_proposal"
+    """The document is no TOML, or a value is missing, unknown or of the wrong kind; `seen` says where."""
     BAD_URL = "bad_url"
     """A node is reached by http or https."""
     UNKNOWN_NODE = "unknown_node"

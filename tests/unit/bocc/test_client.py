@@ -7,18 +7,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from bocc.client import CALL_WAIT_S, Client, Wait
 from bocc.errors import AnswerMalformed, RpcRejected
 from bocc.pricing import parse_params
 from bocc.rpc import RetryPolicy
-from state.address import account_address, format_address
+from state.address import account_address, format_address, parse_address
 from state.crypto import SigningKey
 from state.development_genesis import DEVELOPMENT_PARAMS
 from state.messages import Transfer
 from state.params import Params
 from state.runtime.prices import price_table
-from tests.support.fake_chain import FakeChain, named
+from state.transactions import parse_transaction
+from tests.support.fake_chain import CHAIN_ID, FakeChain, named
 from tests.support.fake_node import FakeNode, Refusal, fake_node
 
 KEY = SigningKey(bytes(32))
@@ -108,6 +110,23 @@ async def test_nonce_that_another_client_took_is_replaced(node, chain, client):
     (transaction,) = chain.taken.values()
     assert outcome.has_succeeded
     assert transaction.body.nonce >= 1 << 30
+
+
+async def test_prices_that_went_up_are_asked_for_again_unless_the_fee_was_given(node, chain, client):
+    await client.transfer(KEY, BOB, 7)
+    dearer = replace(DEVELOPMENT_PARAMS, fees=replace(DEVELOPMENT_PARAMS.fees, base=1_000_000))
+    node.methods["params"] = lambda: named(dearer)
+
+    def submit(tx, **waiting):
+        if parse_transaction(bytes.fromhex(tx), CHAIN_ID).body.fee < 1_000_000:
+            raise Refusal(-32003, "fee_too_low")
+        return chain.submit(tx, **waiting)
+
+    node.methods["tx_submit"] = submit
+    assert (await client.transfer(KEY, BOB, 7)).has_succeeded
+    with pytest.raises(RpcRejected) as caught:
+        await client.send(KEY, (Transfer(to=parse_address(BOB), amount=7),), fee=5)
+    assert caught.value.reason == "fee_too_low"
 
 
 async def test_endless_nonce_trouble_ends_in_the_refusal(node, chain, client):
