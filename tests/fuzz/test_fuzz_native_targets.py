@@ -31,6 +31,13 @@ def test_target_refuses_bytes_that_are_cut_or_changed(target: Target) -> None:
             target.try_input(bytes(changed))
 
 
+@pytest.mark.parametrize("name", ["verify-tdx-v4", "verify-tdx-v5", "verify-sgx-v3", "report"])
+def test_zero_byte_in_place_of_the_last_line_end_makes_no_other_quote(name: str) -> None:
+    (seed,) = TARGETS[name].seeds
+    assert seed.endswith(b"-----\n")
+    assert TARGETS[name].try_input(seed[:-1] + b"\0")
+
+
 def test_target_fails_for_what_a_reader_may_not_raise_and_a_verifier_not_accept() -> None:
     def stumble(_octets: bytes) -> None:
         raise IndexError

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -39,6 +40,9 @@ def main(arguments: list[str]) -> int:
 def fuzz(name: str, target, seconds: int) -> None:
     """Run one target; the fuzzer ends the process."""
     corpus = FOLDER / "corpus" / name
+    if target.is_verifier:
+        # Some keys sign one text differently each time, so good bytes of an earlier run are not among the seeds of this one.
+        shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds):
         (corpus / f"seed-{number}").write_bytes(seed)
