@@ -18,7 +18,7 @@ from state.ledger import Ledger
 from state.lists import ListKind, count_members, list_name, member_at
 from state.offers import ResourceKind
 from state.policies import AllOf, AnyOf, Condition, CustomerIn, Not, PolicyNode, ReleaseName, SoftwareIn, SubjectKind
-from state.policy_judgement import EnclaveFacts, Facts, Verdict, judge_policy
+from state.policy_judgement import EnclaveFacts, Facts, Verdict, judge_condition, judge_policy
 from state.policy_words import ListedNode, list_policy
 from state.records import CHAIN_STATE, ONLY
 from state.resource_records import ENDORSEMENTS, RESOURCES, Endorsement, Resource, subject_name
@@ -125,6 +125,19 @@ def _usable(policy: tuple[PolicyNode, ...], facts: Facts, views: tuple[EnclaveVi
             verdict = judge_policy(policy, replace(facts, hardware=view.enclave.hardware, enclave=known)).verdict
             if verdict is not Verdict.FALSE:
                 yield UsableEnclave(view, verdict is Verdict.TRUE)
+
+
+def may_be_customer(ledger: Ledger, address: bytes, resource: Resource, customer: bytes) -> bool:
+    """Tell whether a resource's policy does not rule an account's orders out, whatever else they say."""
+    facts = _facts(ledger, address, resource)
+
+    def allowed_by(condition: Condition) -> int | None:
+        if isinstance(condition, CustomerIn):
+            return int(customer in condition.accounts)
+        verdict = judge_condition(condition, facts)
+        return None if verdict is Verdict.UNKNOWN else int(verdict is Verdict.TRUE)
+
+    return bool(_find_possible(resource.policy, 1, allowed_by))
 
 
 def _customers(policy: tuple[PolicyNode, ...]) -> tuple[tuple[bytes, ...], bool]:

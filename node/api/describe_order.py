@@ -1,10 +1,11 @@
-"""Records of orders and of the use of resources as results."""
+"""Records of orders as results."""
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-from node.api.describe import JSON_INTEGER_MAX, describe_address, describe_fields
+from node.api.describe import JSON_INTEGER_MAX, describe_address, describe_fields, describe_optional_address
+from node.api.describe_trust import describe_policy
 from node.api.views import JsonObject
 from node.api.views_order import (
     ContributionView,
@@ -18,31 +19,11 @@ from node.api.views_order import (
     OrderRunView,
     OrderTermsView,
     OrderView,
-    PolicyNodeView,
-    UsageRowView,
 )
 from state.order_queries import GrantView, OrderDetails
 from state.order_queries import OrderView as StoredOrder
-from state.order_records import Order, OrderRun, OrderState, OrderTerms, UsageRow
-from state.policies import PolicyNode
-from state.policy_words import ListedNode, list_policy
+from state.order_records import Order, OrderRun, OrderState, OrderTerms
 from state.runtime.order_books import plans_of, resource_of
-
-
-def describe_policy(policy: tuple[PolicyNode, ...]) -> PolicyNodeView | None:
-    """Return a policy as a tree with words; None if it has no conditions."""
-    listed = list_policy(policy)
-    return None if listed is None else describe_listed(listed)
-
-
-def describe_listed(listed: ListedNode) -> PolicyNodeView:
-    """Return a node of a policy with all below it, at most four levels."""
-    return PolicyNodeView(
-        name=listed.name,
-        words=listed.words,
-        node=describe_fields(listed.node),
-        children=[describe_listed(child) for child in listed.children],
-    )
 
 
 def describe_order(
@@ -60,11 +41,11 @@ def describe_order(
         state=order.state.name.lower(),
         reason=_name(order.reason),
         cause=_name(order.cause),
-        closed_by=_address(order.closed_by),
+        closed_by=describe_optional_address(order.closed_by),
         customer=describe_address(terms.customer),
-        enclave=_address(order.enclave),
-        operator=_address(order.operator),
-        hardware=_address(order.hardware),
+        enclave=describe_optional_address(order.enclave),
+        operator=describe_optional_address(order.operator),
+        hardware=describe_optional_address(order.hardware),
         attempts_left=order.attempts_left,
         terms=_describe_terms(terms),
         lines=[_describe_line(view, details, index) for index in range(len(terms.lines))],
@@ -90,7 +71,7 @@ def _describe_terms(terms: OrderTerms) -> OrderTermsView:
         purpose=terms.purpose,
         constraints=describe_policy(terms.constraints),
         level_min=terms.level_min,
-        capacity=describe_fields(terms.capacity),
+        machine=None if terms.machine is None else describe_fields(terms.machine),
         attempts=terms.attempts,
         accept_window_ms=terms.accept_window_ms,
         start_window_ms=terms.start_window_ms,
@@ -105,7 +86,7 @@ def _describe_line(view: StoredOrder, details: OrderDetails, index: int) -> Orde
     line, plan = view.terms.lines[index], plans_of(view.terms, view.order)[index]
     return OrderLineView(
         role=line.role.name.lower(),
-        resource=_address(resource_of(view.order, line)),
+        resource=describe_optional_address(resource_of(view.order, line)),
         is_any_hardware=not line.resource,
         release=line.release,
         plan=None if plan is None else describe_fields(plan),
@@ -165,7 +146,7 @@ def _describe_dates(view: StoredOrder) -> OrderDatesView:
         settled_ms=order.settled_ms or None,
         stalled_ms=(order.state is OrderState.STALLED and order.stalled_ms) or None,
         stop_at_ms=order.stop_at_ms or None,
-        stop_by=_address(order.stop_by),
+        stop_by=describe_optional_address(order.stop_by),
         closed_ms=order.closed_ms or None,
     )
 
@@ -197,12 +178,12 @@ def describe_order_row(view: StoredOrder) -> OrderRow:
         reason=_name(order.reason),
         cause=_name(order.cause),
         customer=describe_address(terms.customer),
-        operator=_address(order.operator),
-        enclave=_address(order.enclave),
-        hardware=_address(order.hardware),
+        operator=describe_optional_address(order.operator),
+        enclave=describe_optional_address(order.enclave),
+        hardware=describe_optional_address(order.hardware),
         lines=_describe_line_rows(terms, order),
         level_min=terms.level_min,
-        capacity=describe_fields(terms.capacity),
+        machine=None if terms.machine is None else describe_fields(terms.machine),
         has_constraints=bool(terms.constraints),
         held=str(order.held),
         earned=str(sum(order.earned)),
@@ -217,7 +198,7 @@ def _describe_line_rows(terms: OrderTerms, order: Order) -> list[OrderLineRow]:
     return [
         OrderLineRow(
             role=line.role.name.lower(),
-            resource=_address(resource_of(order, line)),
+            resource=describe_optional_address(resource_of(order, line)),
             release=line.release,
             plan=None if plan is None else plan.number,
             quantity=line.quantity,
@@ -228,26 +209,5 @@ def _describe_line_rows(terms: OrderTerms, order: Order) -> list[OrderLineRow]:
     ]
 
 
-def describe_usage(number: int, row: UsageRow) -> UsageRowView:
-    """Return a row of a resource's ledger under its number."""
-    return UsageRowView(
-        number=number,
-        order=describe_address(row.order),
-        release=row.release,
-        enclave=describe_address(row.enclave),
-        customer=describe_address(row.customer),
-        height=row.height,
-        time_ms=row.time_ms,
-        start_receipt=row.start_receipt.hex(),
-        output_receipt=row.output_receipt.hex() or None,
-        erase_receipt=row.erase_receipt.hex() or None,
-    )
-
-
 def _name(member: IntEnum | None) -> str | None:
     return None if member is None else member.name.lower()
-
-
-def _address(address: bytes) -> str | None:
-    """Return an address, or None for no bytes."""
-    return describe_address(address) if address else None

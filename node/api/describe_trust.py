@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.api.describe import describe, describe_address, describe_fields
+from node.api.describe import describe, describe_address, describe_fields, describe_optional_address
 from node.api.views import JsonObject
 from node.api.views_trust import (
     SIMULATED_NOTICE,
     CollateralView,
     EnclaveView,
     ForecastView,
+    PayeeView,
+    PlanView,
+    PolicyNodeView,
     ReleaseView,
     ResourceView,
     ShortageView,
 )
 from state.forecasts import Forecast
+from state.offer_queries import PlanView as StoredPlan
+from state.policies import PolicyNode
+from state.policy_words import ListedNode, list_policy
 from state.resource_records import Release, Resource
 from state.runtime.profiles import measurements
 from state.trust_queries import CollateralItem
@@ -149,10 +155,43 @@ def describe_release(number: int, release: Release) -> ReleaseView:
     )
 
 
+def describe_policy(policy: tuple[PolicyNode, ...]) -> PolicyNodeView | None:
+    """Return a policy as a tree with words; None if it has no conditions."""
+    listed = list_policy(policy)
+    return None if listed is None else describe_listed(listed)
+
+
+def describe_listed(listed: ListedNode) -> PolicyNodeView:
+    """Return a node of a policy with all below it, at most four levels."""
+    return PolicyNodeView(
+        name=listed.name,
+        words=listed.words,
+        node=describe_fields(listed.node),
+        children=[describe_listed(child) for child in listed.children],
+    )
+
+
+def describe_plan(view: StoredPlan) -> PlanView:
+    """Return a plan with what is left of it."""
+    record, stock = view.record, view.record.plan.stock
+    return PlanView(
+        plan=describe_fields(record.plan),
+        is_open=record.is_open,
+        in_use=record.in_use,
+        stock_left=stock - record.in_use if stock else None,
+        free=view.free,
+    )
+
+
 def describe_resource(
-    address: bytes, resource: Resource, releases: list[ReleaseView], height: int, proof: JsonObject | None
+    address: bytes,
+    resource: Resource,
+    releases: list[ReleaseView],
+    plans: list[PlanView],
+    height: int,
+    proof: JsonObject | None,
 ) -> ResourceView:
-    """Return a resource with some of its releases."""
+    """Return a resource with some of its releases and plans."""
     return ResourceView(
         id=describe_address(address),
         height=height,
@@ -166,6 +205,18 @@ def describe_resource(
         plan_count=resource.plan_count,
         release_count=resource.release_count,
         releases=releases,
+        plans=plans,
+        policy=describe_policy(resource.policy),
+        payees=[
+            PayeeView(account=describe_address(payee.account), share_bp=payee.share_bp) for payee in resource.payees
+        ],
+        vault=describe_optional_address(resource.vault),
+        derived_from=describe_optional_address(resource.derived_from),
+        meta_hash=resource.meta_hash.hex() or None,
+        usage_count=resource.usage_count,
+        grant_epoch=resource.grant_epoch,
+        frozen_ms=resource.frozen_ms or None,
+        drain_at_ms=resource.drain_at_ms or None,
         bond_locked=str(resource.bond_locked),
         created_ms=resource.created_ms,
         proof=proof,

@@ -99,6 +99,8 @@ class ApiReason(StrEnum):
     NO_ENCLAVE = "no_enclave"
     """No enclave of this address was attested, or it expired long ago and was forgotten."""
     NO_SUCH_RESOURCE = "no_such_resource"
+    NO_SUCH_ORDER = "no_such_order"
+    """No order of this address was placed, or it was closed long ago and was forgotten."""
     NO_SUCH_PROPOSAL = "no_such_proposal"
     """Proposals are numbered from 1 without gaps; this number is not given yet."""
     ABOVE_TIP = "above_tip"

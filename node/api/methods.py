@@ -14,6 +14,20 @@ from node.api.context import Call, Documents
 from node.api.errors import ErrorCode
 from node.api.event_feed import Page
 from node.api.governance_reads import ProposalParams, ProposalsParams, read_proposal, read_proposals
+from node.api.market_reads import (
+    EndorsementsParams,
+    MarketParams,
+    ProviderParams,
+    ResourcesParams,
+    UsageParams,
+    WhoCanUseParams,
+    read_endorsements,
+    read_market,
+    read_provider,
+    read_resources,
+    read_usage,
+    read_who_can_use,
+)
 from node.api.node_reads import (
     ExplainParams,
     MempoolParams,
@@ -24,6 +38,7 @@ from node.api.node_reads import (
     read_status,
 )
 from node.api.openrpc import describe
+from node.api.order_reads import OrderParams, OrdersParams, read_order, read_orders
 from node.api.reads import (
     AccountParams,
     AtHeight,
@@ -75,6 +90,14 @@ from node.api.trust_reads import (
 )
 from node.api.views import AccountView, BlocksView, BlockView, StateProofView, TxOutcome, TxView, ValidatorsView
 from node.api.views_governance import ProposalsView, ProposalVotesView
+from node.api.views_market import (
+    EndorsementsView,
+    MarketView,
+    ProviderView,
+    ResourcesView,
+    UsageView,
+    WhoCanUseView,
+)
 from node.api.views_node import (
     ConsensusView,
     ExplainView,
@@ -83,6 +106,7 @@ from node.api.views_node import (
     StatusView,
     SubscriptionView,
 )
+from node.api.views_order import OrdersView, OrderView
 from node.api.views_trust import (
     AppraisalView,
     CollateralsView,
@@ -108,6 +132,10 @@ EXAMPLE_COLLATERAL: Final = "0343f0ddb269039c90341683c928cdbb587d9ea807000000000
 EXAMPLE_ENCLAVE: Final = "boccenc1q0e724f283jfpxq3hgudhpjquwkww6hptqdv9xrd"
 EXAMPLE_RESOURCE: Final = "boccres1qxrnk87sgzrgp909jlck53zs8nt4vgdl2s7nrnj8"
 """From the blocks that the fixture chain adds for trust."""
+EXAMPLE_ORDER: Final = "boccord1q2pyed86eptxl9aw3t9g2ayq4jap0ht9yucy7l7a"
+EXAMPLE_PROVIDER: Final = "bocc1qrqep64vg0dy07kajx7ycdwf0szda4678g7vyp09"
+EXAMPLE_ENDORSER: Final = "bocc1qrnlc5hqt25xwuyr28z4fp80z3ahxj7ejuzad3ru"
+"""Likewise for the market; the order runs."""
 
 
 def discover(call: Call, _params: NoParams) -> Raw:
@@ -179,6 +207,25 @@ METHODS: Final[tuple[Method, ...]] = (
         appraise_evidence,
         example={"evidence": "04000200", "tee": "tdx"},
     ),
+    method("resources", ResourcesParams, ResourcesView, read_resources, example={"kind": "software", "limit": 5}),
+    method("market", MarketParams, MarketView, read_market, example={"kind": "hardware", "level_min": 1}),
+    method(
+        "who_can_use",
+        WhoCanUseParams,
+        WhoCanUseView,
+        read_who_can_use,
+        errors=(ErrorCode.NOT_FOUND,),
+        example={"resource": EXAMPLE_RESOURCE},
+    ),
+    method(
+        "usage", UsageParams, UsageView, read_usage, errors=_PAST, example={"resource": EXAMPLE_RESOURCE, "from": 0}
+    ),
+    method("provider", ProviderParams, ProviderView, read_provider, example={"account": EXAMPLE_PROVIDER}),
+    method(
+        "endorsements", EndorsementsParams, EndorsementsView, read_endorsements, example={"endorser": EXAMPLE_ENDORSER}
+    ),
+    method("order", OrderParams, OrderView, read_order, errors=_PAST, example={"id": EXAMPLE_ORDER}),
+    method("orders", OrdersParams, OrdersView, read_orders, example={"open": True, "limit": 10}),
     method("resource", ResourceParams, ResourceView, read_resource, errors=_PAST, example={"id": EXAMPLE_RESOURCE}),
     method("proposals", ProposalsParams, ProposalsView, read_proposals, example={"limit": 5}),
     method(

@@ -97,7 +97,7 @@ def convert_params(method: Method, given: list[Any] | dict[str, Any]) -> Params:
         RpcError: INVALID_PARAMS, naming the parameter.
     """
     if isinstance(given, list):
-        names = method.params_type.__struct_fields__
+        names = method.params_type.__struct_encode_fields__
         if len(given) > len(names):
             raise RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_PARAMS, f"{len(given)} parameters", len(names))
         given = dict(zip(names, given, strict=False))
@@ -125,7 +125,7 @@ def convert_query(method: Method, query: list[tuple[str, str]]) -> Params:
 
 
 def _bad_params(method: Method, error: msgspec.ValidationError) -> RpcError:
-    known = ", ".join(method.params_type.__struct_fields__) or "none"
+    known = ", ".join(method.params_type.__struct_encode_fields__) or "none"
     text = str(error)
     for pattern, words in _PATTERN_WORDS.items():
         text = text.replace(f"`str` matching regex {pattern!r}", words)

@@ -14,6 +14,7 @@ from node.api.describe_trust import (
     describe_collateral,
     describe_enclave,
     describe_forecast,
+    describe_plan,
     describe_release,
     describe_resource,
     notice_of,
@@ -32,7 +33,7 @@ from node.api.views_trust import (
     ForecastView,
     ResourceView,
 )
-from state import forecasts, trust_queries
+from state import forecasts, offer_queries, trust_queries
 from state.address import AddressKind, format_address
 from state.attestation import enclave_address
 from state.resource_records import RESOURCES
@@ -52,6 +53,7 @@ ENCLAVES_MAX: Final = 50
 FORECASTS_MAX: Final = 25
 """Longest pages: each holds the event loop for five milliseconds at most."""
 RELEASES_SHOWN: Final = 16
+PLANS_SHOWN: Final = 32
 COLLATERAL_KEY_BYTES: Final = 29
 ENCLAVE_CURSOR_BYTES: Final = 28
 
@@ -229,7 +231,7 @@ def _describe_forecast(call: Call, forecast: forecasts.Forecast) -> ForecastView
 
 
 def read_resource(call: Call, params: ResourceParams) -> ResourceView:
-    """Return a resource with its newest releases, with proof on request."""
+    """Return a resource with its policy, its newest releases and plans, and what is in use, with proof on request."""
     chain, address = call.node.chain, parse_kind(params.id, AddressKind.RESOURCE)
     resource = trust_queries.resource(chain.ledger, address)
     if resource is None:
@@ -237,8 +239,9 @@ def read_resource(call: Call, params: ResourceParams) -> ResourceView:
     numbers = range(resource.release_count)[::-1][:RELEASES_SHOWN]
     pairs = ((number, trust_queries.release(chain.ledger, address, number)) for number in numbers)
     releases = [describe_release(number, release) for number, release in pairs if release is not None]
+    plans = [describe_plan(view) for view in offer_queries.plans(chain.ledger, address, resource, PLANS_SHOWN)]
     proof = prove(call, RESOURCES, address) if params.prove else None
-    return describe_resource(address, resource, releases, chain.tip.block.height, proof)
+    return describe_resource(address, resource, releases, plans, chain.tip.block.height, proof)
 
 
 def appraise_evidence(call: Call, params: AppraiseParams) -> AppraisalView:

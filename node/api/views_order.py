@@ -1,21 +1,10 @@
-"""The JSON of orders: what they agreed on, where they stand, their money, dates, grants and receipts, and the use of resources."""
+"""The JSON of orders: what they agreed on, where they stand, their money, dates, grants and receipts."""
 
 from __future__ import annotations
 
 from node.api.registry import AddressText, AmountText, Height, HexHash
 from node.api.views import JsonObject, View
-
-
-class PolicyNodeView(View, frozen=True):
-    """A node of a policy with all below it."""
-
-    name: str
-    words: str
-    """What it asks for."""
-    node: JsonObject
-    """Its fields; nothing but its kind where it combines others."""
-    children: list[PolicyNodeView]
-    """None below a condition."""
+from node.api.views_trust import PolicyNodeView
 
 
 class OrderDateView(View, frozen=True):
@@ -75,7 +64,7 @@ class OrderTermsView(View, frozen=True):
     constraints: PolicyNodeView | None
     """What the customer asks of the enclave."""
     level_min: int
-    capacity: JsonObject
+    machine: JsonObject | None
     """What any hardware must give for each unit."""
     attempts: int
     accept_window_ms: Height
@@ -219,7 +208,7 @@ class OrderRow(View, frozen=True):
     hardware: AddressText | None
     lines: list[OrderLineRow]
     level_min: int
-    capacity: JsonObject
+    machine: JsonObject | None
     """What any hardware must give for each unit."""
     has_constraints: bool
     """Whether the customer asks for more of the enclave; `order` tells what."""
@@ -237,65 +226,3 @@ class OrdersView(View, frozen=True):
     orders: list[OrderRow]
     cursor: str | None
     """Of the next page; a page may be shorter than asked for; null at the end."""
-
-
-class UsageRowView(View, frozen=True):
-    """One use of a resource."""
-
-    number: Height
-    order: AddressText
-    release: Height
-    enclave: AddressText
-    customer: AddressText
-    height: Height
-    time_ms: Height
-    start_receipt: HexHash
-    output_receipt: HexHash | None
-    erase_receipt: HexHash | None
-
-
-class UsageProof(View, frozen=True):
-    """Proof bundles of one height: that these rows stand in the ledger, and how many it has."""
-
-    resource: JsonObject
-    """Of the resource's record, whose usage_count says how many rows there are."""
-    rows: list[JsonObject]
-    """Of each row, in their order."""
-    absent: JsonObject | None
-    """That there is no row after the last; null unless the page reaches it."""
-
-
-class UsageView(View, frozen=True):
-    """A part of the ledger of a resource's use. Numbers have no gaps."""
-
-    resource: AddressText
-    height: Height
-    usage_count: Height
-    """Rows there are, numbered from 0."""
-    rows: list[UsageRowView]
-    next: Height | None
-    """Number to go on with; null when nothing more was asked for."""
-    proof: UsageProof | None
-
-
-class ProviderView(View, frozen=True):
-    """How an account provides, and how it has served."""
-
-    account: AddressText
-    height: Height
-    bond: AmountText
-    """Free of claims."""
-    bond_locked: AmountText
-    """For orders in progress."""
-    service: JsonObject
-    """Counts of orders, faults and marks, trusted time in ms, and money as decimal strings; zero for who never served."""
-    running_orders: Height
-    """Accepted and not closed."""
-    hardware: list[AddressText]
-    hardware_is_partial: bool
-    """Whether it owns more resources than were looked at; `resources` lists all."""
-    enclaves: dict[str, int]
-    """How many by state."""
-    enclave_count: Height
-    enclaves_are_partial: bool
-    """Whether there are more than were looked at; `enclaves` lists all."""

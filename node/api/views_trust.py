@@ -176,6 +176,39 @@ class ReleaseView(View, frozen=True):
     body: JsonObject
 
 
+class PolicyNodeView(View, frozen=True):
+    """A node of a policy with all below it."""
+
+    name: str
+    words: str
+    """What it asks for."""
+    node: JsonObject
+    """Its fields; nothing but its kind where it combines others."""
+    children: list[PolicyNodeView]
+    """None below a condition."""
+
+
+class PlanView(View, frozen=True):
+    """Terms under which a resource can be ordered, and what is left of them."""
+
+    plan: JsonObject
+    is_open: bool
+    """Whether new orders may name it."""
+    in_use: Height
+    """Units that orders hold."""
+    stock_left: Height | None
+    """Null: no stock bounds them."""
+    free: Height | None
+    """Units that stock and a machine's free capacity leave; null if nothing bounds them."""
+
+
+class PayeeView(View, frozen=True):
+    """An account's share of a resource's income."""
+
+    account: AddressText
+    share_bp: int
+
+
 class ResourceView(View, frozen=True):
     """Data, software or hardware that somebody offers."""
 
@@ -192,6 +225,24 @@ class ResourceView(View, frozen=True):
     release_count: Height
     releases: list[ReleaseView]
     """The newest ones, newest first."""
+    plans: list[PlanView]
+    """The newest ones, newest first."""
+    policy: PolicyNodeView | None
+    """Null: no conditions."""
+    payees: list[PayeeView]
+    """Without any, all goes to the owner."""
+    vault: AddressText | None
+    """The software whose enclaves may release keys in the owner's place."""
+    derived_from: AddressText | None
+    """The order whose output it is."""
+    meta_hash: HexHash | None
+    usage_count: Height
+    """Rows of its ledger of use."""
+    grant_epoch: Height
+    frozen_ms: Height | None
+    """When its owner had all orders with it ended."""
+    drain_at_ms: Height | None
+    """When hardware stops taking orders."""
     bond_locked: AmountText
     created_ms: Height
     proof: JsonObject | None

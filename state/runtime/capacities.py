@@ -9,7 +9,8 @@ from state.errors import TransactionRejected
 from state.offers import Capacity, GpuCount
 from state.runtime.reasons import TransactionReason
 
-_SCALARS: Final = ("vcpus", "memory_mib", "disk_mib", "network_mbps")
+SCALARS: Final = ("vcpus", "memory_mib", "disk_mib", "network_mbps")
+"""Fields of a capacity that are one amount each."""
 
 
 def scale_capacity(capacity: Capacity, quantity: int) -> Capacity:
@@ -44,7 +45,7 @@ def check_capacity_fits(needed: Capacity, limit: Capacity) -> None:
     Raises:
         TransactionRejected: CAPACITY_TOO_LOW.
     """
-    for name in _SCALARS:
+    for name in SCALARS:
         if getattr(needed, name) > getattr(limit, name):
             seen, bound = f"{name} {getattr(needed, name)}", f"{name} {getattr(limit, name)}"
             raise TransactionRejected(TransactionReason.CAPACITY_TOO_LOW, seen, bound)

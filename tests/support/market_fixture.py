@@ -23,9 +23,10 @@ from state.order_messages import (
 )
 from state.order_records import ORDERS
 from state.order_terms import LineRole, OrderLine, Workload
-from state.policies import LevelAtLeast, OutputParty
+from state.policies import LevelAtLeast, OutputParty, SubjectKind
 from state.receipts import ReceiptStatus
-from state.trust_messages import Publish, Supersede
+from state.resource_records import numbered_key
+from state.trust_messages import Endorse, Publish, Supersede
 from tests.support.chain_builders import account
 from tests.support.fixture_chain import FixtureNode
 from tests.support.ordering import DATA_PLAN
@@ -128,6 +129,17 @@ def publish_data() -> Publish:
     )
 
 
+def endorse_release(resource: bytes, now_ms: int) -> Endorse:
+    """Return the message that says that the first release of something was made again."""
+    return Endorse(
+        subject_kind=SubjectKind.RELEASE,
+        subject=numbered_key(resource, 0),
+        claim="reproduced",
+        statement_hash=b"\x07" * 32,
+        until_ms=now_ms + 1_000_000,
+    )
+
+
 def provider_bond(amount: int) -> Bond:
     """Return the message that sets money aside for promises."""
     return Bond(
@@ -145,7 +157,8 @@ def build_market_fixture() -> MarketFixture:
     fixture = MarketFixture()
     chain_id, customer = fixture.chain.chain_id, account(CUSTOMER)
     fixture.send(PROVIDER, provider_bond(10_000_000))
-    fixture.data = next(told["resource"] for told in fixture.send(OWNER, publish_data()) if "resource" in told)
+    told = fixture.send(OWNER, publish_data(), endorse_release(fixture.trust.image, fixture.chain.tip.block.time_ms))
+    fixture.data = next(attributes["resource"] for attributes in told if "resource" in attributes)
     fixture.running, fixture.open = (order_address(chain_id, customer, 0, index) for index in range(2))
     fixture.send(CUSTOMER, fixture.order(), fixture.order(purpose=None, constraints=()))
     enclave = fixture.trust.enclave

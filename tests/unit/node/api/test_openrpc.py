@@ -19,6 +19,9 @@ from node.api.methods import (
     EXAMPLE_ADDRESS,
     EXAMPLE_COLLATERAL,
     EXAMPLE_ENCLAVE,
+    EXAMPLE_ENDORSER,
+    EXAMPLE_ORDER,
+    EXAMPLE_PROVIDER,
     EXAMPLE_RESOURCE,
     EXAMPLE_TX,
     EXAMPLE_TX_ID,
@@ -29,14 +32,16 @@ from state import trust_queries
 from state.address import format_address
 from tests.support.fixture_chain import BOCC, FixtureNode, account, build_fixture, transfer
 from tests.support.governing import propose
+from tests.support.market_fixture import OWNER, build_market_fixture, market_node
 from tests.support.rpc import Rpc, running
-from tests.support.trust_fixture import build_trust_fixture, trust_node
+from tests.support.trust_fixture import PROVIDER, build_trust_fixture
 
 COMMITTED = Path(__file__).resolve().parents[4] / "docs" / "openrpc.json"
 NAMES = {
     "status", "params", "genesis", "validators", "block", "blocks", "tx", "tx_submit", "tx_wait", "account", "state_proof",
     "mempool", "net_info", "consensus_state", "explain", "faucet", "events", "subscribe", "unsubscribe", "rpc.discover",
-    "collateral", "collaterals", "enclave", "enclaves", "forecast", "appraise", "resource",
+    "collateral", "collaterals", "enclave", "enclaves", "forecast", "appraise", "resource", "order", "orders",
+    "resources", "market", "who_can_use", "usage", "provider", "endorsements",
     "proposal", "proposals",
 }  # fmt: skip
 
@@ -88,6 +93,11 @@ def test_examples_of_trust_speak_of_the_blocks_that_the_fixture_adds():
     assert format_address(fixture.image) == EXAMPLE_RESOURCE
 
 
+def test_examples_of_the_market_speak_of_the_blocks_that_the_fixture_adds():
+    assert format_address(build_market_fixture().running) == EXAMPLE_ORDER
+    assert [format_address(account(index)) for index in (PROVIDER, OWNER)] == [EXAMPLE_PROVIDER, EXAMPLE_ENDORSER]
+
+
 class Session:
     """A WebSocket that has one subscription."""
 
@@ -100,7 +110,7 @@ class Session:
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 async def test_example_gives_a_result_of_the_promised_type(method):
-    node = trust_node()
+    node = market_node()
     node.fixture.add(node.fixture.sign(0, propose(), nonce=1_000))
     async with running(node) as rpc:
         rpc.context = msgspec.structs.replace(rpc.context, session=Session())
