@@ -14,11 +14,12 @@ from msgspec import Meta
 from state.address import AddressKind
 from state.codec import Address, Amount, Hash, Height, Signature, TimeMs, UInt, Wire, encode
 from state.crypto import signing_bytes, tag, tagged_hash
-from state.offers import Capacity, Words
+from state.offers import Words
 from state.order_terms import (
     AFTER_MAX,
     ATTEMPTS_MAX,
     LINES_MAX,
+    MachineTerms,
     Mark,
     Meter,
     OptionalAddress,
@@ -55,8 +56,8 @@ class PlaceOrder(Wire, frozen=True, tag=11):
     """What the customer asks of the enclave, in the language of policies."""
     level_min: Level
     """Least level of the enclave at every moment; below it the order stalls."""
-    capacity: Capacity
-    """What any hardware must give for each unit, where the COMPUTE line names none; nothing otherwise."""
+    machine: MachineTerms | None
+    """What any hardware must offer where the COMPUTE line names none; None otherwise."""
     deposit: Amount
     """ubocc put into escrow; at least what starts cost and least terms."""
     accept_by_ms: TimeMs

@@ -14,13 +14,14 @@ from msgspec import Meta
 
 from state.codec import Address, Amount, Hash, Height, OptionalHash, TimeMs, UInt, Wire
 from state.ledger import Table
-from state.offers import Capacity, DurationMs, Plan, Words
+from state.offers import DurationMs, Plan, Words
 from state.order_terms import (
     AFTER_MAX,
     ATTEMPTS_MAX,
     CONTRIBUTORS_MAX,
     LINES_MAX,
     AgreedLine,
+    MachineTerms,
     Mark,
     Meter,
     OptionalAddress,
@@ -88,8 +89,8 @@ class OrderTerms(Wire, frozen=True):
     purpose: Words | None
     constraints: Policy
     level_min: Level
-    capacity: Capacity
-    """What any hardware must give for each unit."""
+    machine: MachineTerms | None
+    """What any hardware must offer; None where the COMPUTE line names one."""
     accept_window_ms: DurationMs
     """From the order to its first accept_by; a reopened order has as long again."""
     start_window_ms: DurationMs

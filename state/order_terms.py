@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from state.codec import Amount, Hash, OptionalHash, UInt, Wire
-from state.offers import Plan
+from state.offers import BasisPoints, Capacity, DurationMs, Plan
 
 LINES_MAX: Final = 16
 AFTER_MAX: Final = 8
@@ -51,6 +51,19 @@ class OrderLine(Wire, frozen=True):
     """Units of the plan at a time: machines' slices, gigabytes."""
     price_max: Amount
     """ubocc per unit at most, so that a change of plans cannot overtake an order."""
+
+
+class MachineTerms(Wire, frozen=True):
+    """What any hardware must offer and promise where an order names none: who accepts brings a plan of its own making."""
+
+    capacity: Capacity
+    """For each unit, at least."""
+    beat_every_ms_max: DurationMs
+    """Proof at least this often; some is always needed."""
+    grace_ms_max: DurationMs
+    penalty_bp_min: BasisPoints
+    min_term_ms_max: DurationMs
+    """So that no plan makes leaving as dear as the whole deposit."""
 
 
 class AgreedLine(Wire, frozen=True):

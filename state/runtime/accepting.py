@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from state.errors import TransactionRejected
 from state.lists import add_member, count_members
-from state.offers import PlanUnit, ResourceKind
+from state.offers import Plan, PlanUnit, ResourceKind
 from state.order_messages import Accept
 from state.order_records import ORDER_RUNS, Order, OrderState, OrderTerms
 from state.receipts import EventKind
@@ -42,7 +42,7 @@ def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
     Raises:
         TransactionRejected: NO_ORDER, WRONG_STATE, AFTER_PENDING, NO_ENCLAVE, NOT_OWNER, ENCLAVE_NOT_TRUSTED, WRONG_PROGRAM,
             TOO_MANY_ORDERS, WRONG_HARDWARE, UNEXPECTED_FIELD, NO_RESOURCE, WRONG_RESOURCE_KIND, RESOURCE_NOT_ACTIVE, NO_PLAN,
-            PRICE_TOO_HIGH, STOCK_EXHAUSTED, CAPACITY_TOO_LOW, DEPOSIT_TOO_LOW, POLICY_DENIED, PROVIDER_BOND_TOO_LOW.
+            PRICE_TOO_HIGH, PLAN_TOO_WEAK, STOCK_EXHAUSTED, CAPACITY_TOO_LOW, DEPOSIT_TOO_LOW, POLICY_DENIED, PROVIDER_BOND_TOO_LOW.
     """
     address = message.order
     terms, order = find_order(context.ledger, address)
@@ -139,9 +139,33 @@ def _choose_plan(context: Context, message: Accept, terms: OrderTerms, order: Or
     plan = find_open_plan(context, order.hardware, message.plan, line.price_max)
     if plan.unit is not PlanUnit.SECOND:
         raise TransactionRejected(TransactionReason.NO_PLAN, plan.unit.name.lower(), "paid by the second")
-    check_capacity_fits(terms.capacity, plan.capacity)
+    check_promises(terms, plan)
     reserve_stock(context, order.hardware, message.plan, line.quantity)
     return replace(order, plan=plan)
+
+
+def check_promises(terms: OrderTerms, plan: Plan) -> None:
+    """Check that a machine's own plan offers what the order asks of any.
+
+    Raises:
+        TransactionRejected: CAPACITY_TOO_LOW, PLAN_TOO_WEAK.
+    """
+    machine = terms.machine
+    assert machine is not None, "an order names its machine or says what any must offer"
+    check_capacity_fits(machine.capacity, plan.capacity)
+    service = plan.service_level
+    if not 0 < service.beat_every_ms <= machine.beat_every_ms_max:
+        raise _too_weak("beat_every_ms", service.beat_every_ms, machine.beat_every_ms_max)
+    if service.grace_ms > machine.grace_ms_max:
+        raise _too_weak("grace_ms", service.grace_ms, machine.grace_ms_max)
+    if service.penalty_bp < machine.penalty_bp_min:
+        raise _too_weak("penalty_bp", service.penalty_bp, machine.penalty_bp_min)
+    if plan.min_term_ms > machine.min_term_ms_max:
+        raise _too_weak("min_term_ms", plan.min_term_ms, machine.min_term_ms_max)
+
+
+def _too_weak(name: str, seen: int, bound: int) -> TransactionRejected:
+    return TransactionRejected(TransactionReason.PLAN_TOO_WEAK, f"{name} {seen}", f"{name} {bound}")
 
 
 def _check_funds(terms: OrderTerms, order: Order) -> None:

@@ -20,6 +20,7 @@ MARKET_REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.TERMS_MALFORMED: "choose accept_by, start_by and end_by that ascend from now and fit the plans' terms",
     TransactionReason.NOT_CURRENT: "order the resource's current release",
     TransactionReason.PRICE_TOO_HIGH: "raise price_max, or choose another plan",
+    TransactionReason.PLAN_TOO_WEAK: "accept under a plan that promises what the order asks for",
     TransactionReason.STOCK_EXHAUSTED: "order fewer units, wait, or choose another plan",
     TransactionReason.CAPACITY_TOO_LOW: "order fewer units, or choose a larger plan or machine",
     TransactionReason.POLICY_DENIED: "choose parts that the named condition allows, or ask the owner",

@@ -51,7 +51,7 @@ from state.runtime.order_queue import orders_of_resource
 from state.runtime.order_steps import OPEN_ORDERS, reserve_stock
 from state.runtime.order_table import Trigger, check_allowed
 from state.runtime.reasons import TransactionReason
-from state.runtime.settlement import least_cost
+from state.runtime.settlement import is_funded, least_cost
 from state.trust_records import BRAKES, BrakeScope
 
 NO_HEAD: Final = bytes(32)
@@ -123,8 +123,8 @@ def _check_shape(context: Context, message: PlaceOrder) -> None:
     named = [(line.role, line.resource, line.release, line.plan) for line in message.lines]
     if len(set(named)) != len(named):
         raise TransactionRejected(TransactionReason.LINES_MALFORMED, "a resource twice under one plan")
-    if message.lines[0].resource and message.capacity != NO_CAPACITY:
-        raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, "capacity", "none where hardware is named")
+    if bool(message.lines[0].resource) is (message.machine is not None):
+        raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, "machine", "exactly where no hardware is named")
     if not is_well_formed(message.constraints):
         raise TransactionRejected(TransactionReason.POLICY_MALFORMED, len(message.constraints))
     dates = (context.time_ms, message.accept_by_ms, message.start_by_ms, message.end_by_ms)
@@ -225,7 +225,8 @@ def _check_requirements(context: Context, message: PlaceOrder, lines: tuple[Agre
         if line.role is LineRole.SOFTWARE:
             release = context.ledger.get(RELEASES, numbered_key(line.resource, line.release))
             needed = sum_capacity(needed, release.body.requirements)
-    offered = lines[0].plan.capacity if lines[0].plan is not None else message.capacity
+    plan, machine = lines[0].plan, message.machine
+    offered = plan.capacity if plan is not None else machine.capacity if machine is not None else NO_CAPACITY
     check_capacity_fits(needed, scale_capacity(offered, lines[0].quantity))
 
 
@@ -239,7 +240,7 @@ def _terms_of(context: Context, sender: bytes, message: PlaceOrder, lines: tuple
         purpose=message.purpose,
         constraints=message.constraints,
         level_min=message.level_min,
-        capacity=message.capacity,
+        machine=message.machine,
         accept_window_ms=message.accept_by_ms - context.time_ms,
         start_window_ms=message.start_by_ms - message.accept_by_ms,
         end_by_ms=message.end_by_ms,
@@ -314,17 +315,29 @@ def apply_fund(context: Context, sender: bytes, message: Fund) -> None:
     order = bring_up_to_date(context, address, terms, order)
     check_allowed(order.state, Trigger.FUND)
     given = list(context.ledger.get(ORDER_FUNDS, address).contributions)
-    if given[-1].account == sender:
-        given[-1] = Contribution(account=sender, amount=given[-1].amount + message.amount)
-    else:
+    index = _find_contribution(given, sender)
+    if index is not None:
+        given[index] = Contribution(account=sender, amount=given[index].amount + message.amount)
+    elif len(given) < CONTRIBUTORS_MAX:
         given.append(Contribution(account=sender, amount=message.amount))
-    if len(given) > CONTRIBUTORS_MAX:
-        raise TransactionRejected(TransactionReason.TOO_MANY_CONTRIBUTIONS, len(given), CONTRIBUTORS_MAX)
+    else:
+        raise TransactionRejected(TransactionReason.TOO_MANY_CONTRIBUTIONS, len(given) + 1, CONTRIBUTORS_MAX)
     debit(context, sender, message.amount)
     context.ledger.put(ORDER_FUNDS, address, OrderFunds(contributions=tuple(given)))
     order = replace(order, held=order.held + message.amount)
-    if order.cause is StallCause.OUT_OF_FUNDS:
+    if order.cause is StallCause.OUT_OF_FUNDS and is_funded(terms, order):
         # Funded again, it waits for its enclave's next beat, within the plan's grace from now.
         order = replace(order, cause=StallCause.BEAT_MISSED, stalled_ms=context.time_ms)
     put_order(context, address, terms, order)
     context.emit(EventKind.FUNDED, order=address, account=sender, amount=message.amount, held=order.held)
+
+
+def _find_contribution(given: list[Contribution], account: bytes) -> int | None:
+    """Return which contribution more money of an account adds to; None for a further one.
+
+    The last one if it is the account's. Once there is no place for more, its latest: so strangers who fill all places cannot keep
+    the customer from paying, and whoever adds to an early place only waits longer for a refund.
+    """
+    last = len(given) - 1
+    places = range(last, -1, -1) if len(given) == CONTRIBUTORS_MAX else (last,)
+    return next((index for index in places if given[index].account == account), None)

@@ -154,6 +154,8 @@ class TransactionReason(StrEnum):
     """The release is deprecated or revoked."""
     PRICE_TOO_HIGH = "price_too_high"
     """The plan costs more than the order allows."""
+    PLAN_TOO_WEAK = "plan_too_weak"
+    """The machine's plan promises less than the order asks of any hardware."""
     STOCK_EXHAUSTED = "stock_exhausted"
     """The plan has no more units free."""
     CAPACITY_TOO_LOW = "capacity_too_low"

@@ -27,7 +27,7 @@ from state.order_messages import (
     receipts_signing_bytes,
 )
 from state.order_records import ORDER_RUNS, ORDER_TERMS, ORDERS, Order, OrderRun, OrderTerms
-from state.order_terms import LineRole, Mark, OrderLine, Workload
+from state.order_terms import LineRole, MachineTerms, Mark, OrderLine, Workload
 from state.policies import OutputParty
 from state.receipts import EventKind
 from state.resource_records import RESOURCES
@@ -65,6 +65,14 @@ DATA_PLAN = replace(
     service_level=ServiceLevel(beat_every_ms=0, grace_ms=0, penalty_bp=0),
 )
 IMAGE_PLAN = replace(DATA_PLAN, price=0)
+ANY_MACHINE = MachineTerms(
+    capacity=NO_CAPACITY,
+    beat_every_ms_max=10 * SECOND_MS,
+    grace_ms_max=20 * SECOND_MS,
+    penalty_bp_min=1_000,
+    min_term_ms_max=10 * SECOND_MS,
+)
+"""What the usual machine's plan promises, exactly."""
 
 
 class Market(Lab):
@@ -109,7 +117,7 @@ class Market(Lab):
             purpose=None,
             constraints=(),
             level_min=0,
-            capacity=NO_CAPACITY,
+            machine=None,
             deposit=200_000,
             accept_by_ms=self.time_ms + 60 * SECOND_MS,
             start_by_ms=self.time_ms + 120 * SECOND_MS,

@@ -19,7 +19,7 @@ from state.trust_messages import Supersede
 from state.trust_records import EnclaveState
 from tests.support.attesting import CUSTOMER, EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account, account_key
-from tests.support.ordering import BOND, MACHINE_PLAN, OWNER, SECOND_MS, STRANGER, Market
+from tests.support.ordering import ANY_MACHINE, BOND, MACHINE_PLAN, OWNER, SECOND_MS, STRANGER, Market
 
 
 @pytest.fixture
@@ -212,3 +212,24 @@ def test_an_order_takes_storage_of_another_machine(market: Market) -> None:
     market.work(order, 10)
     proven_ms = market.time_ms - SECOND_MS
     assert market.order(order).earned[3] == 30 * (proven_ms - started_ms) // 1_000
+
+
+WEAK_PROMISES = [
+    ("beat_every_ms_max", 9_999),
+    ("grace_ms_max", 19_999),
+    ("penalty_bp_min", 1_001),
+    ("min_term_ms_max", 9_999),
+]
+
+
+def test_an_order_takes_any_machine_whose_plan_promises_enough(market: Market) -> None:
+    lines = (market.line(LineRole.COMPUTE, b"", price_max=1_000), *market.order_message().lines[1:])
+    order = market.running(lines=lines, machine=ANY_MACHINE)
+    assert market.order(order).plan == MACHINE_PLAN
+
+
+@pytest.mark.parametrize(("name", "bound"), WEAK_PROMISES, ids=[name for name, _ in WEAK_PROMISES])
+def test_a_machine_whose_plan_promises_less_cannot_accept(market: Market, name: str, bound: int) -> None:
+    lines = (market.line(LineRole.COMPUTE, b""), *market.order_message().lines[1:])
+    order = market.place(lines=lines, machine=replace(ANY_MACHINE, **{name: bound}))
+    assert market.reason(PROVIDER, market.accept_message(order)) == "plan_too_weak"

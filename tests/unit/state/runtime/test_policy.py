@@ -6,7 +6,6 @@ import pytest
 
 from state.address import format_address
 from state.errors import TransactionRejected
-from state.offers import NO_CAPACITY
 from state.order_records import OrderTerms
 from state.order_terms import AgreedLine, LineRole, Workload
 from state.policies import CustomerIn, LevelAtLeast, Not, OutputParty, PolicyNode, PurposeIs, SubjectKind
@@ -96,7 +95,7 @@ def test_an_order_tells_policies_its_customer_and_its_lines_of_software_and_data
         purpose="training",
         constraints=(),
         level_min=0,
-        capacity=NO_CAPACITY,
+        machine=None,
         accept_window_ms=0,
         start_window_ms=0,
         end_by_ms=0,
