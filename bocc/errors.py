@@ -41,6 +41,10 @@ class CapsuleRejected(Exception):
     """A key cannot be sealed like this, or a capsule does not open: it is for another enclave or purpose, or was changed."""
 
 
+class SealRejected(Exception):
+    """Content or an output cannot be sealed like this, or does not open: another key, or it was changed."""
+
+
 class InputReason(StrEnum):
     """Why what a person typed or passed cannot be used."""
 
@@ -48,10 +52,24 @@ class InputReason(StrEnum):
     """Neither BOCC with at most six decimals nor an integer with `ubocc`."""
     AMOUNT_TOO_LARGE = "amount_too_large"
     """More than 2^63-1 ubocc."""
+    BAD_DURATION = "bad_duration"
+    """Not numbers with units from ms to d, or longer than any duration of a chain."""
+    BAD_POLICY = "bad_policy"
+    """A text that is no policy; the line and what would do are told."""
+    BAD_FILE = "bad_file"
+    """A file that does not say what to offer or order; the place in it is told."""
+    NO_OFFER = "no_offer"
+    """Nothing on offer fits what an order asks for."""
+    BAD_GRANT = "bad_grant"
+    """No key can be released for this order or line now."""
+    BAD_SUBJECT = "bad_subject"
+    """Nothing that can be endorsed."""
     BAD_PARTITION = "bad_partition"
     """A partition names each node once, as in 0,1/2,3."""
     UNKNOWN_NAME = "unknown_name"
     """Neither an address nor the name of a key of this home."""
+    BAD_RULES = "bad_rules"
+    """The file with a provider's rules cannot be read, or says something that no rule can."""
     BAD_PROPOSAL = "bad_proposal"
     """The document is no TOML, or a value is missing, unknown or of the wrong kind; `seen` says where."""
     BAD_URL = "bad_url"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bocc.provider.agent import SoftwareProvider
+from bocc.provider.agent import SoftwareProvider, choose_node
 from bocc.testnet.record import load_record
 from bocc.wallet import Keyring
 from node.logs import configure_logging
@@ -16,13 +16,14 @@ from node.logs import configure_logging
 @click.command()
 @click.option("--home", type=click.Path(path_type=Path), required=True)
 def main(home: Path) -> None:
-    """Keep the simulated machine of a local network attested until stopped."""
+    """Keep the simulated machine of a local network attested, and serve orders with it, until stopped."""
     configure_logging("info", "text")
     record = load_record(home).provider
     if record is None:
         raise click.ClickException(f"{home} has no provider")
     key = Keyring(home).load(record.name).signing_key()
-    asyncio.run(SoftwareProvider(Path(record.home), key, record.name).run(home))
+    provider = SoftwareProvider(Path(record.home), key, record.name)
+    asyncio.run(provider.run(lambda failures: choose_node(load_record(home), failures), [home]))
 
 
 if __name__ == "__main__":

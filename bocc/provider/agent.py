@@ -1,16 +1,17 @@
-"""A provider of simulated hardware that keeps itself attested: it looks at the chain, does what is due, and looks again later.
+"""A provider of simulated hardware that keeps itself attested and serves orders: it looks at the chain and does what is due.
 
 Nothing is remembered between rounds but the enclave's secret and the names of what was published, so a round after a crash, or on a
 chain that went on without us, does the right thing. What the chain would refuse is not sent. Every line of the log says SIMULATED.
+Orders have rounds of their own (bocc/provider/serving.py), which an event or a date of theirs begins.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Never
 
 import msgspec
 
@@ -20,6 +21,9 @@ from bocc.provider.attesting import parse_resource, take_challenge
 from bocc.provider.documents import VendorDocument
 from bocc.provider.place import SIMULATED, Published, load_published, open_secret, save_published
 from bocc.provider.posting import PostResult, find_failed_check, post_document
+from bocc.provider.records import Records
+from bocc.provider.rules import Rules, open_rules
+from bocc.provider.serving import OrderService
 from bocc.provider.software import (
     BACKDATED_S,
     SIMULATED_ROOT_HASH,
@@ -28,14 +32,15 @@ from bocc.provider.software import (
     publish_image,
 )
 from bocc.testnet.process import is_running, process_of
-from bocc.testnet.record import TestnetRecord, load_record
+from bocc.testnet.record import TestnetRecord
 from node.api.errors import ErrorCode
 from node.logs import EventLog
 from state.address import account_address, format_address
 from state.attestation import enclave_address
 from state.crypto import SigningKey
 from state.errors import Rejected
-from state.messages import Message
+from state.messages import Bond, BondAction, BondPurpose, Message
+from state.records import HOLDINGS, NEW_HOLDINGS
 from state.trust_messages import Attest
 
 ROUND_S: Final = 10.0
@@ -50,6 +55,14 @@ LEFT_PART: Final = 3
 GOOD_STATES: Final = frozenset({"trusted", "grace"})
 NUMBERED: Final = frozenset({"intel_tcb_info", "intel_qe_identity"})
 """Kinds of documents that have an evaluation number."""
+WAKING: Final = (
+    *("ordered", "reopened", "accepted", "granted", "order_started", "stalled", "funded", "order_closed"),
+    "enclave_changed",
+)
+"""Events after which a provider looks at its orders at once."""
+WAKING_PAUSE_S: Final = 0.05
+"""After such an event, so that a busy chain does not wake a provider for each of many."""
+_EVENTS_PAGE: Final = 100
 _PAGE: Final = 100
 
 
@@ -119,11 +132,16 @@ def choose_node(record: TestnetRecord, failures: int) -> str:
 class SoftwareProvider:
     """One simulated machine on one chain, its operator's key and its home."""
 
-    def __init__(self, home: Path, key: SigningKey, machine: str) -> None:
-        """Open the home, and draw the enclave's secret if there is none yet."""
+    def __init__(self, home: Path, key: SigningKey, machine: str, rules: Rules | None = None) -> None:
+        """Open the home, and draw the enclave's secret if there is none yet. Rules are those of the home unless given.
+
+        Raises:
+            InputRejected: BAD_RULES.
+        """
         self.home = home
         self.key = key
         self.operator = account_address(key.public_key)
+        self.rules = open_rules(home) if rules is None else rules
         self.tee = SoftwareTee(machine, open_secret(home))
         self._log = EventLog(f"provider.{SIMULATED}")
 
@@ -132,30 +150,51 @@ class SoftwareProvider:
         """Address of the enclave."""
         return format_address(enclave_address(self.tee.key.public_key))
 
-    async def run(self, network_home: Path) -> None:
-        """Look at the chain again and again, through another node of the network after each round that could not be finished."""
+    async def run(self, find_url: Callable[[int], str], folders: Sequence[Path]) -> Never:
+        """Attend to chain and orders for ever, through another node after each failure; inputs are read below these folders."""
         self._log.info("started", enclave=self.enclave, operator=format_address(self.operator))
+        folders = [*folders, *map(Path, self.rules.folders)]
+        service = OrderService(self.home, self.key, self.tee, self.rules, folders)
         failures = 0
         while True:
-            pause_s = RETRY_S
             try:
-                async with Client(choose_node(load_record(network_home), failures)) as client:
-                    now_ms = time.time_ns() // 1_000_000
-                    look = await self.look(client, now_ms)
-                pause_s = min(ROUND_S, max(look.next_ms - now_ms, 0) / 1_000)
-            except Refusal as refusal:
-                told = {"reason": refusal.reason, "seen": refusal.seen, "bound": refusal.bound}
-                self._log.warning("refused", what=str(refusal), **told)
-                pause_s = ROUND_S
+                async with Client(find_url(failures)) as client:
+                    await self._attend(client, service)
             except RpcRejected as error:
                 self._log.warning("call refused", reason=error.reason, seen=error.seen, bound=error.bound)
             except (NodeUnreachable, AnswerMalformed, Rejected) as error:
                 failures += 1
                 self._log.warning("no answer", error=error)
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(RETRY_S)
+
+    async def _attend(self, client: Client, service: OrderService) -> Never:
+        """Look at the chain from time to time, and at orders whenever one of them may call for something."""
+        cursor = (await client.block())["first_cursor"]
+        look_ms = 0
+        while True:
+            if look_ms <= _now_ms():
+                look_ms = await self._look_later(client)
+            due_ms = await service.round(client, _now_ms())
+            wait_ms = (look_ms if due_ms is None else min(look_ms, due_ms)) - _now_ms()
+            if wait_ms > 0:
+                page = await client.events(cursor, _EVENTS_PAGE, WAKING, wait_ms)
+                cursor = page["cursor"]
+                await asyncio.sleep(WAKING_PAUSE_S if page["events"] else 0)
+
+    async def _look_later(self, client: Client) -> int:
+        """Do what is due on the chain, and return when to look again; what was refused does not keep orders waiting."""
+        now_ms = _now_ms()
+        next_ms = now_ms + round(ROUND_S * 1_000)
+        try:
+            look = await self.look(client, now_ms)
+        except Refusal as refusal:
+            told = {"reason": refusal.reason, "seen": refusal.seen, "bound": refusal.bound}
+            self._log.warning("refused", what=str(refusal), **told)
+            return next_ms
+        return min(next_ms, max(look.next_ms, now_ms))
 
     async def look(self, client: Client, now_ms: int) -> Look:
-        """Do what is due now: money, documents, resources, a proof.
+        """Do what is due now: money, documents, resources, a proof, a bond.
 
         Raises:
             Refusal: the chain would refuse something.
@@ -177,6 +216,8 @@ class SoftwareProvider:
             enclave = await find_enclave(client, self.enclave)
         if enclave is None or enclave["state"] == "revoked":
             raise Refusal("attest", {"reason": "no_enclave" if enclave is None else enclave["reason"]})
+        if self.rules.accept and await self.add_bond(client):
+            done.append("bond")
         return Look(tuple(done), due_ms(enclave["attested_ms"], enclave["expires_ms"]))
 
     async def prepare(self, client: Client, now_ms: int) -> tuple[list[str], Published]:
@@ -213,14 +254,29 @@ class SoftwareProvider:
         self._log.info("attested", enclave=self.enclave, height=outcome.height, tx_id=outcome.tx_id)
         return outcome
 
+    async def add_bond(self, client: Client) -> bool:
+        """Add what the bond for this provider's promises lacks; tell whether anything was.
+
+        Raises:
+            Refusal: the chain would refuse it.
+        """
+        holdings = await Records(client).find_one(HOLDINGS, self.operator) or NEW_HOLDINGS
+        lacking = self.rules.bond_amount - holdings.provider_bond - holdings.provider_locked
+        if lacking <= 0:
+            return False
+        await self._send(client, "bond", provider_bond(lacking))
+        self._log.info("bonded", amount=lacking)
+        return True
+
     async def publish(self, client: Client) -> Published:
-        """Offer machine and image on the chain, and keep their names.
+        """Offer the machine on the chain, and an image unless the rules name one, and keep their names.
 
         Raises:
             Refusal: the chain would refuse them.
         """
-        outcome = await self._send(client, "publish", publish_hardware(), publish_image())
-        hardware, image = await _published_by(client, outcome)
+        offers = [publish_hardware(self.rules.terms), *([] if self.rules.image else [publish_image()])]
+        outcome = await self._send(client, "publish", *offers)
+        hardware, image = (*await _published_by(client, outcome), self.rules.image)[:2]
         published = Published(chain_id=(await client.chain_id()).hex(), hardware=hardware, image=image)
         save_published(self.home, published)
         self._log.info("published", hardware=hardware, image=image)
@@ -243,6 +299,17 @@ class SoftwareProvider:
         if not outcome.has_succeeded:
             raise Refusal(what, outcome.receipt or {"reason": outcome.status})
         return outcome
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def provider_bond(amount: int) -> Bond:
+    """Return the message that adds to a provider's bond."""
+    return Bond(
+        action=BondAction.ADD, purpose=BondPurpose.PROVIDER, amount=amount, validator=b"", consensus_key=b"", proof=b""
+    )
 
 
 async def find_enclave(client: Client, address: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What a software provider keeps in its home: the secret of its enclave, and the names of what it published."""
+"""What a software provider keeps in its home: the secret of its enclave, the names of what it published, outputs of orders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from state.address import format_address
+from state.address import AddressKind, format_address, parse_address
 from state.attestation import enclave_address
 from state.durable import replace_file
 from state.keyfile import KeyKind, describe_key, load_key, save_key
@@ -17,6 +17,11 @@ SIMULATED: Final = "SIMULATED"
 """The word that every output about the software TEE bears."""
 ENCLAVE_KEY_NAME: Final = "enclave.json"
 PUBLISHED_NAME: Final = "published.json"
+WORK_NAME: Final = "work"
+OUTPUTS_NAME: Final = "outputs"
+OUTPUTS_MAX: Final = 1_000
+"""Outputs kept for customers to fetch; the oldest go first."""
+ORDER_PREFIX: Final = "boccord"
 _SEED_BYTES: Final = 32
 
 
@@ -62,3 +67,36 @@ def load_published(home: Path, chain_id: bytes) -> Published | None:
 def save_published(home: Path, published: Published) -> None:
     """Keep what was published, in one step."""
     replace_file(home / PUBLISHED_NAME, [msgspec.json.encode(published)])
+
+
+class Workshop:
+    """Where a provider works: a file for each order that it holds something of, and the sealed outputs of others."""
+
+    def __init__(self, home: Path) -> None:
+        self._work = home / WORK_NAME
+        self._outputs = home / OUTPUTS_NAME
+
+    def hold(self, order: bytes) -> None:
+        """Note that something of an order is here, so that its erasure is told even after a crash."""
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._work / format_address(order)).touch(mode=0o600)
+
+    def held(self) -> list[bytes]:
+        """Return the orders of which something is here."""
+        if not self._work.is_dir():
+            return []
+        return sorted(parse_address(path.name, ORDER_PREFIX, AddressKind.ORDER) for path in self._work.iterdir())
+
+    def erase(self, order: bytes) -> None:
+        """Erase whatever is here of an order, but its sealed output."""
+        (self._work / format_address(order)).unlink(missing_ok=True)
+
+    def save_output(self, order: bytes, sealed: bytes) -> str:
+        """Keep a sealed output and return where it is."""
+        self._outputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._outputs / f"{format_address(order)}.sealed"
+        replace_file(path, [sealed])
+        others = sorted(self._outputs.iterdir(), key=lambda other: other.stat().st_mtime_ns)
+        for old in others[:-OUTPUTS_MAX]:
+            old.unlink(missing_ok=True)
+        return path.resolve().as_uri()

@@ -15,8 +15,20 @@ from nacl.public import PrivateKey
 from bocc.provider.attesting import Challenge, EnclaveNames, build_attest
 from bocc.provider.documents import VendorDocument, split_files
 from bocc.provider.place import SIMULATED
+from bocc.provider.rules import USUAL_TERMS, Terms
 from state.crypto import SigningKey, tag, tagged_hash
-from state.offers import NO_CAPACITY, Capacity, Profile, Provenance, Register, ReleaseBody, ResourceKind
+from state.offers import (
+    NO_CAPACITY,
+    Capacity,
+    Plan,
+    PlanUnit,
+    Profile,
+    Provenance,
+    Register,
+    ReleaseBody,
+    ResourceKind,
+    ServiceLevel,
+)
 from state.trust_messages import Attest, Publish, Supersede
 from tee.evidence import EvidenceKind
 from tee.simulated import SimulatedMachine, SimulatedVendor, qe_identity_template, tcb_info_template
@@ -30,7 +42,11 @@ HARDWARE_TITLE: Final = f"{SIMULATED} machine without any protection"
 IMAGE_TITLE: Final = f"{SIMULATED} guest image"
 CATEGORY: Final = "simulated-tee"
 _SEAL_TAG: Final = tag("software-tee-seal-key")
-_CAPACITY: Final = Capacity(vcpus=2, memory_mib=2_048, disk_mib=10_240, network_mbps=100, gpus=())
+IMAGE_PRICE: Final = 10_000
+"""ubocc of an order, paid once."""
+_CAPACITY: Final = Capacity(vcpus=16, memory_mib=16_384, disk_mib=65_536, network_mbps=1_000, gpus=())
+_SLICE: Final = Capacity(vcpus=1, memory_mib=1_024, disk_mib=1_024, network_mbps=10, gpus=())
+"""What one unit of either plan takes."""
 
 
 class SoftwareTee:
@@ -42,7 +58,8 @@ class SoftwareTee:
         self.machine: SimulatedMachine = self.vendor.machine(machine)
         self.body = body or TdBody()
         self.key = SigningKey(enclave_seed)
-        self.seal_key = bytes(PrivateKey(tagged_hash(_SEAL_TAG, enclave_seed)).public_key)
+        self.seal_secret = tagged_hash(_SEAL_TAG, enclave_seed)
+        self.seal_key = bytes(PrivateKey(self.seal_secret).public_key)
 
     def documents(self, at_s: int, number_min: int = 0) -> tuple[VendorDocument, ...]:
         """Return the vendor's documents of this moment, in the order of sending; their evaluation number is at least this one."""
@@ -72,9 +89,27 @@ class SoftwareTee:
         return build_attest(names, challenge, quote, self.key)
 
 
-def publish_hardware() -> Publish:
-    """Return the message that offers the simulated machine, without any plan."""
-    return _publish(ResourceKind.HARDWARE, HARDWARE_TITLE, capacity=_CAPACITY)
+def publish_hardware(terms: Terms = USUAL_TERMS) -> Publish:
+    """Return the message that offers the simulated machine by the second (plan 0) and by the piece (plan 1)."""
+    return _publish(ResourceKind.HARDWARE, HARDWARE_TITLE, capacity=_CAPACITY, plans=_machine_plans(terms))
+
+
+def _machine_plans(terms: Terms) -> tuple[Plan, ...]:
+    by_second = Plan(
+        number=0,
+        unit=PlanUnit.SECOND,
+        price=terms.price,
+        min_term_ms=terms.min_term_ms,
+        max_term_ms=0,
+        capacity=_SLICE,
+        stock=0,
+        service_level=ServiceLevel(
+            beat_every_ms=terms.beat_every_ms, grace_ms=terms.grace_ms, penalty_bp=terms.penalty_bp
+        ),
+        notice_ms=terms.notice_ms,
+        keep_after_ms=terms.keep_after_ms,
+    )
+    return by_second, replace(by_second, number=1, unit=PlanUnit.ONCE, price=terms.piece_price, min_term_ms=0)
 
 
 def publish_image(body: TdBody | None = None) -> Publish:
@@ -97,11 +132,28 @@ def publish_image(body: TdBody | None = None) -> Publish:
         requirements=NO_CAPACITY,
         provenance=Provenance(source_uri="", commit=b"", recipe_hash=b""),
     )
-    return _publish(ResourceKind.SOFTWARE, IMAGE_TITLE, release=release)
+    plan = Plan(
+        number=0,
+        unit=PlanUnit.ONCE,
+        price=IMAGE_PRICE,
+        min_term_ms=0,
+        max_term_ms=0,
+        capacity=NO_CAPACITY,
+        stock=0,
+        service_level=ServiceLevel(beat_every_ms=0, grace_ms=0, penalty_bp=0),
+        notice_ms=0,
+        keep_after_ms=0,
+    )
+    return _publish(ResourceKind.SOFTWARE, IMAGE_TITLE, plans=(plan,), release=release)
 
 
 def _publish(
-    kind: ResourceKind, title: str, *, release: ReleaseBody | None = None, capacity: Capacity | None = None
+    kind: ResourceKind,
+    title: str,
+    *,
+    plans: tuple[Plan, ...],
+    release: ReleaseBody | None = None,
+    capacity: Capacity | None = None,
 ) -> Publish:
     return Publish(
         resource=b"",
@@ -112,7 +164,7 @@ def _publish(
         release=release,
         capacity=capacity,
         policy=(),
-        plans=(),
+        plans=plans,
         payees=(),
         vault=b"",
         derived_from=b"",

@@ -28,7 +28,8 @@ from bocc.wallet import development_key
 from state.address import account_address, format_address
 from state.crypto import verify
 from state.keyfile import KeyKind
-from state.messages import Attest, Publish, PutCollateral
+from state.messages import Attest, Bond, Publish, PutCollateral
+from state.records import HOLDINGS, NEW_HOLDINGS
 from tee.documents import CollateralKind
 from tests.support.fake_chain import CHAIN_ID, FakeChain
 from tests.support.fake_node import Refusal as NodeRefusal
@@ -161,12 +162,14 @@ class PlayedChain(FakeChain):
         self.documents: list[dict] = []
         self.enclave: dict | None = None
         self.checks = GOOD
+        self.records: dict[str, str] = {}
         node.methods |= {
             "account": lambda address: {"address": address, "balance": str(self.balance), "next_nonce": 0},
             "faucet": self.faucet,
             "collaterals": lambda **_page: {"collaterals": self.documents, "cursor": None},
             "enclave": self.find_enclave,
             "explain": lambda **_tx: self.checks,
+            "state_proof": lambda key: {"value": self.records.get(key)},
             "block": lambda **_height: {"height": 7, "hash": "22" * 32, "first_cursor": "3"},
             "events": lambda **_page: {
                 "events": [
@@ -193,6 +196,10 @@ class PlayedChain(FakeChain):
                     self.documents.append(stored(CollateralKind(kind), NOW_MS))
                 case Attest():
                     self.enclave = enclave("trusted")
+                case Bond(amount=amount):
+                    holdings = replace(NEW_HOLDINGS, provider_bond=amount)
+                    key = HOLDINGS.raw_key(account_address(KEY.public_key))
+                    self.records[key.hex()] = HOLDINGS.codec.encode(holdings).hex()
                 case Publish():
                     pass
         return outcome
@@ -209,14 +216,14 @@ async def test_first_look_brings_everything_and_the_second_nothing(tmp_path):
         first = await provider.look(client, NOW_MS)
         assert first.done == (
             *("intel_root_crl", "intel_pck_crl", "intel_tcb_info", "intel_qe_identity"),
-            *("publish", "attest"),
+            *("publish", "attest", "bond"),
         )
         assert first.next_ms == due_ms(NOW_MS, NOW_MS + LIFE_MS)
-        assert chain.sent() == ["PutCollateral"] * 4 + ["Publish"] * 2 + ["Attest"]
+        assert chain.sent() == ["PutCollateral"] * 4 + ["Publish"] * 2 + ["Attest", "Bond"]
         published = load_published(tmp_path, CHAIN_ID)
         assert [published.hardware, published.image] == RESOURCES
         assert (await SoftwareProvider(tmp_path, KEY, "m").look(client, NOW_MS)).done == ()
-        assert len(chain.taken) == 6
+        assert len(chain.taken) == 7
 
 
 async def test_attestation_binds_the_challenge_and_the_enclave_agrees(tmp_path):

@@ -1,0 +1,215 @@
+"""What a provider does next for its orders, decided by what the chain says and the time. Pure: nothing is remembered, read or sent.
+
+A beat names the newest block and proves the time up to it. On a chain that is idle but for beats, that block is as old as the last
+beat. So when half of the time that a plan allows is over, one beat makes a block, and a second one names it.
+
+Source: runtime specification, d.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final
+
+from msgspec import Struct
+
+from bocc.provider.rules import Rules
+from state.crypto import SigningKey
+from state.errors import TransactionRejected
+from state.offers import Plan, PlanUnit
+from state.order_messages import (
+    RECEIPTS_MAX,
+    Beat,
+    Erase,
+    SendReceipts,
+    WorkReceipt,
+    next_head,
+    receipts_signing_bytes,
+)
+from state.order_records import Order, OrderGrant, OrderRun, OrderState, OrderTerms, StallCause
+from state.order_terms import LineRole
+from state.runtime.accepting import check_promises
+
+DUE_PART: Final = 2
+"""Beats are due when this part of the time that a plan allows is over: enough is left for two blocks."""
+PAUSE_FIRST_MS: Final = 200
+PAUSE_MAX_MS: Final = 60_000
+"""Least and most time before something that was refused is tried again."""
+_LOST_CAUSES: Final = frozenset({StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED})
+"""Why an order may be stalled without its enclave being able to do anything about it."""
+
+
+class Machine(Struct, frozen=True, kw_only=True):
+    """The enclave that takes orders, and what its machine is offered for."""
+
+    operator: bytes
+    enclave: bytes
+    hardware: bytes
+    image: bytes
+    release: int
+    level: int
+    plans: tuple[Plan, ...]
+    """Open ones of its machine."""
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One order and what belongs to it."""
+
+    address: bytes
+    terms: OrderTerms
+    order: Order
+    run: OrderRun | None = None
+    grants: tuple[OrderGrant | None, ...] = ()
+    """Of each line; empty means none."""
+    after_roots: tuple[bytes, ...] | None = ()
+    """Outputs of the orders that it waits for; None while one is missing."""
+
+
+class Step(Enum):
+    """What an order of ours calls for."""
+
+    WAIT = "wait"
+    """For keys, for money, for others."""
+    START = "start"
+    BEAT = "beat"
+    FINISH = "finish"
+    """Its work is done: output and erase."""
+    ERASE = "erase"
+    """It has ended: erase what is held of it, and say so."""
+    FORGET = "forget"
+    """It is another's, or nothing is left to say."""
+
+
+def next_step(machine: Machine, task: Task, duration_ms: int, now_ms: int) -> Step:
+    """Return what an order calls for whose work takes this long."""
+    order = task.order
+    if order.enclave != machine.enclave:
+        return Step.FORGET
+    match order.state:
+        case OrderState.OPEN:
+            return Step.FORGET
+        case OrderState.ACCEPTED:
+            return Step.START if is_ready(machine, task) else Step.WAIT
+        case OrderState.RUNNING | OrderState.STALLED:
+            if order.cause in _LOST_CAUSES:
+                return Step.WAIT
+            return Step.FINISH if now_ms >= order.started_ms + duration_ms else Step.BEAT
+        case OrderState.CLOSED:
+            return Step.FORGET if task.run is None or task.run.is_erased else Step.ERASE
+
+
+def is_ready(machine: Machine, task: Task) -> bool:
+    """Tell whether all keys of an order were released to this enclave, and all that it waits for is there."""
+    grants = task.grants or (None,) * len(task.terms.lines)
+    return task.after_roots is not None and all(
+        not line.is_sealed or (grant is not None and grant.enclave == machine.enclave)
+        for line, grant in zip(task.terms.lines, grants, strict=True)
+    )
+
+
+def find_plan(machine: Machine, rules: Rules, task: Task, now_ms: int) -> tuple[int | None, str]:
+    """Return the plan's number to accept an open order with, or None and why it is left to others."""
+    terms, order, line = task.terms, task.order, task.terms.lines[0]
+    customers = rules.customer_addresses
+    if order.state is not OrderState.OPEN or order.accept_by_ms <= now_ms:
+        return None, "not open"
+    if customers and terms.customer not in customers:
+        return None, "not one of our customers"
+    if terms.level_min > machine.level:
+        return None, "our level is too low"
+    programs = [(one.resource, one.release) for one in terms.lines if one.role is LineRole.SOFTWARE]
+    if programs and (machine.image, machine.release) not in programs:
+        return None, "another program"
+    if task.after_roots is None:
+        return None, "waits for other orders"
+    if line.resource:
+        return (0, "") if line.resource == machine.hardware else (None, "another machine")
+    for plan in machine.plans:
+        if plan.unit is PlanUnit.SECOND and plan.price <= line.price_max and _offers_enough(plan, terms):
+            return plan.number, ""
+    return None, "no plan of ours fits"
+
+
+def _offers_enough(plan: Plan, terms: OrderTerms) -> bool:
+    try:
+        check_promises(terms, plan)
+    except TransactionRejected:
+        return False
+    return True
+
+
+def beats_due_ms(tasks: Sequence[Task]) -> int | None:
+    """Return when running orders must prove more of their time; None if none has to. What was stalled resumes at once."""
+    dates_ms = [
+        0 if task.order.state is OrderState.STALLED else task.order.proven_ms + interval_ms
+        for task in tasks
+        if (interval_ms := beat_interval_ms(task))
+    ]
+    return min(dates_ms, default=None)
+
+
+def beat_interval_ms(task: Task) -> int:
+    """Return after how much time an order that runs must prove it; 0 if it need not."""
+    plan = task.order.plan
+    return 0 if plan is None else plan.service_level.beat_every_ms // DUE_PART
+
+
+def beat(task: Task) -> Beat:
+    """Return the next beat of an order."""
+    return Beat(order=task.address, number=task.order.receipt_count, meter=None)
+
+
+def erase(task: Task, number: int | None = None) -> Erase:
+    """Return the receipt that an order's content is erased; number: if other receipts of the same message come before."""
+    return Erase(order=task.address, number=task.order.receipt_count if number is None else number)
+
+
+def sign_receipts(
+    key: SigningKey,
+    enclave: bytes,
+    *,
+    chain_id: bytes,
+    at_height: int,
+    at_hash: bytes,
+    heads: dict[bytes, bytes],
+    receipts: Sequence[WorkReceipt],
+) -> SendReceipts:
+    """Return the message with receipts of one enclave, at most RECEIPTS_MAX; heads are those of their orders by address."""
+    chosen = tuple(receipts[:RECEIPTS_MAX])
+    before: list[bytes] = []
+    head_of = dict(heads)
+    for receipt in chosen:
+        before.append(head_of[receipt.order])
+        head_of[receipt.order] = next_head(before[-1], receipt, at_height)
+    signed = receipts_signing_bytes(
+        chain_id, enclave=enclave, at_height=at_height, at_hash=at_hash, heads=tuple(before), receipts=chosen
+    )
+    return SendReceipts(enclave=enclave, at_height=at_height, receipts=chosen, signature=key.sign(signed))
+
+
+class Pauses:
+    """What was refused, and when it may be tried again: later after each refusal."""
+
+    def __init__(self) -> None:
+        self._paused: dict[bytes, tuple[int, int]] = {}
+        """Refusals in a row and the time of the next attempt, by order."""
+
+    def refuse(self, address: bytes, now_ms: int) -> int:
+        """Note a refusal, and return when the next attempt may be."""
+        count = self._paused.get(address, (0, 0))[0]
+        until_ms = now_ms + min(PAUSE_FIRST_MS << min(count, 16), PAUSE_MAX_MS)
+        self._paused[address] = count + 1, until_ms
+        return until_ms
+
+    def forget(self, address: bytes) -> None:
+        """Note that something went well."""
+        self._paused.pop(address, None)
+
+    def keep(self, addresses: set[bytes]) -> None:
+        """Forget everything but these."""
+        self._paused = {address: paused for address, paused in self._paused.items() if address in addresses}
+
+    def until_ms(self, address: bytes) -> int:
+        """Return from when on something may be tried."""
+        return self._paused.get(address, (0, 0))[1]

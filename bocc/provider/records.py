@@ -1,0 +1,56 @@
+"""Records of the state as a node tells them, decoded: what a provider decides by is what receipts are judged by.
+
+A provider trusts its own node, so proofs that come along are not checked. Calls of one round may fall on both sides of a block;
+what is decided by a record that has moved since is refused by the chain and decided anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from bocc.client import Client
+from bocc.errors import RpcRejected
+from bocc.rpc import Call
+from state.ledger import RecordType, Table
+from state.lists import LIST_LENGTHS, LIST_MEMBERS
+
+BATCH_MAX: Final = 50
+"""Records asked for in one request."""
+
+
+class Records:
+    """Reads records through one node."""
+
+    def __init__(self, client: Client) -> None:
+        self._rpc = client.rpc
+
+    async def find(self, table: Table[RecordType], ids: Sequence[bytes]) -> list[RecordType | None]:
+        """Return the records with these ids, None for each that there is not.
+
+        Raises:
+            RpcRejected: the node refuses the call.
+            NodeUnreachable: no answer after all attempts.
+        """
+        found: list[RecordType | None] = []
+        for start in range(0, len(ids), BATCH_MAX):
+            calls = [Call("state_proof", {"key": table.raw_key(key).hex()}) for key in ids[start : start + BATCH_MAX]]
+            for answer in await self._rpc.batch(calls):
+                if isinstance(answer, RpcRejected):
+                    raise answer
+                encoded = answer["value"]
+                found.append(None if encoded is None else table.codec.decode(bytes.fromhex(encoded)))
+        return found
+
+    async def find_one(self, table: Table[RecordType], key: bytes) -> RecordType | None:
+        """Return the record with this id, or None."""
+        (record,) = await self.find(table, (key,))
+        return record
+
+    async def newest_members(self, name: bytes, most: int) -> list[bytes]:
+        """Return up to this many members of a dense list, the last ones (state/lists.py)."""
+        length = await self.find_one(LIST_LENGTHS, name)
+        count = 0 if length is None else length.count
+        numbers = range(max(0, count - most), count)
+        found = await self.find(LIST_MEMBERS, [name + number.to_bytes(8, "big") for number in numbers])
+        return [one.member for one in found if one is not None]
