@@ -38,6 +38,7 @@ from consensus.inputs import (
     Started,
     TimerFired,
     TimerKind,
+    TimingChanged,
     TipAdvanced,
     WorkChanged,
 )
@@ -139,6 +140,9 @@ class Consensus:
             case TipAdvanced():
                 if event.tip.block.height > node.state.tip.height:
                     begin_at(node, event.tip)
+            case TimingChanged():
+                node.timing = event.timing
+                node.timeout.adopt(event.timing)
         if node.has_news:
             self._progress()
         effects, node.effects = node.effects, []

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from consensus.messages import ConsensusMessage
+from consensus.timeouts import TimingParameters
 from state.block import BlockReference, Header, Tip
 from state.validators import ValidatorSet
 
@@ -96,6 +97,12 @@ class TipAdvanced(Struct, frozen=True):
     tip: Tip
 
 
+class TimingChanged(Struct, frozen=True):
+    """Governance changed the parameters of the chain that concern time."""
+
+    timing: TimingParameters
+
+
 Input = (
     Started
     | MessageReceived
@@ -106,4 +113,5 @@ Input = (
     | BlockBuilt
     | WorkChanged
     | TipAdvanced
+    | TimingChanged
 )

@@ -24,7 +24,7 @@ SPACING_MAX_MS: Final = 60
 
 
 class TimingParameters(Struct, frozen=True):
-    """The genesis parameters that concern time, in milliseconds."""
+    """The parameters of the chain that concern time, in milliseconds."""
 
     timeout_min_ms: int = 200
     timeout_first_ms: int = 1_000
@@ -69,6 +69,10 @@ class ViewTimeout:
         """Start without samples: the first value holds until some views were notarised."""
         self._parameters = parameters
         self._samples_ms: deque[int] = deque(maxlen=SAMPLES_MAX)
+
+    def adopt(self, parameters: TimingParameters) -> None:
+        """Go on by other parameters, with the samples so far; a timer that runs keeps its time."""
+        self._parameters = parameters
 
     def observe(self, duration_ms: int) -> None:
         """Take in how long a view took from its start, or from the first work in it, to its notarization."""

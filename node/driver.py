@@ -45,6 +45,7 @@ from consensus.inputs import (
     Input,
     MessageReceived,
     Started,
+    TimingChanged,
     TipAdvanced,
     WorkChanged,
 )
@@ -73,6 +74,7 @@ from node.mempool import Mempool
 from node.proposer import find_excluded, has_due_work, select_transactions
 from node.shell import Shell
 from node.syncing import Syncing
+from node.timing import timing_of
 from node.vote_log import VoteLog
 from node.wal import Log
 from p2p.channels import Channel
@@ -379,7 +381,10 @@ class Driver:
 
     def _commit(self, path: Sequence[bytes], certificate: Certificate, transactions: list[Transaction]) -> None:
         """W4: one batch for all newly final blocks; then drop what only unfinal blocks needed."""
+        before = self.chain.params().consensus
         finalized = self.chain.finalize(path, certificate)
+        if self.chain.params().consensus != before:
+            self._inputs.append(TimingChanged(timing_of(self.chain.params().consensus)))
         tip = self.chain.tip.block
         self.intake.settle(finalized, transactions)
         for block_hash in self.fetcher.forget_below(tip.height, frozenset(path[-1:])):

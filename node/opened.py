@@ -11,17 +11,16 @@ from consensus.core import Consensus
 from consensus.participant import Identity
 from consensus.records import LogRecord, VoteRecord, signing_floor
 from consensus.signing import Sign, VoteSigner
-from consensus.timeouts import TimingParameters
 from node.config import NodeConfig
 from node.errors import ConfigError, SignerFault
 from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, Home, log_header, open_chain, open_log
 from node.signer import FileSigner
+from node.timing import timing_of
 from node.wal import FileLog
 from state.certificates import Verify
 from state.chain import Chain
 from state.genesis import Genesis
 from state.keyfile import describe_key
-from state.params import ConsensusParams
 
 
 class OpenedHome(Struct, frozen=True):
@@ -119,15 +118,3 @@ def build_consensus(
     signer = VoteSigner(chain.chain_id, sign, votes, max(floor, signing_floor(records)))
     identity = Identity(chain.chain_id, opened.public_key)
     return Consensus(identity, timing_of(chain.params().consensus), signer, verify, chain.tip, records)
-
-
-def timing_of(params: ConsensusParams) -> TimingParameters:
-    """Return the parameters of the chain that concern time."""
-    return TimingParameters(
-        timeout_min_ms=params.timer_min_ms,
-        timeout_first_ms=params.timer_first_ms,
-        timeout_max_ms=params.timer_max_ms,
-        precision_ms=params.precision_ms,
-        message_delay_ms=params.message_delay_ms,
-        min_block_interval_ms=params.min_block_interval_ms,
-    )

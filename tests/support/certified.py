@@ -9,7 +9,7 @@ from consensus.inputs import BlockAvailable, MessageReceived, Now
 from consensus.messages import CertificatesMessage
 from consensus.participant import Identity
 from consensus.signing import VoteSigner
-from node.opened import timing_of
+from node.timing import timing_of
 from state.block import Header, hash_header
 from state.certificates import Certificate, build_certificate
 from state.chain import Chain

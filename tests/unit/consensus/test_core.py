@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from consensus.inputs import TimingChanged
 from consensus.timeouts import TimingParameters
 from tests.support.consensus_harness import DELAY_MS, World
 from tests.support.consensus_random import PROFILES, Profile, random_run
@@ -148,6 +149,18 @@ def test_a_dead_leader_costs_one_timeout():
     assert world.run_to_height(height + 4)
     lost_ms = world.time_ms - start_ms - 4 * 2 * DELAY_MS
     assert 200 - 2 * DELAY_MS <= lost_ms <= 200 + 3 * DELAY_MS
+
+
+def test_timing_that_governance_changes_counts_from_then_on():
+    world = World(timing=TimingParameters(timeout_min_ms=200, timeout_first_ms=200)).start()
+    assert world.run_to_height(20)
+    for node in world.up:
+        node.feed(TimingChanged(TimingParameters(timeout_min_ms=900, timeout_first_ms=900)))
+    world["v1"].crash()
+    start_ms = world.time_ms
+    height = max(node.height for node in world.up)
+    assert world.run_to_height(height + 4)
+    assert 900 - 2 * DELAY_MS <= world.time_ms - start_ms - 4 * 2 * DELAY_MS <= 900 + 3 * DELAY_MS
 
 
 def test_a_leader_that_is_gone_costs_no_timeout_any_more():

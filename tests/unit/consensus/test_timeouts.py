@@ -55,6 +55,12 @@ def test_fewer_than_half_of_the_views_cannot_move_the_timeout_far():
     assert timeout_after(honest + slow).timeout_ms(0) == timeout_after(honest).timeout_ms(0)
 
 
+def test_other_parameters_bound_the_samples_so_far():
+    timeout = timeout_after([20] * 10)
+    timeout.adopt(TimingParameters(timeout_min_ms=700, timeout_first_ms=900, timeout_max_ms=1_000))
+    assert [timeout.timeout_ms(failed_views) for failed_views in (0, 1)] == [700, 1_000]
+
+
 def test_old_views_are_forgotten():
     assert timeout_after([5_000] * 50 + [100] * SAMPLES_MAX).timeout_ms(0) == 450
 

@@ -11,7 +11,8 @@ from consensus.records import FloorRecord, VoteRecord
 from node.config import CONFIG_NAME, GENESIS_NAME, NodeConfig
 from node.errors import ConfigError, SignerFault
 from node.home import FAUCET_KEY, NODE_KEY, VALIDATOR_KEY, init_home
-from node.opened import build_consensus, open_home, timing_of
+from node.opened import build_consensus, open_home
+from node.timing import timing_of
 from node.wal import LogMismatch
 from state.address import account_address
 from state.crypto import SigningKey, verify
