@@ -5,7 +5,7 @@ The pool treats ledgers as opaque values that it passes on, so its tests need no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from state.order_messages import Fund, PlaceOrder
 from state.records import ACCOUNTS, NEW_ACCOUNT, Account
 from state.runtime.execute import check_admission
 from state.runtime.nonces import find_nonce_problem
-from state.runtime.rules import VALIDITY_RULES, are_signers_authorised, situation_at
+from state.runtime.rules import VALIDITY_RULES, are_signers_authorised, check_fee, check_size, situation_at
 from state.transactions import Transaction
 
 
@@ -168,3 +168,16 @@ class RuntimeRules:
     def sender_state(self, ledger: Ledger, sender: bytes) -> AccountState:
         """Return what a sender has and used."""
         return AccountState(ledger.find(ACCOUNTS, sender) or NEW_ACCOUNT)
+
+
+def find_outdated(ledger: Ledger, transactions: Iterable[Transaction]) -> list[tuple[Transaction, TransactionRejected]]:
+    """Return which transactions pay too little or are too large by the parameters of this state, with the refusal of each."""
+    situation = situation_at(ledger, 0)
+    outdated: list[tuple[Transaction, TransactionRejected]] = []
+    for transaction in transactions:
+        try:
+            check_size(situation, transaction)
+            check_fee(situation, transaction)
+        except TransactionRejected as rejection:
+            outdated.append((transaction, rejection))
+    return outdated

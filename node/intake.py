@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from node.admission import MempoolReason, Source
+from node.admission import MempoolReason, Source, find_outdated
 from node.evidence_queue import EvidenceQueue
 from node.mempool import Mempool
 from node.shell import Shell
@@ -204,12 +204,20 @@ class TransactionIntake:
                 settled.append(transaction)
         self.mempool.remove_final(settled, ledger, finalized.tip.block.time_ms)
         for _, stored in finalized.events:
-            if stored.event.kind is EventKind.AUTH_SET:
+            if stored.event.kind is EventKind.PARAMS_CHANGED:
+                self._drop_outdated(ledger)
+            elif stored.event.kind is EventKind.AUTH_SET:
                 account = dict(stored.event.attributes)["account"]
                 assert isinstance(account, bytes), "an account is named by its address"
                 self.mempool.drop_unauthorised(account, ledger)
         for deferred in list(self._deferred.values()):
             self._offer(deferred.peer, [deferred.transaction])
+
+    def _drop_outdated(self, ledger: Ledger) -> None:
+        """Drop what pays too little or is too large by the parameters of now, and tell those who wait for it."""
+        for transaction, rejection in find_outdated(ledger, self.mempool):
+            self.mempool.discard(transaction.envelope_hash)
+            self._shell.on_refused(transaction, rejection)
 
     def tick(self) -> None:
         """Ask again for what was announced and did not come, and give up what waited too long for its money."""

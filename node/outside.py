@@ -25,6 +25,7 @@ from p2p.channels import Channel
 from p2p.network import Network
 from state.chain import Finalized
 from state.chain_branches import ExecutedBlock
+from state.errors import TransactionRejected
 from state.runtime.warming import EvidenceTask
 from state.transactions import Transaction
 
@@ -146,6 +147,10 @@ class AsyncShell:
             self.final_transactions += len(block.receipts)
             self.failed_transactions += sum(1 for receipt in block.receipts if receipt.reason)
         self._log.debug("final", height=tip.height, hash=tip.block_hash.hex(), epoch=finalized.tip.epoch_start.epoch)
+
+    def on_refused(self, transaction: Transaction, rejection: TransactionRejected) -> None:
+        """Tell those who wait."""
+        self._tracker.on_refused(transaction.tx_id, rejection)
 
     def on_halt(self, reason: str) -> None:
         """Say it loudly; the API goes on to serve what is stored."""

@@ -9,6 +9,7 @@ from consensus.inputs import Now, TimerKind
 from p2p.channels import Channel
 from state.chain import Finalized
 from state.chain_branches import ExecutedBlock
+from state.errors import TransactionRejected
 from state.runtime.warming import EvidenceTask, Found
 from state.transactions import Transaction
 
@@ -54,6 +55,9 @@ class Shell(Protocol):
 
     def on_final(self, finalized: Finalized) -> None:
         """Tell subscribers about blocks that are final and durable."""
+
+    def on_refused(self, transaction: Transaction, rejection: TransactionRejected) -> None:
+        """Tell those who wait for a pending transaction that no block will take it any more."""
 
     def on_halt(self, reason: str) -> None:
         """Agreement is broken: keep serving what is stored, and say so loudly."""

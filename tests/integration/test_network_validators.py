@@ -1,4 +1,7 @@
-"""The validator set changes while the chain runs: somebody leaves, joins, is jailed, returns; who slept through it catches up."""
+"""The validator set changes while the chain runs: somebody leaves, joins, is jailed, returns; who slept through it catches up.
+
+Validators also change the rules while it runs.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ JAIL_MS = 2_000
 
 
 def shorten(params):
-    """Return parameters under which a set changes at once, and the dead are jailed after five missed views."""
+    """Return parameters under which a set changes at once, the dead are jailed after five missed views, and votes count at once."""
     return replace(
         params,
         consensus=replace(params.consensus, validator_update_interval_ms=100),
@@ -30,6 +33,7 @@ def shorten(params):
             downtime_window=10,
             jail_ms=JAIL_MS,
         ),
+        governance=replace(params.governance, timelock_ms=200),
     )
 
 
@@ -192,3 +196,42 @@ def test_a_node_that_slept_through_two_changes_of_the_set_catches_up_and_so_does
     staking.tx("bond", "operator3", "--amount", STAKE)
     staking.until_status("operator3", "active")
     net.converge()
+
+
+def test_validators_change_a_parameter_and_schedule_an_upgrade_while_the_chain_runs(net, tmp_path):
+    """Given a proposal, when three of five vote yes, then all nodes have the new values, also after a restart."""
+    staking, home = Staking(net), ("--home", str(net.home), "--json")
+    document = tmp_path / "change.toml"
+
+    def enact(number: int, text: str) -> None:
+        document.write_text(f'title = "live"\ndeposit = "100"\n[payload]\n{text}\n')
+        code, sent = run_cli("gov", "propose", str(document), "--from", "alice", *home)
+        assert (code, sent["receipt"]["status"]) == (0, "ok"), sent
+        for index in range(3):
+            code, sent = run_cli("gov", "vote", str(number), "yes", "--from", f"operator{index}", *home)
+            assert (code, sent["receipt"]["status"]) == (0, "ok"), sent
+        until(
+            lambda: net.call("node0", "proposal", number=number)["proposal"]["state"] == "executed",
+            lambda: net.call("node0", "proposal", number=number),
+        )
+
+    enact(1, 'kind = "change_params"\n[payload.fees]\nbase = 1234\n[payload.consensus]\ntimer_min_ms = 777')
+    staking.push()
+    until(
+        lambda: all(net.call(name, "consensus_state")["timeout_ms"] >= 777 for name in net.names),
+        lambda: [net.call(name, "consensus_state")["timeout_ms"] for name in net.names],
+    )
+    net.stop("node4")
+    net.start("node4")
+    net.converge()
+    assert {net.call(name, "params")["fees"]["base"] for name in net.names} == {1234}
+    enact(2, f'kind = "upgrade"\nheight = {10**9}\nprotocol = 2\nsoftware = "bocc 2"\nverifier_changed = false')
+    net.converge()
+    due = {"height": 10**9, "protocol": 2, "software": "bocc 2", "is_spoken": False}
+    assert [net.call(name, "status")["upgrade"] for name in net.names] == [due] * 5
+    assert all("upgrade_due" in net.log(name) for name in net.names)
+    code, listed = run_cli("gov", "list", *home)
+    assert (code, [(one["number"], one["state"]) for one in listed["proposals"]]) == (
+        0,
+        [(2, "executed"), (1, "executed")],
+    )

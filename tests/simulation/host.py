@@ -372,6 +372,9 @@ class SimulatedShell:
         self._world.checks.on_final(self._host, finalized)
         self._world.has_news = True
 
+    def on_refused(self, _transaction: Transaction, _rejection: TransactionRejected) -> None:
+        """Nobody waits in a simulation."""
+
     def on_halt(self, reason: str) -> None:
         """See that agreement is broken."""
         self._world.checks.on_halt(self._host, reason)

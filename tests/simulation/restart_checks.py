@@ -12,6 +12,7 @@ from p2p.channels import Channel
 from state.block import hash_header
 from state.chain import Finalized
 from state.chain_branches import ExecutedBlock
+from state.errors import TransactionRejected
 from state.runtime.warming import EvidenceTask
 from state.transactions import Transaction
 from state.votes import VoteKind
@@ -72,6 +73,10 @@ class RecordingShell:
     def on_final(self, finalized: Finalized) -> None:
         """Note blocks."""
         self.wishes.append(("final", finalized.tip.block))
+
+    def on_refused(self, transaction: Transaction, _rejection: TransactionRejected) -> None:
+        """Note a transaction that no block will take."""
+        self.wishes.append(("refused", transaction.tx_id))
 
     def on_halt(self, reason: str) -> None:
         """Note a halt."""

@@ -11,6 +11,7 @@ from node.verification import find_wrong
 from p2p.channels import Channel
 from state.chain import Finalized
 from state.chain_branches import ExecutedBlock
+from state.errors import TransactionRejected
 from state.runtime.warming import EvidenceTask
 from state.transactions import Transaction
 
@@ -33,6 +34,7 @@ class RecordingShell:
         self.notarized: list[ExecutedBlock] = []
         self.finalized: list[Finalized] = []
         self.halts: list[str] = []
+        self.refused: list[tuple[Transaction, str]] = []
 
     def now(self) -> Now:
         return Now(self.mono_ms, self.wall_ms)
@@ -67,6 +69,9 @@ class RecordingShell:
 
     def on_final(self, finalized: Finalized) -> None:
         self.finalized.append(finalized)
+
+    def on_refused(self, transaction: Transaction, rejection: TransactionRejected) -> None:
+        self.refused.append((transaction, rejection.reason))
 
     def on_halt(self, reason: str) -> None:
         self.halts.append(reason)

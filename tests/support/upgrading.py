@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from state.building import build_transaction
 from state.chain import Chain
-from state.governance_messages import Upgrade
+from state.governance_messages import CastVote, Upgrade
 from state.store import MemoryStore
+from state.transactions import Transaction
 from tests.support.chain_builders import operator, operator_key
 from tests.support.fixture_chain import FixtureChain
 from tests.support.governing import YES, powers_genesis, propose, vote
 
 HEIGHT = 20
 UPGRADE = Upgrade(height=HEIGHT, protocol=2, software="bocc 2.0", verifier_changed=True)
+
+
+def ballot(fixture: FixtureChain, index: int, *votes: CastVote) -> Transaction:
+    """Return the first transaction of an operator."""
+    return build_transaction(
+        chain_id=fixture.chain.chain_id,
+        keys=(operator_key(index),),
+        sender=operator(index),
+        nonce=0,
+        expires_at_ms=fixture.genesis.time_ms + 600_000,
+        messages=votes,
+        params=fixture.chain.params(),
+    )
 
 
 class UpgradingChain(FixtureChain):
@@ -21,16 +35,7 @@ class UpgradingChain(FixtureChain):
         self.store = MemoryStore()
         super().__init__(powers_genesis(60, 40, timelock_ms=0), self.store)
         self.add(self.sign(0, propose(upgrade), nonce=0))
-        ballot = build_transaction(
-            chain_id=self.chain.chain_id,
-            keys=(operator_key(0),),
-            sender=operator(0),
-            nonce=0,
-            expires_at_ms=self.genesis.time_ms + 600_000,
-            messages=(vote(YES),),
-            params=self.chain.params(),
-        )
-        self.add(ballot)
+        self.add(ballot(self, 0, vote(YES)))
         self.add()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from node.admission import RuntimeRules, Source
 from node.intake import TransactionIntake
@@ -12,11 +13,15 @@ from p2p.gossip_messages import Deliver
 from state.address import account_address
 from state.crypto import SigningKey
 from state.errors import TransactionRejected
+from state.genesis import Genesis
 from state.messages import SCOPES_ALL, AuthKey, SetAuth
+from state.runtime.reasons import TransactionReason
 from state.transactions import Body, Transaction, sign_transaction
 from tests.support.chain_builders import account_key
 from tests.support.fixture_chain import FixtureChain, account, transfer
+from tests.support.governing import NO_CHANGE, YES, powers_genesis, propose, vote
 from tests.support.recording_shell import RecordingShell
+from tests.support.upgrading import ballot
 
 STRANGER = SigningKey(b"s" * 32)
 
@@ -24,8 +29,8 @@ STRANGER = SigningKey(b"s" * 32)
 class Door:
     """A mempool with its door on a small chain."""
 
-    def __init__(self) -> None:
-        self.fixture = FixtureChain()
+    def __init__(self, genesis: Genesis | None = None) -> None:
+        self.fixture = FixtureChain(genesis)
         self.pool = Mempool(RuntimeRules())
         self.shell = RecordingShell(wall_ms=self.fixture.genesis.time_ms)
         self.intake = TransactionIntake(
@@ -160,3 +165,20 @@ def test_junk_that_cannot_pay_costs_no_verification():
     )
     door.intake.receive("peer", encode(Deliver(blobs=[broke.encoded])))
     assert door.shell.verifications == []
+
+
+def test_what_pays_too_little_since_the_prices_rose_leaves_the_pool_and_its_sender_is_told():
+    """Given transactions at the least fee and above it, when governance raises the price, then only the first goes."""
+    door = Door(powers_genesis(60, 40, timelock_ms=0))
+    fixture, params = door.fixture, door.fixture.chain.params()
+    dearer = replace(NO_CHANGE, fees=replace(params.fees, base=params.fees.base + 1))
+    cheap = fixture.sign(1, transfer(account(2), 5), nonce=0)
+    dear = fixture.sign(2, transfer(account(1), 5), nonce=0, fee=100_000)
+    for transaction in (cheap, dear):
+        door.pool.admit(transaction, fixture.chain.ledger, door.shell.wall_ms, Source.LOCAL)
+    door.make_final(fixture.sign(0, propose(dearer), nonce=0))
+    door.make_final(ballot(fixture, 0, vote(YES)))
+    assert (list(door.pool), door.shell.refused) == ([cheap, dear], [])
+    door.make_final()
+    assert (list(door.pool), door.shell.refused) == ([dear], [(cheap, TransactionReason.FEE_TOO_LOW)])
+    assert door.select() == [dear]

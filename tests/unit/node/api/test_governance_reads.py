@@ -7,13 +7,12 @@ import pytest
 from node.api.describe import describe_message, describe_validator
 from state import protocol
 from state.address import format_address
-from state.building import build_transaction
 from state.governance_messages import SpendTreasury
-from tests.support.chain_builders import account, operator, operator_key
+from tests.support.chain_builders import account, operator
 from tests.support.fixture_chain import FixtureChain, FixtureNode
 from tests.support.governing import NO, TEXT, YES, powers_genesis, propose, vote
 from tests.support.rpc import Refused, running
-from tests.support.upgrading import HEIGHT, UpgradingChain
+from tests.support.upgrading import HEIGHT, UpgradingChain, ballot
 
 SPENDING = SpendTreasury(to=account(3), amount=7)
 
@@ -25,19 +24,7 @@ class Voting(FixtureChain):
         super().__init__(powers_genesis(50, 30, 20))
         payloads = (TEXT, TEXT, TEXT, TEXT, SPENDING)
         self.add(self.sign(0, *(propose(payload) for payload in payloads), nonce=0))
-        self.add(self.ballot(0, vote(NO, 1), vote(YES, 5)), self.ballot(1, vote(NO, 1)))
-
-    def ballot(self, index: int, *votes):
-        """Return a transaction of an operator."""
-        return build_transaction(
-            chain_id=self.chain.chain_id,
-            keys=(operator_key(index),),
-            sender=operator(index),
-            nonce=0,
-            expires_at_ms=self.genesis.time_ms + 600_000,
-            messages=votes,
-            params=self.chain.params(),
-        )
+        self.add(ballot(self, 0, vote(NO, 1), vote(YES, 5)), ballot(self, 1, vote(NO, 1)))
 
 
 @pytest.fixture(scope="module")
