@@ -10,13 +10,14 @@ import click
 import msgspec
 
 from bocc.cli.asking import ask
-from bocc.cli.context import Context, common_options, run
+from bocc.cli.context import Context, common_options, password_option, run
 from bocc.cli.failures import ExitCode
 from bocc.cli.output import format_time, print_fields, print_json, print_line
 from bocc.cli.query_trust import print_enclaves, print_forecasts
-from bocc.cli.sending import Sending, print_outcome, sending_options
+from bocc.cli.sending import POSITIVE_AMOUNT, Sending, print_outcome, sending_options
 from bocc.client import Client
-from bocc.provider.agent import SoftwareProvider, find_enclave
+from bocc.home import find_url
+from bocc.provider.agent import SoftwareProvider, choose_node, find_enclave, provider_bond
 from bocc.provider.attesting import (
     Challenge,
     EnclaveNames,
@@ -28,6 +29,7 @@ from bocc.provider.attesting import (
 from bocc.provider.evidence import read_evidence, read_gpu
 from bocc.provider.place import SIMULATED, provider_home
 from bocc.testnet.record import load_record, record_path
+from node.logs import configure_logging
 from state.address import parse_address
 from state.crypto import SigningKey
 from state.trust_messages import Attest, GpuEvidence
@@ -77,6 +79,7 @@ def command() -> None:
       bocc provider attest --evidence FILE ...
 
     On development chains `bocc provider attest --from NAME` alone attests a SIMULATED machine: it shows the way and proves nothing.
+    `bocc provider run --from NAME` keeps it attested and serves orders with it, by the rules in provider.toml.
     """  # noqa: D301  \b is click's mark for lines that keep their breaks
 
 
@@ -266,6 +269,38 @@ def _describe(enclave: dict[str, Any]) -> str:
     simulated = f"{SIMULATED} " if enclave["is_simulated"] else ""
     until = format_time(enclave["expires_ms"])
     return f"{simulated}{enclave['id']}: {enclave['state']}, level {enclave['level']}, until {until}"
+
+
+@command.command()
+@click.argument("amount", type=POSITIVE_AMOUNT)
+@sending_options
+def bond(sending: Sending, amount: int) -> int:
+    """Lock AMOUNT as security for the promises of a provider's plans; orders that are accepted set a part of it aside."""
+    return sending.send(provider_bond(amount))
+
+
+@command.command(name="run")
+@click.option("--from", "name", required=True, metavar="NAME", help="Key of the operator, in this home.")
+@click.option("--machine", metavar="NAME", help=f"Name of the {SIMULATED} machine.  [default: that of the key]")
+@password_option
+@common_options
+def serve(context: Context, name: str, machine: str | None, password_file: Path | None) -> None:
+    """Keep a simulated machine attested, and serve orders with it until stopped.
+
+    Which orders it takes, and on which terms, stands in provider-NAME/provider.toml of this home, written at the first start.
+    """
+    key = context.load_key(name, password_file).signing_key()
+    machine = machine or name
+    provider = SoftwareProvider(provider_home(context.home, machine), key, machine)
+    configure_logging("info", "json" if context.as_json else "text")
+    run(provider.run(lambda failures: _url(context, failures), [context.home]))
+
+
+def _url(context: Context, failures: int) -> str:
+    """Return the node to talk to: the one that was named, or another one of the home's network after each failure."""
+    if context.node is None and record_path(context.home).exists():
+        return choose_node(load_record(context.home), failures)
+    return find_url(context.home, context.node)
 
 
 @command.command()
