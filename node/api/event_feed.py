@@ -4,8 +4,9 @@ There is no queue per reader: a reader is a cursor into the log, so a slow one c
 lost when it returns. The driver tells of final blocks and never waits for a reader. A cursor is the decimal sequence number of the
 last event that a reader has seen; callers treat it as opaque.
 
-Topics: `tx` (events of transactions), `block` (of the work at the end of blocks), `account:<address>` (events that name it), and
-each kind of event by its name. An event matches topics if it has any of them; without topics every event matches.
+Topics: `tx` (events of transactions), `block` (of the work at the end of blocks), `account:<address>`, `order:<address>`,
+`resource:<address>`, `enclave:<address>` (events that name it), and each kind of event by its name. An event matches topics if it
+has any of them; without topics every event matches.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from msgspec import Struct
 from node.api.describe import describe_attributes
 from node.api.errors import ApiReason, ErrorCode, RpcError
 from node.api.turns import Turns
-from state.address import AddressRejected, parse_address
+from state.address import HUMAN_PREFIX, AddressKind, AddressRejected, parse_address
 from state.chain import Finalized
 from state.chain_history import HistoryReason, HistoryRejected
 from state.chain_views import ChainViews
@@ -41,7 +42,13 @@ LOG_SHARE_S: Final = 0.003
 SCAN_MAX: Final = 20_000
 """Events looked at for one page; a page may be empty and still move its cursor on."""
 TOPICS_MAX: Final = 16
-ACCOUNT_TOPIC: Final = "account:"
+_NAMED_TOPICS: Final = {
+    "account": AddressKind.ACCOUNT,
+    "order": AddressKind.ORDER,
+    "resource": AddressKind.RESOURCE,
+    "enclave": AddressKind.ENCLAVE,
+}
+"""Topics of what an address names, which follows after a colon."""
 HEAD_TOPIC: Final = "head"
 """Of subscriptions only: the newest final block, whenever it changes. It is not in the log and has no cursor of its own."""
 _PLAIN_TOPICS: Final = frozenset({"tx", "block", HEAD_TOPIC, *(kind.value for kind in EventKind)})
@@ -51,16 +58,17 @@ class Topics(Struct, frozen=True):
     """What a reader wants to see."""
 
     names: frozenset[str]
-    accounts: frozenset[bytes]
+    addresses: frozenset[bytes]
+    """Of accounts, orders, resources, enclaves."""
 
     def match(self, stored: StoredEvent) -> bool:
         """Tell whether an event has one of the topics, or none is asked for."""
-        names, accounts, event = self.names, self.accounts, stored.event
-        if not names and not accounts:
+        names, addresses, event = self.names, self.addresses, stored.event
+        if not names and not addresses:
             return True
         if event.kind.value in names or ("block" if event.tx_index is None else "tx") in names:
             return True
-        return bool(accounts) and any(attribute in accounts for _, attribute in event.attributes)
+        return bool(addresses) and any(attribute in addresses for _, attribute in event.attributes)
 
 
 class EventView(Struct, frozen=True):
@@ -187,17 +195,19 @@ def parse_topics(topics: Iterable[str]) -> Topics:
     texts = frozenset(topics)
     if len(texts) > TOPICS_MAX:
         raise RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_TOPIC, f"{len(texts)} topics", TOPICS_MAX)
-    return Topics(texts & _PLAIN_TOPICS, frozenset(_parse_account(topic) for topic in texts - _PLAIN_TOPICS))
+    return Topics(texts & _PLAIN_TOPICS, frozenset(_parse_named(topic) for topic in texts - _PLAIN_TOPICS))
 
 
-def _parse_account(topic: str) -> bytes:
+def _parse_named(topic: str) -> bytes:
     kinds = " ".join(sorted(kind.value for kind in EventKind))
-    bound = f"tx, block, account:<address>, in subscriptions head, or a kind of event: {kinds}"
+    bound = f"tx, block, account:<address>, also order, resource, enclave, in subscriptions head, or a kind of event: {kinds}"
     error = RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_TOPIC, topic, bound)
-    if not topic.startswith(ACCOUNT_TOPIC):
+    name, _, text = topic.partition(":")
+    kind = _NAMED_TOPICS.get(name)
+    if kind is None:
         raise error
     try:
-        return parse_address(topic.removeprefix(ACCOUNT_TOPIC))
+        return parse_address(text, HUMAN_PREFIX[kind], kind)
     except AddressRejected as rejection:
         raise error from rejection
 

@@ -19,7 +19,10 @@ EVENTS_MAX: Final = 1_000
 Cursor = Annotated[str, Meta(min_length=1, max_length=20, description="Opaque; where an earlier answer ended.")]
 TopicTexts = Annotated[
     tuple[Annotated[str, Meta(max_length=100)], ...],
-    Meta(max_length=16, description="tx, block, account:<address> or a kind of event; without any, everything."),
+    Meta(
+        max_length=16,
+        description="tx, block, account: order: resource: or enclave:<address>, or a kind of event; without any, all.",
+    ),
 ]
 
 

@@ -132,7 +132,7 @@ class WebSocketSession:
 
     async def _push(self, subscription: str, topics: Topics, after: int) -> None:
         """Send the events of one subscription as they come, and the head if asked for."""
-        feed, is_head_only = self._call.node.feed, topics.names == {HEAD_TOPIC} and not topics.accounts
+        feed, is_head_only = self._call.node.feed, topics.names == {HEAD_TOPIC} and not topics.addresses
         height = -1
         try:
             while True:

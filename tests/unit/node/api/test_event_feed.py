@@ -11,6 +11,7 @@ from node.api.errors import ApiReason, ErrorCode, RpcError
 from node.api.event_feed import EventFeed, parse_cursor, parse_topics
 from state.address import format_address
 from tests.support.fixture_chain import FixtureNode, account, transfer
+from tests.support.market_fixture import CUSTOMER, market_node
 
 EVERYTHING = parse_topics(())
 
@@ -95,6 +96,23 @@ async def test_topics_choose_events(topics, expected):
     assert page.cursor == "4", "the cursor moves past what did not match"
 
 
+async def test_what_an_order_its_machine_and_its_data_go_through_is_followed_by_their_addresses():
+    node = market_node()
+    market = node.market
+
+    async def kinds(topic, address):
+        page = await node.feed.page(0, parse_topics([f"{topic}:{format_address(address)}"]), 100)
+        return [event.kind for event in page.events]
+
+    assert await kinds("order", market.open) == ["ordered"]
+    uses = ["used"] * 3
+    assert await kinds("order", market.running) == ["ordered", "accepted", "granted", *uses, "order_started"]
+    assert await kinds("resource", market.data) == ["published", "released", "granted", "used"]
+    told = await kinds("enclave", market.trust.enclave)
+    assert told == ["attested", "enclave_changed", "accepted", "granted", *uses, "order_started"]
+    assert await kinds("account", account(CUSTOMER)) == ["ordered", "ordered"]
+
+
 async def test_limit_ends_a_page_at_its_last_event():
     page = await make_node().feed.page(0, parse_topics(["tx"]), 2)
     assert (cursors(page), page.cursor, page.has_more) == (["1", "2"], "2", True)
@@ -153,7 +171,16 @@ def test_text_that_is_no_cursor_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "topics", [["nothing"], ["account:"], ["account:bocc1qqqq"], ["TX"], [str(n) for n in range(17)]]
+    "topics",
+    [
+        ["nothing"],
+        ["account:"],
+        ["account:bocc1qqqq"],
+        [f"order:{format_address(account(1))}"],
+        ["lines:x"],
+        ["TX"],
+        [str(n) for n in range(17)],
+    ],
 )
 def test_text_that_is_no_topic_is_refused(topics):
     with pytest.raises(RpcError) as caught:

@@ -8,4 +8,4 @@
 >> {"jsonrpc":"2.0","id":1,"method":"events","params":{"after":"99"}}
 << {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":{"reason":"bad_cursor","seen":99,"bound":4}}}
 >> {"jsonrpc":"2.0","id":1,"method":"events","params":{"topics":["nothing"]}}
-<< {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":{"reason":"bad_topic","seen":"nothing","bound":"tx, block, account:<address>, in subscriptions head, or a kind of event: accepted amended assigned attested auth_cancelled auth_pending auth_set bonded braked collateral_overdue collateral_updated dea"}}}
+<< {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Invalid params","data":{"reason":"bad_topic","seen":"nothing","bound":"tx, block, account:<address>, also order, resource, enclave, in subscriptions head, or a kind of event: accepted amended assigned attested auth_cancelled auth_pending auth_set bonded braked collateral"}}}
