@@ -7,6 +7,7 @@ from node.facade import NodeFacade
 from node.metrics import NodeFigures
 from node.outside import AsyncShell
 from node.verification import SignaturePool
+from state.lists import ListKind, count_members, list_name
 
 
 def read_figures(node: NodeFacade, shell: AsyncShell, signatures: SignaturePool, api: Api) -> NodeFigures:
@@ -40,4 +41,6 @@ def read_figures(node: NodeFacade, shell: AsyncShell, signatures: SignaturePool,
         waiters=node.tracker.waiter_count,
         signatures_waiting=signatures.waiting_count,
         p2p_bans=shell.ban_count,
+        orders=count_members(chain.ledger, list_name(ListKind.ORDERS)),
+        orders_open=count_members(chain.ledger, list_name(ListKind.OPEN_ORDERS)),
     )

@@ -59,6 +59,10 @@ class NodeFigures(Struct, frozen=True, kw_only=True):
     waiters: int = 0
     signatures_waiting: int = 0
     p2p_bans: int = 0
+    orders: int = 0
+    """On record after the newest final block."""
+    orders_open: int = 0
+    """Of these, those that wait for a provider."""
 
 
 class Metrics:
@@ -126,6 +130,8 @@ def _gauges(figures: NodeFigures) -> Iterable[Metric]:
         ("bocc_rpc_websockets", "Open WebSockets.", figures.websockets),
         ("bocc_rpc_waiters", "Calls that wait for a transaction.", figures.waiters),
         ("bocc_signatures_waiting", "Transactions whose signatures wait for verification.", figures.signatures_waiting),
+        ("bocc_orders", "Orders on record, closed ones for a while.", figures.orders),
+        ("bocc_orders_open", "Orders that wait for a provider.", figures.orders_open),
     ):
         yield GaugeMetricFamily(name, text, value=value)
 

@@ -22,6 +22,8 @@ RELEASED = {
     "bocc_mempool_dropped_total",
     "bocc_mempool_rejected_total",
     "bocc_mempool_transactions",
+    "bocc_orders",
+    "bocc_orders_open",
     "bocc_p2p_bans_total",
     "bocc_p2p_dropped_total",
     "bocc_p2p_peers",
