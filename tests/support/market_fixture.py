@@ -73,7 +73,7 @@ class MarketFixture:
             purpose="research",
             constraints=(LevelAtLeast(level=1),),
             level_min=1,
-            capacity=NO_CAPACITY,
+            machine=None,
             deposit=200_000,
             accept_by_ms=now_ms + 60_000,
             start_by_ms=now_ms + 120_000,
