@@ -4,7 +4,8 @@
 - `wallet`: mnemonics, derivation and keyrings
 - `light`: facts about the chain, checked offline
 - `evidence`: evidence of confidential hardware, verified and explained offline; `provider`: brought to a chain
-- `amounts`, `errors`, `home`: amounts as people write them, what can go wrong, where things are
+- `market`: offering and ordering, from files that people write; `policy_text`, `durations`, `amounts` are how they write
+- `errors`, `home`: what can go wrong, where things are
 - `testnet`: local networks of several nodes; `load`: transfers at a steady rate on one
 - `testing`, `pytest_plugin`, `pytest_async`: a running network for tests
 - `cli`: the command `bocc`

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "keys": "Make, show and recover keys.",
     "tx": "Send transactions.",
     "query": "Ask a node about chain, accounts and network.",
+    "order": "Order work on data, software and machines.",
     "provider": "Prove confidential hardware to a chain.",
     "collateral": "Bring hardware vendors' documents to a chain.",
     "gov": "Propose changes and vote on them.",

@@ -11,7 +11,7 @@ a node.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
 from random import Random
 from types import TracebackType
@@ -21,6 +21,7 @@ import msgspec
 
 from bocc.errors import RpcRejected
 from bocc.events import poll_events, stream_events
+from bocc.market_reads import MarketReads
 from bocc.nonces import NonceSource
 from bocc.pricing import parse_params
 from bocc.rpc import DEFAULT_RETRY, Call, RetryPolicy, RpcConnection
@@ -98,6 +99,7 @@ class Client:
         """Prepare calls to a JSON-RPC URL; the WebSocket is at /ws of the same host unless given."""
         self.rpc = RpcConnection(url, retry)
         self.ws = ws or "ws" + url.rstrip("/").removeprefix("http") + "/ws"
+        self.market = MarketReads(self.call)
         self._nonces = NonceSource(self.next_nonce, Random())
         self._chain_id: bytes | None = None
         self._params: Params | None = None
@@ -159,6 +161,11 @@ class Client:
     async def state_proof(self, key: str, height: int | None = None) -> dict[str, Any]:
         """Return the record under a raw state key (hex), or its absence, with its proof."""
         return await self._object("state_proof", key=key, height=height)
+
+    async def records(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the canonical bytes of the newest records under raw state keys (hex), None for each that there is not."""
+        answer = await self._object("records", keys=list(keys))
+        return [None if encoded is None else bytes.fromhex(encoded) for encoded in answer["values"]]
 
     async def mempool(self) -> dict[str, Any]:
         """Return what waits for a block."""
@@ -300,8 +307,11 @@ class Client:
         memo: bytes = b"",
         wait: Wait = Wait.FINAL,
         timeout_s: float = SUBMIT_TIMEOUT_S,
+        on_signed: Callable[[Transaction], None] | None = None,
     ) -> Outcome:
         """Build, sign and submit again with another nonce if somebody took it first, and at new prices if they went up.
+
+        Each transaction that is handed in is told to `on_signed` before: the name of what it creates may follow from it.
 
         Raises:
             RpcRejected: the node refuses the transaction.
@@ -310,6 +320,8 @@ class Client:
         address = sender or format_address(account_address(key.public_key))
         for attempts_left in reversed(range(NONCE_ATTEMPTS)):
             transaction = await self.build(key, messages, sender=address, cosigners=cosigners, fee=fee, memo=memo)
+            if on_signed is not None:
+                on_signed(transaction)
             try:
                 return await self.submit(transaction, wait, timeout_s)
             except RpcRejected as error:

@@ -4,5 +4,7 @@
 - `output`: tables for people, JSON for programs
 - `failures`: one line and a next step for everything that can go wrong, with exit codes
 - `asking`, `sending`: what commands that ask a node, or send a transaction, share
-- `keys`, `tx`, `query`, `provider`, `collateral`, `faucet`, `gov`, `health`, `node`, `proof`, `tee`, `testnet`: the commands
+- `keys`, `tx`, `query`, `order`, `resource`, `endorse`, `provider`, `collateral`, `faucet`, `gov`, `health`, `node`, `proof`,
+  `tee`, `testnet`: the commands
+- `order_sides`, `query_trust`, `query_market`: parts of them; modules named `..._text` are what they print
 """

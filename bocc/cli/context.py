@@ -65,6 +65,15 @@ class Context:
             )
         return format_address(parse_address(text))
 
+    def account(self, text: str) -> bytes:
+        """Return the 21 bytes of an account named by its key or its address.
+
+        Raises:
+            InputRejected: UNKNOWN_NAME.
+            AddressRejected: it looks like an address and is none of an account.
+        """
+        return parse_address(self.address(text))
+
     def public_key(self, text: str) -> bytes:
         """Return the public key of a name in the keyring, or of 64 hex digits.
 

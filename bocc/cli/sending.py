@@ -21,7 +21,7 @@ from bocc.client import SUBMIT_TIMEOUT_S, Client, Outcome, Wait
 from state.crypto import SigningKey
 from state.keyfile import KeyFile
 from state.messages import Message
-from state.transactions import MEMO_BYTES_MAX
+from state.transactions import MEMO_BYTES_MAX, Transaction
 
 Parameters = ParamSpec("Parameters")
 
@@ -109,27 +109,37 @@ class Sending:
         """Do the same within an event loop."""
         async with self.context.client() as client:
             if self.is_dry_run:
-                transaction = await client.build(
-                    self.key.signing_key(),
-                    messages,
-                    sender=self.sender,
-                    cosigners=self.cosigners,
-                    fee=self.fee,
-                    memo=self.memo,
-                )
-                return print_checks(self.context, await client.explain(transaction))
-            await self._check_fee(client, messages)
-            outcome = await client.send(
-                self.key.signing_key(),
-                messages,
-                sender=self.sender,
-                cosigners=self.cosigners,
-                fee=self.fee,
-                memo=self.memo,
-                wait=self.wait,
-                timeout_s=self.timeout_s,
-            )
+                return print_checks(self.context, await client.explain(await self.build(client, messages)))
+            outcome = await self.submit(client, messages)
         return print_outcome(self.context, outcome, self.wait)
+
+    async def build(self, client: Client, messages: Sequence[Message]) -> Transaction:
+        """Return messages as one signed transaction, without sending it."""
+        return await client.build(
+            self.key.signing_key(),
+            messages,
+            sender=self.sender,
+            cosigners=self.cosigners,
+            fee=self.fee,
+            memo=self.memo,
+        )
+
+    async def submit(
+        self, client: Client, messages: Sequence[Message], on_signed: Callable[[Transaction], None] | None = None
+    ) -> Outcome:
+        """Send messages as one transaction, which is told to `on_signed` before, and return what became of it."""
+        await self._check_fee(client, messages)
+        return await client.send(
+            self.key.signing_key(),
+            messages,
+            sender=self.sender,
+            cosigners=self.cosigners,
+            fee=self.fee,
+            memo=self.memo,
+            wait=self.wait,
+            timeout_s=self.timeout_s,
+            on_signed=on_signed,
+        )
 
     async def _check_fee(self, client: Client, messages: Sequence[Message]) -> None:
         """Ask whether a fee far above the smallest is meant.
@@ -204,6 +214,11 @@ def print_outcome(context: Context, outcome: Outcome, wait: Wait) -> int:
     else:
         told = msgspec.to_builtins(outcome)
         print_fields({name: content for name, content in told.items() if content is not None})
+    return outcome_code(outcome, wait)
+
+
+def outcome_code(outcome: Outcome, wait: Wait) -> int:
+    """Return the exit code for what became of a transaction."""
     if outcome.receipt is not None and outcome.receipt.get("status") != "ok":
         return ExitCode.REFUSED
     return ExitCode.DONE if outcome.has_reached(wait) else ExitCode.PENDING

@@ -1,0 +1,82 @@
+"""What an order costs: at least, for its whole duration, and as a bond for its bytes in the state."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from state.codec import encode
+from state.offers import Plan, PlanUnit
+from state.order_messages import PlaceOrder
+from state.order_records import OrderTerms
+from state.order_terms import AgreedLine
+from state.params import Params
+from state.runtime.ordering import LINE_OVERHEAD_BYTES, ORDER_OVERHEAD_BYTES
+from state.runtime.settlement import TIME_UNITS, least_cost, time_cost
+
+UNIT_WORDS = {
+    PlanUnit.ONCE: "once",
+    PlanUnit.SECOND: "per second",
+    PlanUnit.GB_SECOND: "per GB and second",
+    PlanUnit.USE: "per use",
+}
+
+
+class Costs(Struct, frozen=True):
+    """The money of an order, in ubocc."""
+
+    least: int
+    """Least deposit that the chain takes."""
+    whole: int
+    """For the whole duration and one use of what is paid by use."""
+    bond: int
+    """Locked until the order is forgotten, and then given back."""
+
+
+def line_cost(plan: Plan, quantity: int, time_ms: int) -> int:
+    """Return what a line costs for a time, or once; not less than its least term."""
+    if plan.unit in TIME_UNITS:
+        return max(time_cost(plan, quantity, time_ms), least_cost(plan, quantity))
+    return plan.price * quantity
+
+
+def terms_of(
+    message: PlaceOrder, lines: tuple[AgreedLine, ...], customer: bytes, now_ms: int, height: int
+) -> OrderTerms:
+    """Return the terms that a chain would put on record for an order now."""
+    return OrderTerms(
+        customer=customer,
+        lines=lines,
+        workload=message.workload,
+        result_key=message.result_key,
+        output_to=message.output_to,
+        purpose=message.purpose,
+        constraints=message.constraints,
+        level_min=message.level_min,
+        machine=message.machine,
+        accept_window_ms=message.accept_by_ms - now_ms,
+        start_window_ms=message.start_by_ms - message.accept_by_ms,
+        end_by_ms=message.end_by_ms,
+        attempts=message.attempts,
+        after=message.after,
+        created_ms=now_ms,
+        created_height=height,
+    )
+
+
+def order_bond(terms: OrderTerms, params: Params) -> int:
+    """Return the ubocc that an order's bytes in the state lock."""
+    byte_count = len(encode(terms)) + ORDER_OVERHEAD_BYTES + LINE_OVERHEAD_BYTES * len(terms.lines)
+    return byte_count * params.market.storage_bond_per_byte
+
+
+def compute_costs(lines: tuple[AgreedLine, ...], duration_ms: int, bond: int) -> Costs:
+    """Return the money of an order of these lines; a line of any hardware costs its highest price per second."""
+    least = whole = 0
+    for line in lines:
+        if line.plan is None:
+            # Whoever accepts brings a plan per second.
+            whole += line.price_max * line.quantity * duration_ms // 1_000
+        else:
+            least += least_cost(line.plan, line.quantity)
+            whole += line_cost(line.plan, line.quantity, duration_ms)
+    return Costs(least=least, whole=max(least, whole), bond=bond)
