@@ -1,7 +1,7 @@
 """Records of the state as a node tells them, decoded: what a provider decides by is what receipts are judged by.
 
-A provider trusts its own node, so proofs that come along are not checked. Calls of one round may fall on both sides of a block;
-what is decided by a record that has moved since is refused by the chain and decided anew.
+A provider trusts its own node and asks for no proofs. Calls of one round may fall on both sides of a block; what is decided by a
+record that has moved since is refused by the chain and decided anew.
 """
 
 from __future__ import annotations
@@ -10,20 +10,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from bocc.client import Client
-from bocc.errors import RpcRejected
-from bocc.rpc import Call
 from state.ledger import RecordType, Table
 from state.lists import LIST_LENGTHS, LIST_MEMBERS
 
-BATCH_MAX: Final = 50
-"""Records asked for in one request."""
+CALL_MAX: Final = 50
+"""Records that a node tells in one call."""
 
 
 class Records:
     """Reads records through one node."""
 
     def __init__(self, client: Client) -> None:
-        self._rpc = client.rpc
+        self._client = client
 
     async def find(self, table: Table[RecordType], ids: Sequence[bytes]) -> list[RecordType | None]:
         """Return the records with these ids, None for each that there is not.
@@ -33,13 +31,10 @@ class Records:
             NodeUnreachable: no answer after all attempts.
         """
         found: list[RecordType | None] = []
-        for start in range(0, len(ids), BATCH_MAX):
-            calls = [Call("state_proof", {"key": table.raw_key(key).hex()}) for key in ids[start : start + BATCH_MAX]]
-            for answer in await self._rpc.batch(calls):
-                if isinstance(answer, RpcRejected):
-                    raise answer
-                encoded = answer["value"]
-                found.append(None if encoded is None else table.codec.decode(bytes.fromhex(encoded)))
+        for start in range(0, len(ids), CALL_MAX):
+            keys = [table.raw_key(key).hex() for key in ids[start : start + CALL_MAX]]
+            told = await self._client.records(keys)
+            found += [None if encoded is None else table.codec.decode(encoded) for encoded in told]
         return found
 
     async def find_one(self, table: Table[RecordType], key: bytes) -> RecordType | None:

@@ -44,12 +44,14 @@ from node.api.reads import (
     AtHeight,
     BlockParams,
     BlocksParams,
+    RecordsParams,
     StateProofParams,
     read_account,
     read_block,
     read_blocks,
     read_genesis,
     read_params,
+    read_records,
     read_state_proof,
     read_validators,
 )
@@ -88,7 +90,16 @@ from node.api.trust_reads import (
     read_forecast,
     read_resource,
 )
-from node.api.views import AccountView, BlocksView, BlockView, StateProofView, TxOutcome, TxView, ValidatorsView
+from node.api.views import (
+    AccountView,
+    BlocksView,
+    BlockView,
+    RecordsView,
+    StateProofView,
+    TxOutcome,
+    TxView,
+    ValidatorsView,
+)
 from node.api.views_governance import ProposalsView, ProposalVotesView
 from node.api.views_market import (
     EndorsementsView,
@@ -178,6 +189,7 @@ METHODS: Final[tuple[Method, ...]] = (
     ),
     method("account", AccountParams, AccountView, read_account, errors=_PAST, example={"address": EXAMPLE_ADDRESS}),
     method("state_proof", StateProofParams, StateProofView, read_state_proof, errors=_PAST, example={"key": "03"}),
+    method("records", RecordsParams, RecordsView, read_records, example={"keys": ["03"]}),
     method("mempool", MempoolParams, MempoolView, read_mempool),
     method("net_info", NoParams, NetInfoView, read_net_info),
     method("consensus_state", NoParams, ConsensusView, read_consensus_state),

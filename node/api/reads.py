@@ -26,12 +26,14 @@ from node.api.views import (
     BlockView,
     DelegationView,
     PendingAuthView,
+    RecordsView,
     StateProofView,
     UnbondingView,
     ValidatorsView,
     ValidatorView,
 )
 from state.block import hash_header
+from state.codec import encode
 from state.ledger import Ledger
 from state.records import (
     ACCOUNTS,
@@ -54,6 +56,10 @@ from state.validators import ValidatorSet
 
 BLOCKS_MAX: Final = 100
 STATE_KEY_CHARS_MAX: Final = 1_024
+RECORDS_MAX: Final = 50
+"""Records of one call: a millisecond, and at their largest a fifth of the longest answer."""
+
+StateKey = Annotated[HexBytes, Meta(min_length=2, max_length=STATE_KEY_CHARS_MAX)]
 
 
 class AtHeight(Params, frozen=True):
@@ -87,8 +93,15 @@ class AccountParams(Params, frozen=True):
 class StateProofParams(Params, frozen=True):
     """Which record of the state, and when."""
 
-    key: Annotated[HexBytes, Meta(min_length=2, max_length=STATE_KEY_CHARS_MAX)]
+    key: StateKey
     height: Height | None = None
+
+
+class RecordsParams(Params, frozen=True):
+    """Which records of the newest state."""
+
+    keys: Annotated[list[StateKey], Meta(min_length=1, max_length=RECORDS_MAX)]
+    """Raw state keys: the prefix byte of a table and a record's id (docs/PROTOCOL.md)."""
 
 
 def read_genesis(call: Call, _params: NoParams) -> msgspec.Raw:
@@ -239,3 +252,11 @@ def read_state_proof(call: Call, params: StateProofParams) -> StateProofView:
         value=None if proved.encoded is None else proved.encoded.hex(),
         proof=msgspec.to_builtins(proved.bundle),
     )
+
+
+def read_records(call: Call, params: RecordsParams) -> RecordsView:
+    """Return records under raw state keys, all after the newest final block, without proof."""
+    chain = call.node.chain
+    found = [chain.ledger.find_raw(parse_hex(key)) for key in params.keys]
+    values = [None if record is None else encode(record).hex() for record in found]
+    return RecordsView(height=chain.tip.block.height, values=values)

@@ -203,6 +203,14 @@ class StateProofView(View, frozen=True):
     """A proof bundle (docs/PROOFS.md)."""
 
 
+class RecordsView(View, frozen=True):
+    """Records of the newest state."""
+
+    height: Height
+    values: list[HexBytes | None]
+    """Canonical bytes of each record, in the order of the keys; null where there is none."""
+
+
 class KeyView(View, frozen=True):
     """A key of an account."""
 

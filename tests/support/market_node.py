@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from bocc.client import Outcome
 from bocc.errors import RpcRejected
-from bocc.rpc import Call
 from node.api.describe import describe_attributes
 from state.crypto import SigningKey
 from state.messages import Message
@@ -21,7 +19,6 @@ class MarketNode:
 
     def __init__(self, market: Market) -> None:
         self.market = market
-        self.rpc = SimpleNamespace(batch=self.batch)
         self.sent: list[Message] = []
         self.refusing: set[type] = set()
         """Kinds of messages that a dry run finds fault with."""
@@ -45,10 +42,8 @@ class MarketNode:
         self._blocks[self.market.height] = transaction, events
         return executed.receipts[0].reason
 
-    async def batch(self, calls: list[Call]) -> list[dict[str, Any]]:
-        """Answer reads of records."""
-        found = [self.market.state.get(bytes.fromhex(str(call.params["key"]))) for call in calls]
-        return [{"value": None if encoded is None else encoded.hex()} for encoded in found]
+    async def records(self, keys: list[str]) -> list[bytes | None]:
+        return [self.market.state.get(bytes.fromhex(key)) for key in keys]
 
     async def chain_id(self) -> bytes:
         return self.market.chain_id

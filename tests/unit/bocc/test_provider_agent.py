@@ -169,7 +169,7 @@ class PlayedChain(FakeChain):
             "collaterals": lambda **_page: {"collaterals": self.documents, "cursor": None},
             "enclave": self.find_enclave,
             "explain": lambda **_tx: self.checks,
-            "state_proof": lambda key: {"value": self.records.get(key)},
+            "records": lambda keys: {"values": [self.records.get(key) for key in keys]},
             "block": lambda **_height: {"height": 7, "hash": "22" * 32, "first_cursor": "3"},
             "events": lambda **_page: {
                 "events": [

@@ -39,6 +39,7 @@ from tests.support.trust_fixture import PROVIDER, build_trust_fixture
 COMMITTED = Path(__file__).resolve().parents[4] / "docs" / "openrpc.json"
 NAMES = {
     "status", "params", "genesis", "validators", "block", "blocks", "tx", "tx_submit", "tx_wait", "account", "state_proof",
+    "records",
     "mempool", "net_info", "consensus_state", "explain", "faucet", "events", "subscribe", "unsubscribe", "rpc.discover",
     "collateral", "collaterals", "enclave", "enclaves", "forecast", "appraise", "resource", "order", "orders",
     "resources", "market", "who_can_use", "usage", "provider", "endorsements",
