@@ -16,7 +16,7 @@ from state.resource_records import RESOURCES
 from state.runtime.context import Context
 from state.runtime.order_books import find_order, put_order
 from state.runtime.order_clock import bring_up_to_date
-from state.runtime.order_steps import close_order, give_notice, leave_machine
+from state.runtime.order_steps import close_order, give_notice, has_revoked_release, leave_machine
 from state.runtime.order_table import Trigger, check_allowed
 from state.runtime.reasons import TransactionReason
 from state.runtime.settlement import earn_least_terms, note_service, penalty_for
@@ -32,6 +32,8 @@ def apply_close(context: Context, sender: bytes, message: Close) -> None:
     order = bring_up_to_date(context, message.order, terms, order)
     if message.mark is not Mark.NONE or order.state is OrderState.CLOSED:
         _mark(context, sender, message, terms, order)
+        # A date that ends it may have come in this very message.
+        put_order(context, message.order, terms, order)
         return
     address = message.order
     trigger, line_index = _role(context, sender, terms, order)
@@ -49,12 +51,16 @@ def apply_close(context: Context, sender: bytes, message: Close) -> None:
 def _role(context: Context, sender: bytes, terms: OrderTerms, order: Order) -> tuple[Trigger, int]:
     """Return in which role a sender ends an order, and the line that makes it so. The customer's role comes first.
 
+    Who owns the machine of an accepted order ends it as its provider: otherwise a provider that passed its machine on to a friend
+    could leave without a penalty.
+
     Raises:
         TransactionRejected: NOT_PARTY.
     """
     if sender == terms.customer:
         return Trigger.CLOSE_BY_CUSTOMER, 0
-    if sender == order.operator:
+    machine_owner = context.ledger.get(RESOURCES, order.hardware).owner if order.hardware else b""
+    if sender in {order.operator, machine_owner}:
         return Trigger.CLOSE_BY_PROVIDER, 0
     for index, line in enumerate(terms.lines):
         if line.resource and context.ledger.get(RESOURCES, line.resource).owner == sender:
@@ -82,7 +88,8 @@ def _close_by_provider(context: Context, address: bytes, terms: OrderTerms, orde
     if order.state is OrderState.RUNNING:
         return give_notice(context, address, terms, order, 0, order.operator)
     penalty, reason = 0, CloseReason.CANCELLED
-    if order.cause not in {StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED}:
+    is_excused = order.cause in {StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED}
+    if not is_excused and not has_revoked_release(context, terms):
         penalty, reason = penalty_for(terms, order, order.accrued_ms or context.time_ms), CloseReason.PROVIDER_FAULT
         note_service(context, order.operator, provider_faults=1)
     return leave_machine(
@@ -122,7 +129,7 @@ def _mark(context: Context, sender: bytes, message: Close, terms: OrderTerms, or
     if message.mark is Mark.NONE:
         raise TransactionRejected(TransactionReason.WRONG_STATE, "closed", "a mark")
     run = context.ledger.find(ORDER_RUNS, message.order)
-    if run is None:
+    if run is None or not order.started_ms:
         raise TransactionRejected(TransactionReason.WRONG_STATE, "never started", "an order that ran")
     if run.mark is not Mark.NONE:
         raise TransactionRejected(TransactionReason.ALREADY_MARKED, run.mark.name.lower())

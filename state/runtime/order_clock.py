@@ -26,7 +26,7 @@ from state.resource_records import RESOURCES
 from state.runtime.accounts import credit
 from state.runtime.context import Context
 from state.runtime.order_books import next_date, put_order
-from state.runtime.order_steps import close_order, leave_machine, stall_order
+from state.runtime.order_steps import close_order, has_revoked_release, leave_machine, stall_order
 from state.runtime.order_table import Trigger
 from state.runtime.settlement import note_service, penalty_for
 
@@ -74,7 +74,9 @@ def _pass_date(
 
 
 def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """An order did not start: an owner's doing if a key is missing, otherwise the provider's."""
+    """An order did not start: an owner's doing if a key is missing or a release is revoked, otherwise the provider's."""
+    if has_revoked_release(context, terms):
+        return close_order(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=Trigger.START_BY)
     if find_ungranted(context, address, terms, order) is not None:
         return close_order(context, address, terms, order, CloseReason.GRANT_REFUSED, trigger=Trigger.START_BY)
     note_service(context, order.operator, start_timeouts=1)
@@ -89,7 +91,7 @@ def _miss_grace(context: Context, address: bytes, terms: OrderTerms, order: Orde
     if order.cause is StallCause.OUT_OF_FUNDS:
         reason = CloseReason.OUT_OF_FUNDS
         return close_order(context, address, terms, order, reason, trigger=Trigger.GRACE_OVER)
-    if order.cause is StallCause.RELEASE_REVOKED:
+    if order.cause is StallCause.RELEASE_REVOKED or has_revoked_release(context, terms):
         reason = CloseReason.POLICY_REVOKED
         return close_order(context, address, terms, order, reason, trigger=Trigger.GRACE_OVER)
     note_service(context, order.operator, provider_faults=1)

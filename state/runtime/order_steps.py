@@ -152,7 +152,8 @@ def _free_machine(context: Context, address: bytes, terms: OrderTerms, order: Or
             ledger.put(RESOURCES, resource, replace(hardware, in_use=subtract_capacity(hardware.in_use, freed)))
     if not terms.lines[0].resource:
         _release_stock(context, order.hardware, plan.number, terms.lines[0].quantity)
-        remove_member(ledger, orders_of_resource(order.hardware), address)
+        if all(line.resource != order.hardware for line in terms.lines):
+            remove_member(ledger, orders_of_resource(order.hardware), address)
     remove_member(ledger, list_name(ListKind.PROVIDER, order.operator), address)
     remove_member(ledger, orders_of_enclave(order.enclave), address)
     if order.paid_time_ms:

@@ -28,7 +28,8 @@ from state.runtime.order_books import compute_plan, end_ms, plans_of, resource_o
 
 TIME_UNITS: Final = frozenset({PlanUnit.SECOND, PlanUnit.GB_SECOND})
 """Units whose quantity is paid for each second; of GB_SECOND it counts gigabytes."""
-LOW_FUNDS_PERCENT: Final = (20, 5)
+LOW_FUNDS_PERCENT: Final = (5, 20)
+"""Whoever falls below both at once is told of the lower one."""
 
 
 def time_cost(plan: Plan, quantity: int, time_ms: int) -> int:

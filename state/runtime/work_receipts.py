@@ -278,7 +278,6 @@ def _work(context: Context, address: bytes, terms: OrderTerms, order: Order, bat
             cause=None,
             stalled_ms=0,
             accrued_ms=context.time_ms,
-            proven_ms=context.time_ms,
         )
     before = order
     order = accrue(terms, order, batch.at_ms)
