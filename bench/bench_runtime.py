@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from state.address import account_address
 from state.crypto import SigningKey, verify
 from state.genesis import Genesis, GenesisAccount
+from state.governance_records import PROPOSALS_OF_OTHERS_MAX
 from state.ledger import Overlay
 from state.lists import ListKind, list_name, member_at
 from state.messages import AuthKey, BondAction, BondPurpose, Message, SetAuth
@@ -44,6 +45,7 @@ from tests.support.chain_builders import (
     validator_key,
     with_params,
 )
+from tests.support.governing import propose
 
 SENDERS = 1_000
 ROUNDS = 7
@@ -141,6 +143,7 @@ CASES: list[tuple[str, Build | None, Build, int]] = [
     ("publish, next release", resource, next_release, 100),
     ("publish, superseding one", resource, superseding_release, 100),
     ("endorse", None, endorsement, SENDERS),
+    ("propose", None, lambda _world, _index: propose(), PROPOSALS_OF_OTHERS_MAX),
 ]
 
 

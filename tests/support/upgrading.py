@@ -11,6 +11,7 @@ from tests.support.chain_builders import operator, operator_key
 from tests.support.fixture_chain import FixtureChain
 from tests.support.governing import YES, powers_genesis, propose, vote
 
+GENESIS = powers_genesis(60, 40, timelock_ms=0)
 HEIGHT = 20
 UPGRADE = Upgrade(height=HEIGHT, protocol=2, software="bocc 2.0", verifier_changed=True)
 
@@ -29,11 +30,17 @@ def ballot(fixture: FixtureChain, index: int, *votes: CastVote) -> Transaction:
 
 
 class UpgradingChain(FixtureChain):
-    """Height 1 proposes, height 2 decides with one vote, height 3 applies it, without a timelock."""
+    """On a chain of its own, or on one at genesis.
 
-    def __init__(self, upgrade: Upgrade = UPGRADE) -> None:
+    Height 1 proposes, height 2 decides with one vote, height 3 applies it, without a timelock.
+    """
+
+    def __init__(self, upgrade: Upgrade = UPGRADE, chain: Chain | None = None) -> None:
         self.store = MemoryStore()
-        super().__init__(powers_genesis(60, 40, timelock_ms=0), self.store)
+        if chain is None:
+            super().__init__(GENESIS, self.store)
+        else:
+            self.genesis, self.chain, self.view = chain.genesis, chain, 0
         self.add(self.sign(0, propose(upgrade), nonce=0))
         self.add(ballot(self, 0, vote(YES)))
         self.add()

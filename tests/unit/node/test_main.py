@@ -14,11 +14,14 @@ from node import __main__ as entry
 from node.__main__ import FAULTS, find_password, flatten, main
 from node.config import CONFIG_NAME, NodeConfig, render_config
 from node.errors import ConfigError, SignerFault
-from node.home import Home
+from node.home import Home, init_home
+from node.opened import open_home
 from node.wal import LogMismatch
 from p2p.errors import ConfigError as NetworkConfigError
 from p2p.errors import ConfigReason
 from state.errors import StorageFault, UpgradeNeeded
+from state.genesis_file import format_genesis
+from tests.support.upgrading import GENESIS, HEIGHT, UpgradingChain
 
 
 @pytest.mark.parametrize("content", [b"secret", b"secret\n", b"secret\r\n", b"secret\nnote\n"])
@@ -124,6 +127,23 @@ def test_fault_of_the_surroundings_is_logged_once_and_ends_with_1(
     (line,) = written(capsys)
     expected = {"level": "error", "event": "stopped", "kind": type(fault).__name__, "why": str(fault)}
     assert {name: line[name] for name in expected} == expected
+
+
+def test_node_that_is_too_old_for_its_chain_does_not_start_and_leaves_its_home_in_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, logging_restored: None
+) -> None:
+    """Given a home at the last block before an upgrade, then each start ends with 1 and says what to install."""
+    monkeypatch.delenv("BOCC_PASSWORD_FILE", raising=False)
+    config = NodeConfig(log_format="json")
+    home = init_home(tmp_path / "home", format_genesis(GENESIS), config, {})
+    opened = open_home(home, config, None)
+    UpgradingChain(chain=opened.chain).go_to(HEIGHT - 1)
+    opened.close()
+    for _ in range(2):
+        assert main(["--home", str(home.root)]) == 1
+        (line,) = written(capsys)
+        assert (line["event"], line["kind"]) == ("stopped", "UpgradeNeeded")
+        assert "install bocc 2.0 or newer" in str(line["why"])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,9 @@ from state.governance_records import UPGRADES, DueUpgrade, ProposalState
 from state.params import WorkOverride
 from state.receipts import EventKind
 from state.records import MONEY, ONLY, PARAMS, VALIDATORS, ValidatorStatus
+from state.runtime.explain import explain
 from state.runtime.reasons import EnclaveReason, TransactionReason
+from state.runtime.remedies import remedy_of
 from state.trust_records import (
     APPRAISAL_RULES,
     BRAKES,
@@ -59,6 +61,7 @@ from tests.support.governing import (
     YES,
     Assembly,
     powers_genesis,
+    propose,
     states_told,
     vote,
 )
@@ -375,3 +378,16 @@ def test_text_changes_nothing() -> None:
     world = Assembly()
     world.enact(TEXT)
     assert world.standing() == (EXECUTED, "")
+
+
+def test_the_dry_run_tells_whether_a_change_can_be_applied_and_whether_a_vote_counts() -> None:
+    world = Assembly()
+    treasury = world.ledger.get(MONEY, ONLY).treasury
+    spending = SpendTreasury(to=account(1), amount=treasury + 1)
+    transaction = world.sign(account_key(0), propose(), vote(YES), propose(spending))
+    checks = {check.name: check for check in explain(world.ledger, transaction, world.time_ms)}
+    assert checks["message 0 propose"].ok
+    refused = checks["message 1 vote"]
+    assert (refused.reason, refused.remedy) == (TransactionReason.NO_POWER, remedy_of(TransactionReason.NO_POWER))
+    alone = explain(world.ledger, world.sign(account_key(0), propose(spending)), world.time_ms)[-1]
+    assert (alone.reason, alone.seen, alone.bound) == ("treasury_too_low", str(treasury + 1), str(treasury))
