@@ -48,7 +48,7 @@ class Present(Struct, frozen=True):
     rules: AppraisalRules
 
 
-def parse_proposal(text: str, present: Present, find_address: FindAddress) -> Propose:
+def parse_proposal(document: bytes, present: Present, find_address: FindAddress) -> Propose:
     """Return the message of a document.
 
     Raises:
@@ -56,12 +56,12 @@ def parse_proposal(text: str, present: Present, find_address: FindAddress) -> Pr
         AddressRejected: something looks like an address and is none.
     """
     try:
-        document = tomllib.loads(text)
-        payload = document.get("payload")
+        named = tomllib.loads(document.decode())
+        payload = named.get("payload")
         if isinstance(payload, dict):
-            document["payload"] = _complete(payload, present)
-        return msgspec.convert(_unname(Propose, document, "", find_address), Propose)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+            named["payload"] = _complete(payload, present)
+        return msgspec.convert(_unname(Propose, named, "", find_address), Propose)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise _bad(str(error)) from error
 
 

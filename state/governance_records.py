@@ -104,7 +104,7 @@ PROPOSALS: Final = Table(0x68, Proposal, 131_072)
 ELECTORATES: Final = Table(0x69, Electorate, VALIDATORS_MAX * 40 + 16)
 VOTES: Final = Table(0x6A, VoteRecord, 64)
 GOVERNANCE_BOOKS: Final = Table(0x6B, GovernanceBooks, 32)
-UPGRADES: Final = Table(0x6C, DueUpgrade, 128)
+UPGRADES: Final = Table(0x6C, DueUpgrade, 512)
 
 
 NO_PROPOSALS: Final = GovernanceBooks(next_proposal=1, voting_count=0, protocol=1)

@@ -53,9 +53,7 @@ def propose(sending: Sending, document: Path) -> int:
     """
     context = sending.context
     present = ask(context, ask_present)
-    message = parse_proposal(
-        document.read_text(encoding="utf-8"), present, lambda name: parse_address(context.address(name))
-    )
+    message = parse_proposal(document.read_bytes(), present, lambda name: parse_address(context.address(name)))
     return sending.send(message)
 
 

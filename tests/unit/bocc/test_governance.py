@@ -40,7 +40,7 @@ def find(name: str) -> bytes:
 
 
 def parse(body: str) -> Propose:
-    return parse_proposal(HEAD + body, PRESENT, find)
+    return parse_proposal((HEAD + body).encode(), PRESENT, find)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_document_says_what_changes(body: str, payload: object) -> None:
 def test_the_template_of_parameters_without_its_marks_is_the_present_ones() -> None:
     lines = template("change_params", PRESENT, NOW_MS).splitlines()
     unmarked = [line.removeprefix("# ") for line in lines if not line.startswith("# Take")]
-    proposal = parse_proposal("\n".join(unmarked).replace('""', '"x"'), PRESENT, find)
+    proposal = parse_proposal("\n".join(unmarked).replace('""', '"x"').encode(), PRESENT, find)
     groups = {name: getattr(DEVELOPMENT_PARAMS, name) for name in DEVELOPMENT_PARAMS.__struct_fields__}
     assert proposal.payload == ChangeParams(**groups)
     assert proposal.deposit == DEVELOPMENT_PARAMS.governance.proposal_deposit
@@ -104,7 +104,7 @@ def test_the_template_of_parameters_without_its_marks_is_the_present_ones() -> N
 
 def test_the_template_of_rules_is_the_present_ones() -> None:
     document = template("set_rules", PRESENT, NOW_MS).replace('title = ""', 'title = "x"')
-    assert parse_proposal(document, PRESENT, find).payload == SetRules(rules=PRESENT.rules)
+    assert parse_proposal(document.encode(), PRESENT, find).payload == SetRules(rules=PRESENT.rules)
 
 
 FILLED = {
@@ -125,7 +125,7 @@ def test_every_kind_has_a_template_that_can_be_filled_in(kind: str) -> None:
         assert f'{name} = ""' in document
         document = document.replace(f'{name} = ""', f'{name} = "{value}"')
     assert tomllib.loads(document)["payload"]["kind"] == kind
-    assert type(parse_proposal(document, PRESENT, find).payload) is PAYLOADS[kind]
+    assert type(parse_proposal(document.encode(), PRESENT, find).payload) is PAYLOADS[kind]
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,15 @@ def test_every_kind_has_a_template_that_can_be_filled_in(kind: str) -> None:
 )
 def test_a_mistake_is_told_by_its_place(document: str, told: str) -> None:
     with pytest.raises(InputRejected) as caught:
-        parse_proposal(document, PRESENT, find)
+        parse_proposal(document.encode(), PRESENT, find)
     assert caught.value.reason is InputReason.BAD_PROPOSAL
     assert told in str(caught.value.seen)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(InputRejected) as caught:
+        parse_proposal(b"title = '\xff'", PRESENT, find)
+    assert caught.value.reason is InputReason.BAD_PROPOSAL
 
 
 def test_unknown_names_and_broken_addresses_are_refused() -> None:
