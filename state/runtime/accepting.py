@@ -45,13 +45,9 @@ def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
             PRICE_TOO_HIGH, PLAN_TOO_WEAK, STOCK_EXHAUSTED, CAPACITY_TOO_LOW, DEPOSIT_TOO_LOW, POLICY_DENIED, PROVIDER_BOND_TOO_LOW.
     """
     address = message.order
-    terms, order = find_order(context.ledger, address)
-    order = bring_up_to_date(context, address, terms, order)
-    check_allowed(order.state, Trigger.ACCEPT)
-    if find_withdrawn(context, terms, order) is not None:
-        raise TransactionRejected(TransactionReason.RESOURCE_NOT_ACTIVE, "withdrawn", "active")
-    _check_after(context, terms)
-    enclave = _find_enclave(context, sender, message.enclave, terms)
+    terms, order = find_open(context, address)
+    check_outputs(context, terms)
+    enclave = find_able(context, sender, message.enclave, terms)
     check_leads_to(order.state, Trigger.ACCEPT, OrderState.ACCEPTED)
     order = replace(
         order,
@@ -60,16 +56,14 @@ def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
         operator=sender,
         hardware=enclave.hardware,
     )
-    order = _choose_plan(context, message, terms, order)
-    _check_funds(terms, order)
+    order = choose_plan(context, message, terms, order)
+    check_funds(terms, order)
     check_may_run(context, terms, order)
     reserve_machine(context, address, terms, order)
     if not terms.lines[0].resource:
         add_member(context.ledger, orders_of_resource(enclave.hardware), address)
     penalty = penalty_for(terms, order, context.time_ms)
-    holdings = context.ledger.find(HOLDINGS, sender) or NEW_HOLDINGS
-    if holdings.provider_bond < penalty:
-        raise TransactionRejected(TransactionReason.PROVIDER_BOND_TOO_LOW, holdings.provider_bond, penalty)
+    check_bond(context, sender, penalty)
     if penalty:
         lock_bond(context, sender, penalty)
     order = replace(order, penalty_locked=penalty)
@@ -86,15 +80,38 @@ def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
     )
 
 
-def _check_after(context: Context, terms: OrderTerms) -> None:
+def find_open(context: Context, address: bytes) -> tuple[OrderTerms, Order]:
+    """Return an order that waits for a provider, of which nothing was withdrawn.
+
+    Raises:
+        TransactionRejected: NO_ORDER, WRONG_STATE, RESOURCE_NOT_ACTIVE.
+    """
+    terms, order = find_order(context.ledger, address)
+    order = bring_up_to_date(context, address, terms, order)
+    check_allowed(order.state, Trigger.ACCEPT)
+    if find_withdrawn(context, terms, order) is not None:
+        raise TransactionRejected(TransactionReason.RESOURCE_NOT_ACTIVE, "withdrawn", "active")
+    return terms, order
+
+
+def check_outputs(context: Context, terms: OrderTerms) -> None:
+    """Check that the orders to wait for have given their output.
+
+    Raises:
+        TransactionRejected: AFTER_PENDING.
+    """
     for address in terms.after:
         run = context.ledger.find(ORDER_RUNS, address)
         if run is None or run.output is None:
             raise TransactionRejected(TransactionReason.AFTER_PENDING, address.hex())
 
 
-def _find_enclave(context: Context, sender: bytes, address: bytes, terms: OrderTerms) -> Enclave:
-    """Return the sender's enclave, judged by the collateral of this block, if it may run the order."""
+def find_able(context: Context, sender: bytes, address: bytes, terms: OrderTerms) -> Enclave:
+    """Return the sender's enclave, judged by the collateral of this block, if it may run the order.
+
+    Raises:
+        TransactionRejected: NO_ENCLAVE, ENCLAVE_NOT_TRUSTED, NOT_OWNER, WRONG_PROGRAM, TOO_MANY_ORDERS.
+    """
     enclave = find_trusted(context, address)
     if enclave.operator != sender:
         raise TransactionRejected(TransactionReason.NOT_OWNER, sender.hex(), enclave.operator.hex())
@@ -125,8 +142,13 @@ def find_trusted(context: Context, address: bytes) -> Enclave:
     return enclave
 
 
-def _choose_plan(context: Context, message: Accept, terms: OrderTerms, order: Order) -> Order:
-    """Return the order with the plan of its machine: the one ordered, or one of the machine's own within the order's bounds."""
+def choose_plan(context: Context, message: Accept, terms: OrderTerms, order: Order) -> Order:
+    """Return the order with the plan of its machine: the one ordered, or one of the machine's own within the order's bounds.
+
+    Raises:
+        TransactionRejected: WRONG_HARDWARE, UNEXPECTED_FIELD, NO_RESOURCE, WRONG_RESOURCE_KIND, RESOURCE_NOT_ACTIVE, NO_PLAN,
+            PRICE_TOO_HIGH, PLAN_TOO_WEAK, STOCK_EXHAUSTED, CAPACITY_TOO_LOW.
+    """
     line = terms.lines[0]
     if line.resource:
         if order.hardware != line.resource:
@@ -168,8 +190,14 @@ def _too_weak(name: str, seen: int, bound: int) -> TransactionRejected:
     return TransactionRejected(TransactionReason.PLAN_TOO_WEAK, f"{name} {seen}", f"{name} {bound}")
 
 
-def _check_funds(terms: OrderTerms, order: Order) -> None:
-    """Check that the escrow covers what starts cost and least terms, as it must at the order; prices of any hardware came since."""
+def check_funds(terms: OrderTerms, order: Order) -> int:
+    """Check that the escrow covers what starts cost and least terms, as it must at the order, and return that sum.
+
+    The price of any hardware has come since.
+
+    Raises:
+        TransactionRejected: DEPOSIT_TOO_LOW.
+    """
     least = 0
     for line, plan, earned in zip(terms.lines, plans_of(terms, order), order.earned, strict=True):
         assert plan is not None, "the order has its machine's plan by now"
@@ -177,3 +205,16 @@ def _check_funds(terms: OrderTerms, order: Order) -> None:
         least += 0 if is_paid else least_cost(plan, line.quantity)
     if free_funds(order) < least:
         raise TransactionRejected(TransactionReason.DEPOSIT_TOO_LOW, free_funds(order), least)
+    return least
+
+
+def check_bond(context: Context, operator: bytes, penalty: int) -> int:
+    """Check that a provider's free bond covers a penalty, and return that bond.
+
+    Raises:
+        TransactionRejected: PROVIDER_BOND_TOO_LOW.
+    """
+    bond = (context.ledger.find(HOLDINGS, operator) or NEW_HOLDINGS).provider_bond
+    if bond < penalty:
+        raise TransactionRejected(TransactionReason.PROVIDER_BOND_TOO_LOW, bond, penalty)
+    return bond

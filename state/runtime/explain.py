@@ -17,6 +17,7 @@ from state.block import BlockReference
 from state.errors import Rejected, TransactionRejected
 from state.ledger import Ledger, Overlay
 from state.messages import Message, message_name
+from state.order_messages import Accept, PlaceOrder
 from state.records import (
     ACCOUNTS,
     CHAIN_IDENTITY,
@@ -29,6 +30,7 @@ from state.records import (
 from state.runtime.attest_checks import CHECKS, Attempt
 from state.runtime.context import Context
 from state.runtime.dispatch import HANDLERS
+from state.runtime.order_attempts import order_checks
 from state.runtime.profiles import measurements
 from state.runtime.remedies import remedy_of
 from state.runtime.rules import ADMISSION_RULES, Situation, check_signatures, situation_at
@@ -115,6 +117,28 @@ def _try_attest(context: Context, sender: bytes, message: Attest, prefix: str) -
     return checks
 
 
+def _try_message(context: Context, sender: bytes, message: Message, prefix: str) -> list[Check]:
+    """Make every check of a message whose checks are told one by one; none of others."""
+    if isinstance(message, Attest):
+        return _try_attest(context, sender, message, prefix)
+    if not isinstance(message, PlaceOrder | Accept):
+        return []
+    passed, checks = set[str](), list[Check]()
+    for check in order_checks(context, sender, message):
+        name, missing = prefix + check.name, [need for need in check.needs if need not in passed]
+        if missing:
+            checks.append(Check(name, ok=False, reason=DryRunReason.NOT_MADE, seen=f"needs {' and '.join(missing)}"))
+            continue
+        try:
+            seen, bound = check.run()
+        except TransactionRejected as rejection:
+            checks.append(_refusal(name, rejection))
+        else:
+            passed.add(check.name)
+            checks.append(Check(name, ok=True, seen=str(seen), bound=str(bound)))
+    return checks
+
+
 def _describe(attempt: Attempt, name: str) -> str:
     """Return what a check found, in words; nothing where there is no more to say than that it holds."""
     match name:
@@ -152,12 +176,11 @@ def _run_messages(situation: Situation, transaction: Transaction, tip: BlockRefe
     for index, message in enumerate(body.messages):
         context.message_index = index
         name = _message_name(index, message)
-        if type(message) is Attest:
-            tried = _try_attest(context, body.sender, message, f"{name}: ")
-            checks += tried
-            failed = next((check for check in tried if not check.ok), None)
-            if failed is not None:
-                return [*checks, replace(failed, name=name)]
+        tried = _try_message(context, body.sender, message, f"{name}: ")
+        checks += tried
+        failed = next((check for check in tried if not check.ok), None)
+        if failed is not None:
+            return [*checks, replace(failed, name=name)]
         try:
             HANDLERS[type(message)].apply(context, body.sender, message)
         except TransactionRejected as rejection:

@@ -42,7 +42,7 @@ def check_line_may_run(context: Context, terms: OrderTerms, order: Order, line_i
     """
     address = resource_of(order, terms.lines[line_index])
     resource = context.ledger.get(RESOURCES, address)
-    check_holds(resource.policy, _facts(context, terms, order, address, resource))
+    check_holds(resource.policy, facts_of(context, terms, order, address, resource))
 
 
 def _check_all(context: Context, terms: OrderTerms, order: Order, check: CheckPolicy) -> None:
@@ -50,12 +50,13 @@ def _check_all(context: Context, terms: OrderTerms, order: Order, check: CheckPo
     for address in dict.fromkeys(address for address in addresses if address):
         resource = context.ledger.get(RESOURCES, address)
         if resource.policy:
-            check(resource.policy, _facts(context, terms, order, address, resource))
+            check(resource.policy, facts_of(context, terms, order, address, resource))
     if terms.constraints:
-        check(terms.constraints, _facts(context, terms, order, b"", None))
+        check(terms.constraints, facts_of(context, terms, order, b"", None))
 
 
-def _facts(context: Context, terms: OrderTerms, order: Order, address: bytes, resource: Resource | None) -> Facts:
+def facts_of(context: Context, terms: OrderTerms, order: Order, address: bytes, resource: Resource | None) -> Facts:
+    """Return what the policy of one of an order's resources is judged by, or, without a resource, its constraints."""
     enclave = None
     if order.enclave:
         record = context.ledger.get(ENCLAVES, order.enclave)

@@ -79,18 +79,16 @@ def apply_order(context: Context, sender: bytes, message: PlaceOrder) -> None:
             NO_ORDER, AFTER_PENDING, NO_RESOURCE, WRONG_RESOURCE_KIND, RESOURCE_NOT_ACTIVE, NO_RELEASE, NOT_CURRENT, NO_PLAN,
             PRICE_TOO_HIGH, STOCK_EXHAUSTED, CAPACITY_TOO_LOW, POLICY_DENIED, DEPOSIT_TOO_LOW, BALANCE_TOO_LOW.
     """
-    _check_brakes(context)
-    _check_shape(context, message)
-    _check_after(context, sender, message.after)
-    lines = tuple(_agree(context, message, line) for line in message.lines)
-    _check_requirements(context, message, lines)
+    check_brakes(context)
+    check_shape(context, message)
+    check_after(context, sender, message.after)
+    lines = tuple(agree(context, message, line) for line in message.lines)
+    check_requirements(context, message, lines)
     address = order_address(context.chain_id, sender, context.nonce, context.message_index)
-    terms = _terms_of(context, sender, message, lines)
-    order = _first_state(context, message, terms)
+    terms = build_terms(context, sender, message, lines)
+    order = build_order(context, message, terms)
     check_may_be_ordered(context, terms, order)
-    least = sum(least_cost(line.plan, line.quantity) for line in lines if line.plan is not None)
-    if message.deposit < least:
-        raise TransactionRejected(TransactionReason.DEPOSIT_TOO_LOW, message.deposit, least)
+    check_deposit(message, lines)
     debit(context, sender, message.deposit + order.bond_locked)
     _record(context, address, sender, terms, order)
     context.emit(
@@ -102,14 +100,23 @@ def apply_order(context: Context, sender: bytes, message: PlaceOrder) -> None:
     )
 
 
-def _check_brakes(context: Context) -> None:
+def check_brakes(context: Context) -> None:
+    """Check that no emergency brake holds new orders.
+
+    Raises:
+        TransactionRejected: ORDERS_BRAKED.
+    """
     for brake in context.ledger.get(BRAKES, ONLY).brakes:
         if brake.scope is BrakeScope.ORDERS and brake.until_ms > context.time_ms:
             raise TransactionRejected(TransactionReason.ORDERS_BRAKED, context.time_ms, brake.until_ms)
 
 
-def _check_shape(context: Context, message: PlaceOrder) -> None:
-    """Check what a message says by itself: roles and fields of lines, dates, constraints."""
+def check_shape(context: Context, message: PlaceOrder) -> None:
+    """Check what a message says by itself: roles and fields of lines, dates, constraints.
+
+    Raises:
+        TransactionRejected: LINES_MALFORMED, UNEXPECTED_FIELD, POLICY_MALFORMED, TERMS_MALFORMED.
+    """
     roles = [line.role for line in message.lines]
     if roles[0] is not LineRole.COMPUTE or roles.count(LineRole.COMPUTE) != 1:
         raise TransactionRejected(TransactionReason.LINES_MALFORMED, " ".join(role.name.lower() for role in roles))
@@ -135,8 +142,12 @@ def _check_shape(context: Context, message: PlaceOrder) -> None:
         raise TransactionRejected(TransactionReason.TERMS_MALFORMED, message.end_by_ms, bound)
 
 
-def _check_after(context: Context, customer: bytes, after: tuple[bytes, ...]) -> None:
-    """Check that the orders to wait for are the customer's, and have given their output or still may."""
+def check_after(context: Context, customer: bytes, after: tuple[bytes, ...]) -> None:
+    """Check that the orders to wait for are the customer's, and have given their output or still may.
+
+    Raises:
+        TransactionRejected: AFTER_MALFORMED, NO_ORDER, AFTER_PENDING.
+    """
     if any(left >= right for left, right in pairwise(after)):
         raise TransactionRejected(TransactionReason.AFTER_MALFORMED, "not sorted, each once")
     for address in after:
@@ -148,8 +159,13 @@ def _check_after(context: Context, customer: bytes, after: tuple[bytes, ...]) ->
             raise TransactionRejected(TransactionReason.AFTER_PENDING, address.hex(), "an order that may give output")
 
 
-def _agree(context: Context, message: PlaceOrder, line: OrderLine) -> AgreedLine:
-    """Return a line with its plan and content pinned, and take its units from the plan's stock."""
+def agree(context: Context, message: PlaceOrder, line: OrderLine) -> AgreedLine:
+    """Return a line with its plan and content pinned, and take its units from the plan's stock.
+
+    Raises:
+        TransactionRejected: NO_RESOURCE, WRONG_RESOURCE_KIND, RESOURCE_NOT_ACTIVE, NO_PLAN, PRICE_TOO_HIGH, TERMS_MALFORMED,
+            STOCK_EXHAUSTED, CAPACITY_TOO_LOW, NO_RELEASE, NOT_CURRENT.
+    """
     agreed = AgreedLine(
         role=line.role,
         resource=line.resource,
@@ -218,8 +234,12 @@ def _find_current(context: Context, line: OrderLine) -> Release:
     return release
 
 
-def _check_requirements(context: Context, message: PlaceOrder, lines: tuple[AgreedLine, ...]) -> None:
-    """Check that the machine's slice, named or asked for, has what all software of the order needs together."""
+def check_requirements(context: Context, message: PlaceOrder, lines: tuple[AgreedLine, ...]) -> None:
+    """Check that the machine's slice, named or asked for, has what all software of the order needs together.
+
+    Raises:
+        TransactionRejected: CAPACITY_TOO_LOW.
+    """
     needed = NO_CAPACITY
     for line in lines:
         if line.role is LineRole.SOFTWARE:
@@ -230,7 +250,20 @@ def _check_requirements(context: Context, message: PlaceOrder, lines: tuple[Agre
     check_capacity_fits(needed, scale_capacity(offered, lines[0].quantity))
 
 
-def _terms_of(context: Context, sender: bytes, message: PlaceOrder, lines: tuple[AgreedLine, ...]) -> OrderTerms:
+def check_deposit(message: PlaceOrder, lines: tuple[AgreedLine, ...]) -> int:
+    """Check that the deposit covers what starts cost and least terms, and return that sum.
+
+    Raises:
+        TransactionRejected: DEPOSIT_TOO_LOW.
+    """
+    least = sum(least_cost(line.plan, line.quantity) for line in lines if line.plan is not None)
+    if message.deposit < least:
+        raise TransactionRejected(TransactionReason.DEPOSIT_TOO_LOW, message.deposit, least)
+    return least
+
+
+def build_terms(context: Context, sender: bytes, message: PlaceOrder, lines: tuple[AgreedLine, ...]) -> OrderTerms:
+    """Return the terms of an order that was checked."""
     return OrderTerms(
         customer=sender,
         lines=lines,
@@ -251,7 +284,8 @@ def _terms_of(context: Context, sender: bytes, message: PlaceOrder, lines: tuple
     )
 
 
-def _first_state(context: Context, message: PlaceOrder, terms: OrderTerms) -> Order:
+def build_order(context: Context, message: PlaceOrder, terms: OrderTerms) -> Order:
+    """Return an order as it begins, with the bond for its bytes in the state."""
     nothing = (0,) * len(terms.lines)
     byte_count = len(encode(terms)) + ORDER_OVERHEAD_BYTES + LINE_OVERHEAD_BYTES * len(terms.lines)
     return Order(
