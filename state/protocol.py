@@ -41,6 +41,6 @@ def check_protocol(ledger: Ledger, height: int) -> None:
     if needed > PROTOCOL_VERSION:
         upgrade = ledger.get(UPGRADES, ONLY)
         raise UpgradeNeeded(
-            f"block {height} needs protocol {needed} (from height {upgrade.height} on), this software speaks"
-            f" {PROTOCOL_VERSION}: install {upgrade.software} or newer and start the node again"
+            f"block {height} needs protocol {needed}, this software speaks {PROTOCOL_VERSION}:"
+            f" install {upgrade.software} or newer and start the node again"
         )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from bocc.cli.asking import ask
 from bocc.cli.context import Context, common_options
 from bocc.cli.failures import ExitCode
 from bocc.cli.output import print_json, print_line
+from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
 from bocc.home import find_url
 from bocc.testnet.health import probe_page
 
@@ -27,11 +31,23 @@ def command(context: Context) -> int:
         code, word = ExitCode.REFUSED, "alive, not ready"
     else:
         code, word = ExitCode.DONE, "ready"
+    upgrade = _find_upgrade(context) if alive.is_good else None
     if context.as_json:
-        print_json({"url": url, "health": word, "livez": alive, "readyz": ready})
+        print_json({"url": url, "health": word, "livez": alive, "readyz": ready, "upgrade": upgrade})
     else:
         print_line(f"{url}: {word}")
         for probe in (alive, ready):
             if not probe.is_good:
                 print_line(f"  {probe.detail}")
+        if upgrade is not None and not upgrade["is_spoken"]:
+            print_line(f"  too old for block {upgrade['height']}: install {upgrade['software']} before it")
     return code
+
+
+def _find_upgrade(context: Context) -> dict[str, Any] | None:
+    """Return the upgrade that is due, as far as the node tells."""
+    try:
+        upgrade: dict[str, Any] | None = ask(context, lambda client: client.status()).get("upgrade")
+    except (NodeUnreachable, RpcRejected, AnswerMalformed):
+        return None
+    return upgrade

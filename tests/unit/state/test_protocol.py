@@ -41,8 +41,7 @@ def test_old_software_stops_before_the_height_and_says_what_to_install() -> None
     with pytest.raises(UpgradeNeeded) as stopped:
         upgrading.add()
     assert str(stopped.value) == (
-        "block 20 needs protocol 2 (from height 20 on), this software speaks 1:"
-        " install bocc 2.0 or newer and start the node again"
+        "block 20 needs protocol 2, this software speaks 1: install bocc 2.0 or newer and start the node again"
     )
     assert upgrading.height == HEIGHT - 1
     upgrading.restart()
