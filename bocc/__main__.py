@@ -17,6 +17,8 @@ COMMANDS: Final = {
     "tx": "Send transactions.",
     "query": "Ask a node about chain, accounts and network.",
     "order": "Order work on data, software and machines.",
+    "resource": "Offer data, software and machines.",
+    "endorse": "State claims about others, which policies may ask for.",
     "provider": "Prove confidential hardware to a chain.",
     "collateral": "Bring hardware vendors' documents to a chain.",
     "gov": "Propose changes and vote on them.",

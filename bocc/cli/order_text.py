@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bocc.amounts import format_amount
 from bocc.cli.output import format_time, print_fields, print_line, print_table
+from bocc.cli.resource_text import price_words
 from bocc.durations import format_duration
 from bocc.market.costs import UNIT_WORDS, line_cost
 from bocc.market.forms import format_moment
@@ -129,7 +130,7 @@ def _line_row(index: int, line: Json) -> Sequence[object]:
         line["role"],
         line["resource"] or "any machine",
         line["release"] if line["content_root"] else None,
-        None if plan is None else f"{plan['number']}: {money(plan['price'])} per {plan['unit']}",
+        None if plan is None else f"{plan['number']}: {price_words(plan)}",
         line["quantity"],
         money(line["earned"]),
         key,

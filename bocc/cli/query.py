@@ -10,6 +10,7 @@ from bocc.amounts import format_amount
 from bocc.cli.asking import answer, ask, height_option, prove_option
 from bocc.cli.context import Context, common_options, run
 from bocc.cli.output import format_time, print_fields, print_json, print_json_line, print_line, print_table
+from bocc.cli.query_market import MARKET_COMMANDS
 from bocc.cli.query_trust import TRUST_COMMANDS
 from bocc.cli.sending import print_checks
 
@@ -186,5 +187,5 @@ def explain(context: Context, transaction: str) -> int:
     return print_checks(context, ask(context, lambda client: client.call("explain", tx=encoded)))
 
 
-for trust_command in TRUST_COMMANDS:
-    command.add_command(trust_command)
+for other_command in (*TRUST_COMMANDS, *MARKET_COMMANDS):
+    command.add_command(other_command)
