@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from state import records, resource_records, trust_records
+from state import governance_records, order_records, records, resource_records, trust_records
 from state.address import AddressRejected, format_address
 from state.genesis import Genesis
 from state.ledger import Table
@@ -32,7 +32,7 @@ _WRAPPERS: Final = ("result", "proof")
 """Members of an answer inside of which a bundle may stand, outermost first."""
 _TABLES: Final = {
     table.prefix: (name.lower(), table)
-    for module in (records, resource_records, trust_records)
+    for module in (records, resource_records, trust_records, order_records, governance_records)
     for name, table in vars(module).items()
     if type(table) is Table
 }
@@ -48,7 +48,7 @@ def verify_file(content: bytes, genesis: Genesis) -> VerifiedFact:
 
 
 def extract_bundle(content: bytes) -> bytes:
-    """Return the JSON of the bundle in a file: the file itself, or what stands under `proof` in an answer of a node.
+    """Return the JSON of the proof in a file: the file itself, or what stands under `proof` in an answer of a node.
 
     Raises:
         BundleRejected: BAD_FILE.
@@ -77,7 +77,7 @@ def describe_fact(fact: VerifiedFact) -> dict[str, Any]:
                 **block,
                 "index": fact.index,
                 "tx_id": fact.transaction.tx_id.hex(),
-                "receipt": _describe(fact.receipt),
+                "receipt": describe_record(fact.receipt),
                 "body": _describe_body(fact.transaction.body),
             }
 
@@ -87,25 +87,25 @@ def _describe_state(fact: VerifiedState) -> dict[str, Any]:
     described: dict[str, Any] = {"key": fact.key.hex(), "value": None if fact.value is None else fact.value.hex()}
     if fact.key[:1] in _TABLES:
         name, table = _TABLES[fact.key[:1]]
-        described |= {"table": name, "id": _describe(fact.key[1:])}
-        described["record"] = None if fact.value is None else _describe(table.codec.decode(fact.value))
+        described |= {"table": name, "id": describe_record(fact.key[1:])}
+        described["record"] = None if fact.value is None else describe_record(table.codec.decode(fact.value))
     return described
 
 
 def _describe_body(body: Body) -> dict[str, Any]:
     kinds = [message_name(type(message)) for message in body.messages]
-    described: dict[str, Any] = _describe(body)
+    described: dict[str, Any] = describe_record(body)
     for message, kind in zip(described["messages"], kinds, strict=True):
         message["kind"] = kind
     return described
 
 
-def _describe(wire: Any) -> Any:
-    """Return a wire value as JSON by name. Any: fields of all records."""
+def describe_record(wire: Any) -> Any:
+    """Return a record, or a value inside of one, as JSON by name. Any: fields of all records."""
     if isinstance(wire, msgspec.Struct):
-        return {name: _describe(getattr(wire, name)) for name in wire.__struct_fields__}
+        return {name: describe_record(getattr(wire, name)) for name in wire.__struct_fields__}
     if isinstance(wire, tuple):
-        return [_describe(item) for item in wire]
+        return [describe_record(item) for item in wire]
     if isinstance(wire, bytes):
         return _describe_bytes(wire)
     return wire

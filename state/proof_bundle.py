@@ -109,6 +109,14 @@ class StateBundle(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ki
     """Of the tree (state/tree_proof.py)."""
 
 
+class RecordProof(Struct, frozen=True, forbid_unknown_fields=True):
+    """Proof of one more record, or of its absence, under the state root that a state bundle leads to."""
+
+    key: Hex
+    value: Hex | None
+    proof: Hex
+
+
 class TransactionBundle(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="transaction"):
     """Proof of a transaction and its receipt."""
 
@@ -176,19 +184,39 @@ def verify_bundle(bundle: ProofBundle, genesis: Genesis) -> VerifiedFact:
     Raises:
         Rejected: BundleRejected; Malformed, VoteRejected or ProofRejected for a record, certificate or tree proof inside.
     """
+    header, block_result = _verify_block(bundle, genesis)
+    match bundle:
+        case StateBundle():
+            return _verify_record(RecordProof(bundle.key, bundle.value, bundle.proof), header, block_result)
+        case TransactionBundle():
+            return _verify_transaction(genesis.chain_id, bundle, header, block_result)
+
+
+def verify_records(bundle: StateBundle, others: Sequence[RecordProof], genesis: Genesis) -> tuple[VerifiedState, ...]:
+    """Return the fact that a bundle proves, and those of more records after the same block.
+
+    Raises:
+        Rejected: as for `verify_bundle`.
+    """
+    header, block_result = _verify_block(bundle, genesis)
+    first = RecordProof(bundle.key, bundle.value, bundle.proof)
+    return tuple(_verify_record(each, header, block_result) for each in (first, *others))
+
+
+def _verify_block(bundle: ProofBundle, genesis: Genesis) -> tuple[Header, BlockResult]:
+    """Return the block that a bundle speaks of, and its result, which the validators made final."""
     chain_id = genesis.chain_id
     if bundle.chain_id != chain_id.hex():
         raise BundleRejected(BundleReason.WRONG_CHAIN, bundle.chain_id, chain_id.hex())
     validators = _follow_epochs(chain_id, bundle.epochs, genesis_state(genesis)[1])
-    header, block_result = _verify_finality(chain_id, bundle.finality, validators, len(bundle.epochs))
-    match bundle:
-        case StateBundle():
-            key = bytes.fromhex(bundle.key)
-            record = None if bundle.value is None else bytes.fromhex(bundle.value)
-            verify_proof(block_result.state_root, key, record, bytes.fromhex(bundle.proof))
-            return VerifiedState(hash_header(header), header.height, header.time_ms, key, record)
-        case TransactionBundle():
-            return _verify_transaction(chain_id, bundle, header, block_result)
+    return _verify_finality(chain_id, bundle.finality, validators, len(bundle.epochs))
+
+
+def _verify_record(shown: RecordProof, header: Header, block_result: BlockResult) -> VerifiedState:
+    key = bytes.fromhex(shown.key)
+    record = None if shown.value is None else bytes.fromhex(shown.value)
+    verify_proof(block_result.state_root, key, record, bytes.fromhex(shown.proof))
+    return VerifiedState(hash_header(header), header.height, header.time_ms, key, record)
 
 
 def _follow_epochs(chain_id: bytes, steps: Sequence[EpochStep], validators: ValidatorSet) -> ValidatorSet:

@@ -11,6 +11,7 @@ from bocc.cli.context import Context, common_options
 from bocc.cli.failures import ExitCode
 from bocc.cli.output import print_fields, print_json, print_line
 from bocc.light import describe_fact, verify_file
+from bocc.usage_proofs import describe_usage, find_usage, verify_usage
 from state.genesis_file import parse_genesis
 from state.proof_bundle import BUNDLE_BYTES_MAX
 
@@ -19,7 +20,8 @@ from state.proof_bundle import BUNDLE_BYTES_MAX
 def command() -> None:
     """Verify proofs offline.
 
-    A proof comes from `bocc query account NAME --prove --json`, `bocc query tx ID --prove --json` or `bocc query proof HEX`.
+    A proof comes from `bocc query account NAME --prove --json`, `bocc query tx ID --prove --json` or `bocc query proof HEX`;
+    that of a resource's use from `bocc query usage ID --prove --json`.
     """
 
 
@@ -37,7 +39,11 @@ def verify(context: Context, file: BinaryIO, trust: Path) -> int:
 
     Exit code 0 means that the fact printed is final on the chain of this genesis; 1 that the file proves nothing.
     """
-    fact = describe_fact(verify_file(file.read(BUNDLE_BYTES_MAX + 1), parse_genesis(trust.read_bytes())))
+    content, genesis = file.read(BUNDLE_BYTES_MAX + 1), parse_genesis(trust.read_bytes())
+    usage = find_usage(content)
+    fact = (
+        describe_fact(verify_file(content, genesis)) if usage is None else describe_usage(verify_usage(usage, genesis))
+    )
     if context.as_json:
         print_json({"verified": True, **fact})
     else:

@@ -32,6 +32,7 @@ from node.api.views_market import (
     EndorsementsView,
     MarketView,
     ProviderView,
+    RecordProofView,
     ResourcesView,
     UsageProof,
     UsageView,
@@ -52,8 +53,8 @@ OFFERS_MAX: Final = 20
 ENDORSEMENTS_MAX: Final = 50
 USAGE_MAX: Final = 100
 """Longest pages: each holds the event loop for five milliseconds at most."""
-PROVED_MAX: Final = 10
-"""Rows of use that one call proves: each has a bundle of its own."""
+PROVED_MAX: Final = 20
+"""Rows of use that one call proves."""
 SUBJECT_CHARS_MAX: Final = 130
 
 Words = Annotated[str, Meta(max_length=32)]
@@ -145,7 +146,7 @@ class UsageParams(Params, frozen=True):
     """Null: up to the end."""
     limit: Annotated[int, Meta(ge=1, le=USAGE_MAX)] = 20
     prove: bool = False
-    """A call proves ten rows at most."""
+    """A call proves twenty rows at most."""
 
 
 class ProviderParams(Params, frozen=True):
@@ -243,9 +244,14 @@ def _prove_usage(call: Call, address: bytes, params: UsageParams, page: UsagePag
     is_end = page.next_number is None and (params.last is None or params.last >= page.count)
     return UsageProof(
         resource=prove(call, RESOURCES, address),
-        rows=[prove(call, USAGE, usage_key(address, number)) for number, _row in page.rows],
-        absent=prove(call, USAGE, usage_key(address, page.count)) if is_end else None,
+        rows=[_prove_row(call, address, number) for number, _row in page.rows],
+        absent=_prove_row(call, address, page.count) if is_end else None,
     )
+
+
+def _prove_row(call: Call, address: bytes, number: int) -> RecordProofView:
+    shown = call.proofs.prove_record(USAGE.raw_key(usage_key(address, number)), call.node.chain.tip.block.height)
+    return RecordProofView(key=shown.key, value=shown.value, proof=shown.proof)
 
 
 def _no_resource(address: str) -> RpcError:

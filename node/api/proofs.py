@@ -19,6 +19,7 @@ from state.proof_bundle import (
     HEADERS_MAX,
     EpochStep,
     FinalityPart,
+    RecordProof,
     StateBundle,
     TransactionBundle,
     epoch_step,
@@ -89,6 +90,16 @@ class ProofBuilder:
             proof=proved.proof.hex(),
         )
         return ProvedRecord(height, proved.encoded, bundle)
+
+    def prove_record(self, raw_key: bytes, height: int) -> RecordProof:
+        """Prove one more record, or its absence, under the state root of a height that another bundle shows final.
+
+        Raises:
+            HistoryRejected: PRUNED, FUTURE.
+        """
+        proved = self._chain.prove(raw_key, height)
+        value = None if proved.encoded is None else proved.encoded.hex()
+        return RecordProof(raw_key.hex(), value, proved.proof.hex())
 
     def prove_transaction(self, block: StoredBlock, index: int) -> TransactionBundle:
         """Prove a transaction of a final block and its receipt.

@@ -5,7 +5,7 @@ What rests on the software TEE is marked, as in views_trust.
 
 from __future__ import annotations
 
-from node.api.registry import AddressText, AmountText, Height, HexHash
+from node.api.registry import AddressText, AmountText, Height, HexBytes, HexHash
 from node.api.views import JsonObject, View
 from node.api.views_trust import PlanView, PolicyNodeView
 
@@ -146,14 +146,22 @@ class UsageRowView(View, frozen=True):
     erase_receipt: HexHash | None
 
 
+class RecordProofView(View, frozen=True):
+    """Proof of a record, or of its absence, under the state root that a bundle beside it leads to."""
+
+    key: HexBytes
+    value: HexBytes | None
+    proof: HexBytes
+
+
 class UsageProof(View, frozen=True):
-    """Proof bundles of one height (docs/PROOFS.md): that these rows stand in the ledger, and how many it has."""
+    """Proof that these rows stand in the ledger, and how many it has (docs/PROOFS.md)."""
 
     resource: JsonObject
-    """Of the resource's record, whose usage_count says how many rows there are."""
-    rows: list[JsonObject]
-    """Of each row, in their order."""
-    absent: JsonObject | None
+    """A bundle of the resource's record, whose usage_count says how many rows there are."""
+    rows: list[RecordProofView]
+    """Of each row, in their order, after the same block."""
+    absent: RecordProofView | None
     """That no row follows the last of all; null unless the page reaches the end of the ledger."""
 
 

@@ -97,6 +97,25 @@ class MarketFixture:
         signature = self.trust.tee.key.sign(content)
         return SendReceipts(enclave=self.trust.enclave, at_height=tip.height, receipts=receipts, signature=signature)
 
+    def run(self, order: bytes) -> None:
+        """Let the provider accept an open order, the owner grant its key, and the work begin."""
+        enclave = self.trust.enclave
+        self.send(PROVIDER, Accept(order=order, enclave=enclave, plan=0))
+        grant = Grant(
+            order=order,
+            line=2,
+            enclave=enclave,
+            grant_epoch=0,
+            answer=GrantAnswer.GRANT,
+            capsule=CAPSULE,
+            vault_enclave=b"",
+            vault_signature=b"",
+        )
+        self.send(OWNER, grant)
+        roots = (self.trust.image_root, DATA_ROOT)
+        start = Start(order=order, number=0, inputs=roots, args_digest=ARGS_DIGEST, service=None)
+        self.send(PROVIDER, self.receipts(start))
+
 
 def publish_data() -> Publish:
     """Return the message that offers sealed data for a price."""
@@ -161,22 +180,7 @@ def build_market_fixture() -> MarketFixture:
     fixture.data = next(attributes["resource"] for attributes in told if "resource" in attributes)
     fixture.running, fixture.open = (order_address(chain_id, customer, 0, index) for index in range(2))
     fixture.send(CUSTOMER, fixture.order(), fixture.order(purpose=None, constraints=()))
-    enclave = fixture.trust.enclave
-    fixture.send(PROVIDER, Accept(order=fixture.running, enclave=enclave, plan=0))
-    grant = Grant(
-        order=fixture.running,
-        line=2,
-        enclave=enclave,
-        grant_epoch=0,
-        answer=GrantAnswer.GRANT,
-        capsule=CAPSULE,
-        vault_enclave=b"",
-        vault_signature=b"",
-    )
-    fixture.send(OWNER, grant)
-    roots = (fixture.trust.image_root, DATA_ROOT)
-    start = Start(order=fixture.running, number=0, inputs=roots, args_digest=ARGS_DIGEST, service=None)
-    fixture.send(PROVIDER, fixture.receipts(start))
+    fixture.run(fixture.running)
     return fixture
 
 

@@ -6,12 +6,10 @@ import json
 
 import pytest
 
-from bocc.light import verify_file
+from bocc.usage_proofs import find_usage, verify_usage
 from node.api.views_trust import SIMULATED_NOTICE
 from state.address import AddressKind, format_address
-from state.codec import encode
 from state.order_records import USAGE, usage_key
-from state.resource_records import RESOURCES
 from tests.support.chain_builders import account
 from tests.support.market_fixture import CUSTOMER, OWNER, market_node
 from tests.support.ordering import BOND
@@ -112,19 +110,10 @@ async def test_uses_are_proven_with_the_end_of_the_ledger(node, names):
     told = await ask(node, "usage", resource=names["data"], prove=True)
     assert (told["usage_count"], [row["number"] for row in told["rows"]], told["next"]) == (1, [0], None)
     assert told["rows"][0]["order"] == format_address(market.running)
-    proof, ledger = told["proof"], market.chain.ledger
-    row_key = usage_key(market.data, 0)
-    proven = [
-        (proof["resource"], RESOURCES.raw_key(market.data), encode(ledger.get(RESOURCES, market.data))),
-        (proof["rows"][0], USAGE.raw_key(row_key), encode(ledger.get(USAGE, row_key))),
-        (proof["absent"], USAGE.raw_key(usage_key(market.data, 1)), None),
-    ]
-    heights = set()
-    for bundle, key, record in proven:
-        fact = verify_file(json.dumps(bundle).encode(), market.trust.genesis)
-        assert (fact.key, fact.value) == (key, record)
-        heights.add(fact.height)
-    assert heights == {told["height"]}
+    proven = verify_usage(find_usage(json.dumps(told).encode()), market.trust.genesis)
+    assert (proven.resource, proven.count, proven.is_whole, proven.height) == (market.data, 1, True, told["height"])
+    assert proven.rows == ((0, market.chain.ledger.get(USAGE, usage_key(market.data, 0))),)
+    assert told["proof"]["absent"]["key"] == USAGE.raw_key(usage_key(market.data, 1)).hex()
 
 
 async def test_a_part_of_the_ledger_proves_no_end(node, names):

@@ -178,7 +178,7 @@ async def test_a_resource_shows_its_releases_newest_first(node):
         ["mr_td", "rtmr0", "rtmr1", "rtmr2"],
     )
     hardware = await ask(node, "resource", id=format_address(fixture.hardware), prove=True)
-    assert (hardware["kind"], hardware["capacity"]["vcpus"], hardware["releases"]) == ("hardware", 2, [])
+    assert (hardware["kind"], hardware["capacity"]["vcpus"], hardware["releases"]) == ("hardware", 16, [])
     assert verify_file(json.dumps(hardware).encode(), fixture.genesis).key[1:] == fixture.hardware
 
 
