@@ -52,6 +52,8 @@ class ListKind(IntEnum):
     """Endorsements by an account; named by it."""
     SUBJECT = 16
     """Endorsements of one subject; named by the digest of its kind and bytes."""
+    HARDWARE = 17
+    """Enclaves on a hardware resource that are neither expired nor revoked; named by the resource."""
 
 
 class ListLength(Wire, frozen=True):

@@ -137,9 +137,11 @@ class Enclave(Wire, frozen=True):
 
 
 class Platform(Wire, frozen=True):
-    """Whose machine this is; id: platform id."""
+    """Whose machine this is, and as what it is offered; id: platform id."""
 
     owner: Address
+    hardware: Address
+    """The resource that it stands for; another one has to wait until no enclave is left, or one capacity would be sold twice."""
     enclave_count: UInt
     """Enclaves on it that are neither expired nor revoked."""
     free_from_ms: TimeMs
@@ -259,7 +261,7 @@ COLLATERAL: Final = Table(0x51, Collateral, COLLATERAL_BYTES_MAX + 4_096)
 COLLATERAL_BODIES: Final = Table(0x52, CollateralBody, COLLATERAL_BYTES_MAX + 16_384)
 EVALUATIONS: Final = Table(0x53, Evaluation, 256)
 ENCLAVES: Final = Table(0x54, Enclave, 131_072)
-PLATFORMS: Final = Table(0x55, Platform, 64)
+PLATFORMS: Final = Table(0x55, Platform, 96)
 PLATFORM_LISTINGS: Final = Table(0x56, PlatformListing, 8)
 COHORTS: Final = Table(0x57, Cohort, 128)
 COHORT_BOOKS: Final = Table(0x58, Cohorts, COHORTS_MAX * 66 + 16)

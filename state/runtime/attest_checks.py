@@ -67,11 +67,12 @@ class Attempt:
 
 
 def check_hardware(attempt: Attempt) -> None:
-    """NO_RESOURCE, WRONG_RESOURCE_KIND, NOT_OWNER, RESOURCE_NOT_ACTIVE."""
+    """NO_RESOURCE, WRONG_RESOURCE_KIND, NOT_OWNER, RESOURCE_NOT_ACTIVE. On paused hardware, enclaves are renewed."""
     hardware = _find_resource(attempt, attempt.message.hardware, ResourceKind.HARDWARE)
     if hardware.owner != attempt.sender:
         raise TransactionRejected(TransactionReason.NOT_OWNER, attempt.sender.hex(), hardware.owner.hex())
-    if hardware.status is not ResourceStatus.ACTIVE:
+    is_paused = hardware.status is ResourceStatus.PAUSED
+    if hardware.status is not ResourceStatus.ACTIVE and not (is_paused and attempt.before is not None):
         raise TransactionRejected(TransactionReason.RESOURCE_NOT_ACTIVE, hardware.status.name.lower(), "active")
 
 
@@ -195,7 +196,11 @@ def check_measurements(attempt: Attempt) -> None:
 
 
 def check_platform(attempt: Attempt) -> None:
-    """PLATFORM_REPEATED, ENCLAVE_MOVED, PLATFORM_TAKEN, TOO_MANY_ENCLAVES: whether machine and GPUs are the sender's to use."""
+    """PLATFORM_REPEATED, ENCLAVE_MOVED, PLATFORM_TAKEN, TOO_MANY_ENCLAVES: whether machine and GPUs are this hardware's to use.
+
+    What stands for one hardware resource is no part of another one meanwhile, also of the same owner: its capacity is sold once.
+    Without enclaves it is its owner's, until the notice is over, to offer as something else.
+    """
     context, enclave, before = attempt.context, attempt.proven, attempt.before
     repeated = find_repeated_platform(enclave)
     if repeated is not None:
@@ -208,9 +213,10 @@ def check_platform(attempt: Attempt) -> None:
         record = context.ledger.find(PLATFORMS, platform)
         if record is None:
             continue
+        is_own = record.owner == attempt.sender and not record.enclave_count
         is_free = not record.enclave_count and record.free_from_ms <= context.time_ms
-        if record.owner != attempt.sender and not is_free:
-            raise TransactionRejected(TransactionReason.PLATFORM_TAKEN, platform.hex(), record.owner.hex())
+        if record.hardware != enclave.hardware and not (is_own or is_free):
+            raise TransactionRejected(TransactionReason.PLATFORM_TAKEN, platform.hex(), record.hardware.hex())
         if platform not in held and record.enclave_count >= count_max:
             raise TransactionRejected(TransactionReason.TOO_MANY_ENCLAVES, record.enclave_count, count_max)
 

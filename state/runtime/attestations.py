@@ -61,7 +61,9 @@ def _move_platforms(context: Context, before: Enclave | None, enclave: Enclave) 
         if platform not in held:
             record = context.ledger.find(PLATFORMS, platform)
             count = 0 if record is None else record.enclave_count
-            claimed = Platform(owner=enclave.operator, enclave_count=count + 1, free_from_ms=0)
+            claimed = Platform(
+                owner=enclave.operator, hardware=enclave.hardware, enclave_count=count + 1, free_from_ms=0
+            )
             context.ledger.put(PLATFORMS, platform, claimed)
 
 

@@ -63,13 +63,18 @@ def runners_list(enclave: Enclave) -> bytes:
     return list_name(ListKind.RELEASE, numbered_key(enclave.image, enclave.release))
 
 
+def enclaves_on(hardware: bytes) -> bytes:
+    """Return the name of the list of enclaves on a hardware resource."""
+    return list_name(ListKind.HARDWARE, hardware)
+
+
 def has_runners(ledger: Ledger, release_key: bytes) -> bool:
     """Tell whether an enclave that is neither expired nor revoked runs a release; by its image's address and its number."""
     return count_members(ledger, list_name(ListKind.RELEASE, release_key)) > 0
 
 
 def join_cohort(ledger: Overlay, address: bytes, enclave: Enclave) -> None:
-    """Make an enclave a member of its cohort, which is made if there is none, and of those that run its release.
+    """Make an enclave a member of its cohort, which is made if there is none, and of those with its release and its hardware.
 
     Raises:
         TransactionRejected: TOO_MANY_COHORTS.
@@ -89,12 +94,14 @@ def join_cohort(ledger: Overlay, address: bytes, enclave: Enclave) -> None:
     if before is not None and runners_list(before) != runners:
         remove_member(ledger, runners_list(before), address)
     add_member(ledger, runners, address)
+    add_member(ledger, enclaves_on(enclave.hardware), address)
 
 
 def leave_cohort(ledger: Overlay, address: bytes, enclave: Enclave) -> None:
-    """Take an enclave out of its cohort, which stays until room is needed, and from those that run its release."""
+    """Take an enclave out of its cohort, which stays until room is needed, and from those with its release and its hardware."""
     remove_member(ledger, members_list(id_of(cohort_of(enclave))), address)
     remove_member(ledger, runners_list(enclave), address)
+    remove_member(ledger, enclaves_on(enclave.hardware), address)
 
 
 def _without_empty(ledger: Overlay, books: Cohorts) -> Cohorts:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from state.lists import count_members, member_at
 from state.records import ONLY
-from state.runtime.cohorts import cohort_of, has_queue, id_of, members_list, runners_list
+from state.runtime.cohorts import cohort_of, enclaves_on, has_queue, id_of, members_list, runners_list
 from state.runtime.enclaves import judged
 from state.runtime.judgement import LIVE, Judge, platforms_of
 from state.runtime.trust_rules import list_platform, note_verifier_change, set_brake, set_rules
@@ -132,7 +132,7 @@ class Walk:
 
 
 def check_places(walk: Walk) -> None:
-    """Check that machines count their enclaves, and that cohorts and releases list theirs."""
+    """Check that machines count their enclaves, and that cohorts, releases and hardware list theirs."""
     ledger, live = walk.lab.ledger, walk.live_enclaves()
     counted = {
         raw_key[1:]: ledger.get(PLATFORMS, raw_key[1:]).enclave_count
@@ -145,6 +145,7 @@ def check_places(walk: Walk) -> None:
     for address, enclave in live.items():
         listed[members_list(id_of(cohort_of(enclave)))].add(address)
         listed[runners_list(enclave)].add(address)
+        listed[enclaves_on(enclave.hardware)].add(address)
     names = {*listed, *(members_list(identity) for identity in ledger.get(COHORT_BOOKS, ONLY).ids)}
     assert {name: {member_at(ledger, name, n) for n in range(count_members(ledger, name))} for name in names} == {
         name: listed.get(name, set()) for name in names

@@ -128,7 +128,7 @@ LARGEST: list[tuple[Table, Wire]] = [
             pending=(PendingNumber(number=MAX, due_ms=MAX),) * NUMBERS_MAX,
         ),
     ),
-    (PLATFORMS, Platform(owner=ADDRESS, enclave_count=MAX, free_from_ms=MAX)),
+    (PLATFORMS, Platform(owner=ADDRESS, hardware=ADDRESS, enclave_count=MAX, free_from_ms=MAX)),
     (COHORTS, Cohort(tee=255, root=HASH, product=b"p" * 16, issuer=HASH, unseen_count=MAX)),
     (
         COHORT_BOOKS,

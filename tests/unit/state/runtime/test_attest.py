@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from state.attestation import attest_signing_bytes
+from state.attestation import attest_signing_bytes, enclave_address
 from state.lists import ListKind
 from state.offers import ResourceKind
 from state.receipts import EventKind
@@ -274,12 +274,40 @@ def test_a_machine_belongs_to_one_owner_until_its_notice_is_over(lab: Lab) -> No
     assert claim(3) == ""
 
 
+def test_a_machine_stands_for_one_hardware_resource_while_it_has_an_enclave(lab: Lab) -> None:
+    """Two offers of one owner on one machine would sell its capacity twice."""
+    other = lab.publish(PROVIDER, publish(ResourceKind.HARDWARE))
+
+    def on_other(number: int) -> str:
+        return lab.reason(PROVIDER, lab.attest_message(number, machine="machine 0", hardware=other))
+
+    lab.attest(0)
+    assert on_other(1) == TransactionReason.PLATFORM_TAKEN
+    lab.apply(interval_ms=7 * DAY_MS + 1_000)
+    assert lab.enclave(0).state is EnclaveState.EXPIRED
+    assert on_other(2) == ""
+    assert lab.reason(PROVIDER, lab.attest_message(0)) == TransactionReason.PLATFORM_TAKEN
+    assert lab.members(ListKind.HARDWARE, other) == [enclave_address(enclave_key(2).public_key)]
+    assert lab.members(ListKind.HARDWARE, lab.hardware) == []
+
+
+def test_enclaves_on_paused_hardware_are_renewed(lab: Lab) -> None:
+    lab.attest(0)
+    retire(lab, lab.hardware, ResourceStatus.PAUSED)
+    lab.attest(0)
+    assert lab.reason(PROVIDER, lab.attest_message(1)) == TransactionReason.RESOURCE_NOT_ACTIVE
+    retire(lab, lab.hardware, ResourceStatus.RETIRED)
+    assert lab.reason(PROVIDER, lab.attest_message(0)) == TransactionReason.RESOURCE_NOT_ACTIVE
+
+
 def test_a_machine_is_forgotten_when_the_notice_after_its_last_enclave_is_over(lab: Lab) -> None:
     lab.attest()
     platform = lab.enclave().platform
     lab.apply(interval_ms=7 * DAY_MS + 1_000)
     left = lab.ledger.get(PLATFORMS, platform)
-    assert left == Platform(owner=account(0), enclave_count=0, free_from_ms=lab.time_ms + 5 * 60_000)
+    assert left == Platform(
+        owner=account(0), hardware=lab.hardware, enclave_count=0, free_from_ms=lab.time_ms + 5 * 60_000
+    )
     lab.apply(interval_ms=4 * 60_000)
     assert lab.ledger.find(PLATFORMS, platform) == left
     lab.apply(interval_ms=61_000)
@@ -291,7 +319,7 @@ def test_a_machine_that_has_an_enclave_again_outlives_its_notice(lab: Lab) -> No
     lab.apply(interval_ms=7 * DAY_MS + 1_000)
     lab.attest()
     lab.apply(interval_ms=6 * 60_000)
-    held = Platform(owner=account(0), enclave_count=1, free_from_ms=0)
+    held = Platform(owner=account(0), hardware=lab.hardware, enclave_count=1, free_from_ms=0)
     assert lab.ledger.find(PLATFORMS, lab.enclave().platform) == held
 
 

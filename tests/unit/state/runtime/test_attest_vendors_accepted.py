@@ -56,7 +56,9 @@ def test_a_machine_of_every_vendor_is_trusted_at_level_one_under_its_own_root(
     assert (enclave.state, enclave.level, enclave.standing, enclave.reason) == (EnclaveState.TRUSTED, 1, 5, "")
     assert (enclave.is_simulated, enclave.root) == (True, sha256(root).digest())
     assert (enclave.platform, platforms_of(enclave)) == (platform, (platform,))
-    assert lab.ledger.get(PLATFORMS, platform) == Platform(owner=account(0), enclave_count=1, free_from_ms=0)
+    assert lab.ledger.get(PLATFORMS, platform) == Platform(
+        owner=account(0), hardware=enclave.hardware, enclave_count=1, free_from_ms=0
+    )
     assert (enclave.evidence_hash, enclave.verification_root) == (
         sha256(message.evidence).digest(),
         verification_root,
