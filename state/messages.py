@@ -15,6 +15,7 @@ from state.codec import Address, Amount, PublicKey, Wire
 from state.crypto import signing_bytes, tag
 from state.governance_messages import CastVote, Propose
 from state.order_messages import Accept, Close, Fund, Grant, PlaceOrder, SendReceipts
+from state.resource_messages import Amend, Assign
 from state.trust_messages import Attest, Endorse, Publish, PutCollateral
 from state.votes import Vote
 
@@ -138,6 +139,8 @@ Message = (
     | Bond
     | Report
     | Publish
+    | Amend
+    | Assign
     | Endorse
     | PutCollateral
     | Attest

@@ -14,8 +14,11 @@ from state.deadlines import Deadline, DeadlineKind
 from state.governance_messages import CastVote, Propose
 from state.messages import Bond, Message, Report, Scope, SetAuth, Transfer
 from state.order_messages import Accept, Close, Fund, Grant, PlaceOrder, SendReceipts
+from state.resource_messages import Amend, Assign
 from state.runtime.accepting import apply_accept
 from state.runtime.accounts import apply_transfer
+from state.runtime.amendments import apply_amend
+from state.runtime.assignments import apply_assign
 from state.runtime.attestations import apply_attest
 from state.runtime.auth_changes import apply_set_auth, finish_auth_change
 from state.runtime.authorisation import ANY_SCOPE
@@ -29,7 +32,8 @@ from state.runtime.granting import apply_grant
 from state.runtime.order_clock import finish_order
 from state.runtime.ordering import apply_fund, apply_order
 from state.runtime.proposals import apply_propose, apply_vote, finish_proposal
-from state.runtime.resources import apply_publish, finish_release
+from state.runtime.releases import finish_release
+from state.runtime.resources import apply_publish
 from state.runtime.staking import apply_bond
 from state.runtime.trust_rules import finish_rules
 from state.runtime.unbonding import finish_unbonding
@@ -53,6 +57,8 @@ HANDLERS: Final[Mapping[type[Message], Handler]] = {
     Bond: Handler(scope=Scope.FUND, apply=apply_bond),
     Report: Handler(scope=ANY_SCOPE, apply=apply_report),
     Publish: Handler(scope=Scope.OWN, apply=apply_publish),
+    Amend: Handler(scope=Scope.OWN, apply=apply_amend),
+    Assign: Handler(scope=Scope.OWN, apply=apply_assign),
     Endorse: Handler(scope=Scope.GOVERN, apply=apply_endorse),
     PutCollateral: Handler(scope=ANY_SCOPE, apply=apply_put_collateral),
     Attest: Handler(scope=Scope.OPERATE, apply=apply_attest),

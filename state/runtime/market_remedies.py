@@ -14,7 +14,6 @@ MARKET_REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.CAPACITY_IN_USE: "wait until orders have ended, or name at least what is in use",
     TransactionReason.RESOURCE_IN_USE: "wait until its enclaves have expired and its orders have ended",
     TransactionReason.RELEASE_STATUS_FINAL: "publish a new release",
-    TransactionReason.RECIPIENT_UNSIGNED: "have the new owner sign the same transaction with scope OWN",
     TransactionReason.NOT_OUTPUT: "name your order whose output has exactly this content root",
     TransactionReason.LINES_MALFORMED: "put one COMPUTE line first; give a release to data and software alone",
     TransactionReason.TERMS_MALFORMED: "choose accept_by, start_by and end_by that ascend from now and fit the plans' terms",

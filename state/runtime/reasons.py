@@ -29,8 +29,8 @@ class TransactionReason(StrEnum):
     NONCE_TOO_HIGH = "nonce_too_high"
     """The nonce lies more than the window above the highest used one."""
     UNAUTHORISED = "unauthorised"
-    """The signing keys do not reach the threshold in a scope that a message needs, or not the quorum of guardians of a recovery; or
-    one of them is neither the sender's nor a guardian's."""
+    """The signing keys do not reach the threshold in a scope that a message needs, or not the quorum of guardians of a recovery, or
+    not the threshold of a resource's new owner; or one of them is a stranger's."""
     BAD_SIGNATURE = "bad_signature"
     """A signature does not verify under the key it carries."""
     CANNOT_PAY = "cannot_pay"
@@ -113,7 +113,7 @@ class TransactionReason(StrEnum):
     POLICY_MALFORMED = "policy_malformed"
     """The nodes are not one tree within the bounds of depth and conditions."""
     PLANS_MALFORMED = "plans_malformed"
-    """Plans are not numbered from 0 in their order, or a least term is longer than the longest."""
+    """Plans are not numbered on in their order, too many are open, or a least term is longer than the longest."""
     PAYEES_MALFORMED = "payees_malformed"
     """Payees are not ascending and distinct, or their shares do not sum to the whole."""
     CAPACITY_MALFORMED = "capacity_malformed"
@@ -132,7 +132,7 @@ class TransactionReason(StrEnum):
     """There is no such endorsement to take back."""
 
     PLAN_MALFORMED = "plan_malformed"
-    """A plan asks for beats more often than the chain allows, for none where time is paid, or has no unit's price."""
+    """A plan asks for beats more often than the chain allows, or for none where a machine's time is paid."""
     NO_PLAN = "no_plan"
     """The resource has no such plan, or it takes no more orders."""
     CAPACITY_IN_USE = "capacity_in_use"
@@ -140,9 +140,7 @@ class TransactionReason(StrEnum):
     RESOURCE_IN_USE = "resource_in_use"
     """Enclaves or orders still depend on it."""
     RELEASE_STATUS_FINAL = "release_status_final"
-    """A revoked release stays revoked."""
-    RECIPIENT_UNSIGNED = "recipient_unsigned"
-    """The new owner has not signed."""
+    """A release that is revoked, or whose notice is over, stays so."""
     NOT_OUTPUT = "not_output"
     """The content is not the output of that order, or it is another customer's."""
 
@@ -260,7 +258,7 @@ class TransactionReason(StrEnum):
     MEASUREMENT_MISMATCH = "measurement_mismatch"
     """What runs is not the release."""
     PLATFORM_TAKEN = "platform_taken"
-    """The machine or GPU is bound to another owner."""
+    """The machine or GPU stands for another hardware resource, or for another owner's until the notice is over."""
     PLATFORM_REPEATED = "platform_repeated"
     """The attestation names a GPU twice."""
     TOO_MANY_ENCLAVES = "too_many_enclaves"

@@ -22,7 +22,8 @@ REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.NONCE_TOO_HIGH: "sign again with a nonce near the account's next_nonce",
     TransactionReason.UNAUTHORISED: (
         "sign with keys of the sender that reach its threshold in every message's scope;"
-        " for another account's recovery, also with keys of a quorum of its guardians"
+        " for another account's recovery, also with keys of a quorum of its guardians;"
+        " for an assignment, also with the new owner's keys of scope OWN"
     ),
     TransactionReason.BAD_SIGNATURE: "sign again for this chain; the chain id is part of what is signed",
     TransactionReason.CANNOT_PAY: "fund the sender, or wait until its pending transactions are done",
@@ -63,7 +64,7 @@ REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.NO_RELEASE: "name releases by their numbers, ascending, below the allowed value",
     TransactionReason.NO_ORDER: "leave the field empty, or name an order that exists",
     TransactionReason.POLICY_MALFORMED: "give each node its children in prefix order, within the bounds of depth and conditions",
-    TransactionReason.PLANS_MALFORMED: "number plans from 0 in their order, each with its least term within its longest",
+    TransactionReason.PLANS_MALFORMED: "number plans on in their order, least terms within longest; close some if many are open",
     TransactionReason.PAYEES_MALFORMED: "sort payees, name each once, and let their shares sum to the allowed value",
     TransactionReason.CAPACITY_MALFORMED: "sort models of GPUs and name each once",
     TransactionReason.PROFILE_MALFORMED: "use the names that are allowed for this TEE, sorted, and values within their masks",
@@ -87,7 +88,7 @@ REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.COLLATERAL_TOO_OLD: "fetch the vendor's present document and put it on the chain",
     TransactionReason.BINDING_MISMATCH: "make new evidence whose report data is the allowed value",
     TransactionReason.MEASUREMENT_MISMATCH: "boot the very image of the release, or name the release that runs",
-    TransactionReason.PLATFORM_TAKEN: "wait until the other owner's enclaves are gone and the notice is over",
+    TransactionReason.PLATFORM_TAKEN: "wait until its enclaves elsewhere are gone; another owner's also until the notice is over",
     TransactionReason.PLATFORM_REPEATED: "give each GPU of the machine once",
     TransactionReason.TOO_MANY_ENCLAVES: "let an enclave of this machine expire first",
     TransactionReason.TOO_MANY_COHORTS: "wait until a kind of machine is no longer in use",

@@ -1,7 +1,8 @@
 """publish: new resources, and new releases of those that exist.
 
 Everything that a resource keeps in the state, with keys and places in lists, is paid for by a bond per byte, from the owner's
-balance, that the resource holds. Numbers that change later count at their largest.
+balance, that the resource holds. Numbers that change later count at their largest. What is amended (state/runtime/amendments.py)
+moves the bond by the same count.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from msgspec.structs import replace
 from state.address import AddressKind
 from state.codec import INTEGER_MAX
 from state.crypto import tag, tagged_hash
-from state.deadlines import Deadline, DeadlineKind, push_deadline
 from state.errors import TransactionRejected
+from state.ledger import Overlay
 from state.lists import ListKind, add_member, list_name, member_bytes
-from state.offers import NO_CAPACITY, Capacity, Plan, ReleaseBody, ResourceKind
-from state.params import BASIS_POINTS
-from state.policies import is_well_formed
+from state.offers import NO_CAPACITY, Plan, ReleaseBody, ResourceKind
+from state.order_records import ORDER_RUNS, OrderTerms
+from state.order_terms import LineRole
+from state.policies import OutputParty
 from state.receipts import EventKind
 from state.records import ONLY
 from state.resource_records import (
@@ -35,11 +37,13 @@ from state.resource_records import (
     ResourceStatus,
     numbered_key,
 )
-from state.runtime.accounts import debit
-from state.runtime.cohorts import enqueue_all, has_runners
+from state.runtime.accounts import credit, debit
 from state.runtime.context import Context
+from state.runtime.offer_checks import check_capacity, check_payees, check_plans, check_policy, check_vault
+from state.runtime.order_books import find_order
 from state.runtime.profiles import check_profile
 from state.runtime.reasons import TransactionReason
+from state.runtime.releases import change_release
 from state.trust_messages import SUPERSEDED_MAX, Publish, Supersede
 
 _RESOURCE_TAG: Final = tag("resource")
@@ -59,17 +63,18 @@ def apply_publish(context: Context, sender: bytes, message: Publish) -> None:
     """Create a resource of the sender's, or a release of one.
 
     Raises:
-        TransactionRejected: UNEXPECTED_FIELD, POLICY_MALFORMED, PLANS_MALFORMED, PAYEES_MALFORMED, CAPACITY_MALFORMED, NO_ORDER,
-            NO_RESOURCE, NOT_OWNER, WRONG_RESOURCE_KIND, RESOURCE_NOT_ACTIVE, NO_RELEASE, UNKNOWN_TEE, PROFILE_MALFORMED,
-            PROFILE_INCOMPLETE, BALANCE_TOO_LOW.
+        TransactionRejected: UNEXPECTED_FIELD, POLICY_MALFORMED, NOT_AN_ACCOUNT, PAYEES_MALFORMED, NO_RESOURCE, WRONG_RESOURCE_KIND,
+            PLANS_MALFORMED, PLAN_MALFORMED, CAPACITY_MALFORMED, UNKNOWN_TEE, PROFILE_MALFORMED, PROFILE_INCOMPLETE, NO_ORDER,
+            NOT_OUTPUT, NOT_OWNER, RESOURCE_NOT_ACTIVE, NO_RELEASE, BALANCE_TOO_LOW.
     """
     _check_shape(message)
+    _check_terms(context, message)
     if message.release is not None:
         _check_release(message.release)
+    if message.derived_from:
+        _check_origin(context, sender, message)
     if message.resource:
-        address, resource = message.resource, find_owned(context, sender, message.resource)
-        if resource.status is ResourceStatus.RETIRED:
-            raise TransactionRejected(TransactionReason.RESOURCE_NOT_ACTIVE, resource.status.name.lower())
+        address, resource = message.resource, find_changeable(context, sender, message.resource)
         if resource.kind is not message.kind:
             raise TransactionRejected(TransactionReason.WRONG_RESOURCE_KIND, message.kind.name, resource.kind.name)
         byte_count = 0
@@ -79,34 +84,52 @@ def apply_publish(context: Context, sender: bytes, message: Publish) -> None:
         _supersede(context, address, resource, message)
         resource, release_bytes = _add_release(context, address, resource, message.release)
         byte_count += release_bytes
-    bond = byte_count * context.params.market.storage_bond_per_byte
-    if bond:
-        debit(context, sender, bond)
-    context.ledger.put(RESOURCES, address, replace(resource, bond_locked=resource.bond_locked + bond))
+    context.ledger.put(RESOURCES, address, move_bond(context, sender, resource, byte_count))
 
 
-def find_owned(context: Context, owner: bytes, address: bytes) -> Resource:
-    """Return the resource at an address if it is this owner's.
+def find_changeable(context: Context, owner: bytes, address: bytes) -> Resource:
+    """Return the resource at an address if it is this owner's and not retired.
 
     Raises:
-        TransactionRejected: NO_RESOURCE, NOT_OWNER.
+        TransactionRejected: NO_RESOURCE, NOT_OWNER, RESOURCE_NOT_ACTIVE.
     """
     resource = context.ledger.find(RESOURCES, address)
     if resource is None:
         raise TransactionRejected(TransactionReason.NO_RESOURCE, address.hex())
     if resource.owner != owner:
         raise TransactionRejected(TransactionReason.NOT_OWNER, owner.hex(), resource.owner.hex())
+    if resource.status is ResourceStatus.RETIRED:
+        raise TransactionRejected(TransactionReason.RESOURCE_NOT_ACTIVE, resource.status.name.lower())
     return resource
 
 
-def finish_release(context: Context, deadline: Deadline) -> None:
-    """Revoke a deprecated release whose time is over, and judge enclaves again if one of them runs it."""
-    release = context.ledger.get(RELEASES, deadline.subject)
-    if release.status is ReleaseStatus.DEPRECATED and release.until_ms <= context.time_ms:
-        context.ledger.put(RELEASES, deadline.subject, replace(release, status=ReleaseStatus.REVOKED, until_ms=0))
-        _emit_status(context, deadline.subject, ReleaseStatus.REVOKED, 0)
-        if has_runners(context.ledger, deadline.subject):
-            enqueue_all(context)
+def counted_bytes(address: bytes, resource: Resource) -> int:
+    """Return how many bytes a resource's record takes at most, however its numbers grow."""
+    largest = replace(resource, in_use=resource.capacity, **dict.fromkeys(GROWING, INTEGER_MAX))
+    return RESOURCES.byte_count(address, largest)
+
+
+def write_plan(ledger: Overlay, address: bytes, plan: Plan) -> int:
+    """Write a plan that takes orders; return how many bytes it takes."""
+    key, record = numbered_key(address, plan.number), PlanRecord(plan=plan, is_open=True, in_use=0)
+    ledger.put(PLANS, key, record)
+    return PLANS.byte_count(key, replace(record, in_use=INTEGER_MAX))
+
+
+def move_bond(context: Context, owner: bytes, resource: Resource, byte_count: int) -> Resource:
+    """Return the resource with the bond for so many bytes more, from its owner, or fewer, back to its owner.
+
+    Each byte counts at the present price, so what goes back after a rise is at most what is there.
+
+    Raises:
+        TransactionRejected: BALANCE_TOO_LOW.
+    """
+    amount = max(-resource.bond_locked, byte_count * context.params.market.storage_bond_per_byte)
+    if amount > 0:
+        debit(context, owner, amount)
+    elif amount < 0:
+        credit(context, owner, -amount)
+    return replace(resource, bond_locked=resource.bond_locked + amount)
 
 
 def _check_shape(message: Publish) -> None:
@@ -122,34 +145,18 @@ def _check_shape(message: Publish) -> None:
         raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, len(message.superseded))
     if not is_release and message.supersedes is not Supersede.NONE:
         raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, message.supersedes.name.lower())
-    if message.derived_from:
-        raise TransactionRejected(TransactionReason.NO_ORDER, message.derived_from.hex())
-    if len(message.vault) not in {0, 21} or (message.vault and message.vault[0] != AddressKind.RESOURCE):
-        raise TransactionRejected(TransactionReason.NO_RESOURCE, message.vault.hex())
-    if not is_well_formed(message.policy):
-        raise TransactionRejected(TransactionReason.POLICY_MALFORMED, len(message.policy))
-    _check_plans(message.plans)
-    payees = [payee.account for payee in message.payees]
-    shares = sum(payee.share_bp for payee in message.payees)
-    if any(left >= right for left, right in pairwise(payees)) or shares not in {0, BASIS_POINTS}:
-        raise TransactionRejected(TransactionReason.PAYEES_MALFORMED, shares, BASIS_POINTS)
+    if is_hardware and message.derived_from:
+        raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, "an origin of hardware")
+
+
+def _check_terms(context: Context, message: Publish) -> None:
+    """Check what a new resource is offered for."""
+    check_policy(message.policy)
+    check_payees(message.payees)
+    check_vault(context, message.vault)
+    check_plans(context, message.kind, message.plans, 0)
     if message.capacity is not None:
-        _check_capacity(message.capacity)
-
-
-def _check_plans(plans: tuple[Plan, ...]) -> None:
-    for index, plan in enumerate(plans):
-        if plan.number != index:
-            raise TransactionRejected(TransactionReason.PLANS_MALFORMED, f"number {plan.number}", index)
-        if 0 < plan.max_term_ms < plan.min_term_ms:
-            raise TransactionRejected(TransactionReason.PLANS_MALFORMED, plan.min_term_ms, plan.max_term_ms)
-        _check_capacity(plan.capacity)
-
-
-def _check_capacity(capacity: Capacity) -> None:
-    models = [gpu.model for gpu in capacity.gpus]
-    if any(left >= right for left, right in pairwise(models)):
-        raise TransactionRejected(TransactionReason.CAPACITY_MALFORMED, " ".join(models), "sorted, distinct models")
+        check_capacity(message.capacity)
 
 
 def _check_release(release: ReleaseBody) -> None:
@@ -157,9 +164,34 @@ def _check_release(release: ReleaseBody) -> None:
     for digest in (release.sealed_root, release.key_commit, release.provenance.recipe_hash):
         if len(digest) not in {0, 32}:
             raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, digest.hex(), "32 bytes or none")
-    _check_capacity(release.requirements)
+    check_capacity(release.requirements)
     for profile in release.profiles:
         check_profile(profile)
+
+
+def _check_origin(context: Context, sender: bytes, message: Publish) -> None:
+    """Check that the content is the output of the order named, and that the sender had a right to it.
+
+    Raises:
+        TransactionRejected: NO_ORDER, NOT_OUTPUT.
+    """
+    terms, _ = find_order(context.ledger, message.derived_from)
+    if not _has_right(context, sender, terms):
+        raise TransactionRejected(TransactionReason.NOT_OUTPUT, sender.hex(), terms.customer.hex())
+    run = context.ledger.find(ORDER_RUNS, message.derived_from)
+    root = b"" if run is None or run.output is None else run.output.root
+    assert message.release is not None, "only what has a release has an origin"
+    if message.release.content_root != root:
+        raise TransactionRejected(TransactionReason.NOT_OUTPUT, message.release.content_root.hex(), root.hex())
+
+
+def _has_right(context: Context, sender: bytes, terms: OrderTerms) -> bool:
+    """Tell whether an account is the customer of an order, or owns data whose owner may open the output."""
+    if sender == terms.customer:
+        return True
+    data = (line.resource for line in terms.lines if line.role is LineRole.DATA)
+    is_owner = any(context.ledger.get(RESOURCES, address).owner == sender for address in data)
+    return is_owner and terms.output_to is not OutputParty.CUSTOMER
 
 
 def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, Resource, int]:
@@ -191,12 +223,7 @@ def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, R
         created_ms=context.time_ms,
         frozen_ms=0,
     )
-    largest = replace(resource, in_use=message.capacity, **dict.fromkeys(GROWING, INTEGER_MAX))
-    byte_count = RESOURCES.byte_count(address, largest)
-    for plan in message.plans:
-        key, record = numbered_key(address, plan.number), PlanRecord(plan=plan, is_open=True, in_use=0)
-        ledger.put(PLANS, key, record)
-        byte_count += PLANS.byte_count(key, replace(record, in_use=INTEGER_MAX))
+    byte_count = counted_bytes(address, resource) + sum(write_plan(ledger, address, plan) for plan in message.plans)
     for name in (list_name(ListKind.OWNER, sender), list_name(ListKind.RESOURCES)):
         add_member(ledger, name, address)
         byte_count += member_bytes(name, address)
@@ -222,21 +249,7 @@ def _supersede(context: Context, address: bytes, resource: Resource, message: Pu
         raise TransactionRejected(TransactionReason.NO_RELEASE, " ".join(map(str, numbers)), resource.release_count)
     if message.supersedes is Supersede.ALL:
         numbers = tuple(range(resource.release_count))[-SUPERSEDED_MAX:]
-    until_ms = context.time_ms + message.notice_ms
     for number in numbers:
         key = numbered_key(address, number)
-        release = context.ledger.get(RELEASES, key)
-        if release.status is ReleaseStatus.CURRENT:
-            context.ledger.put(RELEASES, key, replace(release, status=ReleaseStatus.DEPRECATED, until_ms=until_ms))
-            push_deadline(context.ledger, DeadlineKind.RELEASE_DUE, key, until_ms)
-            _emit_status(context, key, ReleaseStatus.DEPRECATED, until_ms)
-
-
-def _emit_status(context: Context, key: bytes, status: ReleaseStatus, until_ms: int) -> None:
-    context.emit(
-        EventKind.RELEASE_STATUS,
-        resource=key[:21],
-        release=int.from_bytes(key[21:], "big"),
-        status=status.name.lower().encode(),
-        until_ms=until_ms,
-    )
+        if context.ledger.get(RELEASES, key).status is ReleaseStatus.CURRENT:
+            change_release(context, key, ReleaseStatus.DEPRECATED, message.notice_ms)

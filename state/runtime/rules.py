@@ -13,12 +13,14 @@ from msgspec import Struct
 from state.address import AddressKind
 from state.errors import TransactionRejected
 from state.ledger import Ledger
-from state.messages import SetAuth
+from state.messages import Message, Scope, SetAuth
 from state.params import Params
 from state.records import ACCOUNTS, AUTHS, NEW_ACCOUNT, ONLY, PARAMS
+from state.resource_messages import Assign
 from state.runtime.authorisation import (
     has_guardian_quorum,
     has_weight,
+    is_authorised,
     without_guardian_keys,
     without_keys_of,
 )
@@ -105,11 +107,11 @@ def check_authorised(situation: Situation, transaction: Transaction) -> None:
 
 
 def are_signers_authorised(ledger: Ledger, transaction: Transaction) -> bool:
-    """Tell whether the signing keys may act for the sender in the scope of every message, and for the guardians of a recovery.
+    """Tell whether the signing keys may act for the sender in the scope of every message, and for all others that must agree.
 
-    Guardians count here and not when the message runs, so that nobody makes the sender pay by taking their signatures away. A
-    stranger's key spoils the envelope: otherwise anybody could make another good one of a body by signing it too, which is longer,
-    pays less for its bytes and goes by the same tx_id.
+    Others are the guardians of a recovery and the new owner of a resource. They count here and not when the message runs, so that
+    nobody makes the sender pay by taking their signatures away. A stranger's key spoils the envelope: otherwise anybody could make
+    another good one of a body by signing it too, which is longer, pays less for its bytes and goes by the same tx_id.
     """
     body, signatures = transaction.body, transaction.signatures
     account = ledger.find(ACCOUNTS, body.sender)
@@ -122,20 +124,29 @@ def are_signers_authorised(ledger: Ledger, transaction: Transaction) -> bool:
         if not all(has_weight(auth, public_keys, required_scope(message, body.sender)) for message in body.messages):
             return False
     for message in body.messages:
-        if type(message) is SetAuth and message.account != body.sender:
-            guardian_keys = [pair.public_key for pair in signatures]
-            if not has_guardian_quorum(ledger, message.account, guardian_keys):
-                return False
+        if not _do_others_agree(ledger, transaction, message):
+            return False
     return len(signatures) == 1 or not _has_stranger(ledger, transaction)
 
 
+def _do_others_agree(ledger: Ledger, transaction: Transaction, message: Message) -> bool:
+    """Tell whether those agree whom a message concerns beside its sender: guardians of a recovery, the new owner of a resource."""
+    if type(message) is SetAuth and message.account != transaction.body.sender:
+        return has_guardian_quorum(ledger, message.account, [pair.public_key for pair in transaction.signatures])
+    if type(message) is Assign:
+        return is_authorised(ledger, message.to, [pair.public_key for pair in transaction.signatures], Scope.OWN)
+    return True
+
+
 def _has_stranger(ledger: Ledger, transaction: Transaction) -> bool:
-    """Tell whether a signing key is neither the sender's nor, in a recovery, a guardian's."""
+    """Tell whether a signing key is neither the sender's nor of anybody else whose agreement a message needs."""
     body = transaction.body
     strangers = without_keys_of(ledger, body.sender, [pair.public_key for pair in transaction.signatures])
     for message in body.messages:
         if type(message) is SetAuth and message.account != body.sender:
             strangers = without_guardian_keys(ledger, message.account, strangers)
+        elif type(message) is Assign:
+            strangers = without_keys_of(ledger, message.to, strangers)
     return bool(strangers)
 
 

@@ -12,8 +12,10 @@ from msgspec import Struct
 
 from state.governance_messages import CastVote, Propose
 from state.messages import Bond, Message, Report, SetAuth, Transfer
+from state.offers import PLANS_MAX
 from state.order_messages import RECEIPTS_MAX, Accept, Beat, Close, Fund, Grant, PlaceOrder, SendReceipts
 from state.order_terms import AFTER_MAX, LINES_MAX
+from state.resource_messages import RELEASE_CHANGES_MAX, Amend, Assign
 from state.trust_messages import (
     COLLATERAL_BYTES_MAX,
     GPUS_MAX,
@@ -59,11 +61,25 @@ def attest_work(message: Attest) -> int:
 SUPERSEDED_WORK: Final = 70
 """What it costs to deprecate a release, and to revoke it when its notice is over: four records touched, and both ways run."""
 
+PLAN_WORK: Final = 30
+"""What it costs to open or close a plan."""
+
 
 def publish_work(message: Publish) -> int:
-    """Return what superseding costs; ALL counts as many as it may reach."""
+    """Return what plans and superseding cost; ALL counts as many releases as it may reach. A message has one of the two."""
     count = SUPERSEDED_MAX if message.supersedes is Supersede.ALL else len(message.superseded)
-    return count * SUPERSEDED_WORK
+    return len(message.plans) * PLAN_WORK + count * SUPERSEDED_WORK
+
+
+PLANS_WORK: Final = 300
+"""What it costs to count the plans that are open, of as many as a resource may have had."""
+
+
+def amend_work(message: Amend) -> int:
+    """Return what changes of plans and releases cost."""
+    plan_count = len(message.plans_added) + len(message.plans_closed)
+    counting = PLANS_WORK if message.plans_added else 0
+    return counting + plan_count * PLAN_WORK + len(message.releases) * SUPERSEDED_WORK
 
 
 def collateral_work(message: PutCollateral) -> int:
@@ -100,6 +116,12 @@ WORK: Final[Mapping[type[Message], Work]] = {
         extra=publish_work,
         extra_max=SUPERSEDED_MAX * SUPERSEDED_WORK,
     ),
+    Amend: Work(
+        units=200,
+        extra=amend_work,
+        extra_max=PLANS_WORK + 2 * PLANS_MAX * PLAN_WORK + RELEASE_CHANGES_MAX * SUPERSEDED_WORK,
+    ),
+    Assign: Work(units=150),
     Endorse: Work(units=220),
     PutCollateral: Work(
         units=600,

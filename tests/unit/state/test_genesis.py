@@ -245,7 +245,7 @@ def test_well_known_keys_are_refused_outside_development(genesis: Genesis) -> No
 
 
 def test_parameters_at_their_bounds_are_sound() -> None:
-    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 15 * 1_340 + 150_200)
+    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 15 * 2_580 + 150_200)
     genesis = with_params(genesis, "staking", unbonding_ms=1_501, evidence_age_ms=1_000)
     check_genesis(with_params(genesis, "consensus", validator_update_interval_ms=500, timer_min_ms=1))
 
