@@ -172,7 +172,7 @@ def _apply_one(context: Context, batch: _Batch, receipt: WorkReceipt) -> None:
         _check_start(context, address, terms, order, receipt)
     if order.cause is StallCause.OUT_OF_FUNDS and trigger in {Trigger.BEAT, Trigger.OUTPUT}:
         raise TransactionRejected(TransactionReason.DEPOSIT_TOO_LOW, free_funds(order))
-    if isinstance(receipt, Erase) and context.ledger.find(ORDER_RUNS, address) is None:
+    if isinstance(receipt, Erase) and not order.started_ms:
         raise TransactionRejected(TransactionReason.WRONG_STATE, "never started", "an order that ran")
     head = next_head(order.head, receipt, batch.at_height)
     order = replace(order, head=head, receipt_count=order.receipt_count + 1)
@@ -329,8 +329,8 @@ def _output(context: Context, address: bytes, terms: OrderTerms, order: Order, b
 
 def _fail(context: Context, address: bytes, terms: OrderTerms, order: Order, batch: _Batch, receipt: Fail) -> Order:
     """The enclave gives up: what it has proven is paid."""
-    run = context.ledger.find(ORDER_RUNS, address)
-    if run is not None:
+    if order.started_ms:
+        run = context.ledger.get(ORDER_RUNS, address)
         context.ledger.put(ORDER_RUNS, address, replace(run, fail_code=receipt.code))
     if order.state is OrderState.RUNNING:
         order = accrue(terms, order, batch.at_ms)

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from state.offers import ResourceKind
-from state.order_messages import Erase, GrantAnswer, grant_signing_bytes
+from state.order_messages import Erase, Fail, GrantAnswer, grant_signing_bytes
 from state.receipts import EventKind
 from state.records import HOLDINGS
 from state.resource_records import RESOURCES
@@ -227,3 +227,15 @@ def test_an_erasure_counts_after_the_end_and_only_where_something_was_loaded(mar
     assert market.report(market.output(order)) == ""
     assert market.report(Erase(order=order, number=2)) == ""
     assert market.run(order).is_erased
+
+
+def test_an_enclave_that_never_started_erases_nothing_of_the_one_before(market: Market) -> None:
+    market.attest(1)
+    order = market.running()
+    market.pass_time(11)
+    market.pass_time(21)
+    assert market.reason(PROVIDER, market.accept_message(order, 1)) == ""
+    run = market.run(order)
+    assert market.report(Fail(order=order, number=1, code=9), number=1) == ""
+    assert market.report(Erase(order=order, number=2), number=1) == "wrong_state"
+    assert market.run(order) == run
