@@ -1,4 +1,4 @@
-"""Somebody vanishes for ever, in every state of an order: the order ends, and all others get what is theirs.
+"""Somebody falls silent for ever, in every state of an order: the order ends, and all others get what is theirs.
 
 The others go on as they should: the provider accepts, starts and reports, the owner releases its key, the customer pays and waits.
 """
@@ -99,7 +99,7 @@ class Story:
 
 @pytest.mark.parametrize("gone", PARTIES)
 @pytest.mark.parametrize("state", STATES)
-def test_who_vanishes_harms_nobody_else(state: str, gone: str) -> None:
+def test_who_falls_silent_harms_nobody_else(state: str, gone: str) -> None:
     story = Story(state, gone)
     story.go_on()
     market = story.market
