@@ -6,7 +6,7 @@ The type byte keeps room for other kinds of keys and makes an account's address 
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import xor
 from typing import Final
 
@@ -14,6 +14,7 @@ from state.crypto import tag, tagged_hash
 from state.errors import Rejected
 
 _CHARSET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_CHARACTERS: Final = _CHARSET.encode().ljust(256)
 _BECH32M: Final = 0x2BC830A3
 _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _STEPS: Final = tuple(
@@ -24,6 +25,9 @@ _TEXT_MAX: Final = 90
 _CHECKSUM_CHARS: Final = 6
 _ACCOUNT_TAG: Final = tag("account")
 ADDRESS_BYTES: Final = 21
+TEXTS_MAX: Final = 8_192
+"""Texts of addresses kept, about 200 bytes each."""
+_PREFIXES_MAX: Final = 16
 
 
 class AddressKind(IntEnum):
@@ -66,8 +70,12 @@ def account_address(public_key: bytes) -> bytes:
     return bytes((AddressKind.ACCOUNT,)) + tagged_hash(_ACCOUNT_TAG, public_key)[:20]
 
 
+@lru_cache(maxsize=TEXTS_MAX)
 def format_address(address: bytes, prefix: str | None = None) -> str:
-    """Return the bech32m text of a 21-byte address; the prefix follows from the type byte unless given."""
+    """Return the bech32m text of a 21-byte address; the prefix follows from the type byte unless given.
+
+    Texts made lately are kept, because an answer of an API names many addresses.
+    """
     return bech32m_encode(prefix or HUMAN_PREFIX[AddressKind(address[0])], address)
 
 
@@ -91,9 +99,9 @@ def bech32m_encode(prefix: str, payload: bytes) -> str:
     Source: BIP-173 and BIP-350.
     """
     values = _to_five_bits(payload)
-    checksum = _polymod([*_expand(prefix), *values, 0, 0, 0, 0, 0, 0]) ^ _BECH32M
+    checksum = _polymod([*values, 0, 0, 0, 0, 0, 0], _checksum_of(prefix)) ^ _BECH32M
     values += [(checksum >> 5 * (5 - position)) & 31 for position in range(_CHECKSUM_CHARS)]
-    return prefix + "1" + "".join(_CHARSET[value] for value in values)
+    return prefix + "1" + bytes(values).translate(_CHARACTERS).decode()
 
 
 def bech32m_decode(text: str) -> tuple[str, bytes]:
@@ -111,7 +119,7 @@ def bech32m_decode(text: str) -> tuple[str, bytes]:
     lowered = text.lower()
     prefix, characters = lowered[:separator], lowered[separator + 1 :]
     values = [_CHARSET.find(char) for char in characters]
-    if min(values) < 0 or _polymod([*_expand(prefix), *values]) != _BECH32M:
+    if min(values) < 0 or _polymod(values, _checksum_of(prefix)) != _BECH32M:
         raise rejected
     payload = _from_five_bits(values[:-_CHECKSUM_CHARS])
     if payload is None:
@@ -119,15 +127,15 @@ def bech32m_decode(text: str) -> tuple[str, bytes]:
     return prefix, payload
 
 
-def _polymod(values: list[int]) -> int:
-    checksum = 1
+def _polymod(values: list[int], checksum: int) -> int:
     for value in values:
         checksum = (checksum & 0x1FFFFFF) << 5 ^ value ^ _STEPS[checksum >> 25]
     return checksum
 
 
-def _expand(prefix: str) -> list[int]:
-    return [ord(char) >> 5 for char in prefix] + [0] + [ord(char) & 31 for char in prefix]
+@lru_cache(maxsize=_PREFIXES_MAX)
+def _checksum_of(prefix: str) -> int:
+    return _polymod([ord(char) >> 5 for char in prefix] + [0] + [ord(char) & 31 for char in prefix], 1)
 
 
 def _to_five_bits(payload: bytes) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, IntEnum
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -20,8 +19,6 @@ from state.trust_messages import Publish, PutCollateral
 from tee.documents import CollateralKind
 from tee.evidence import EvidenceKind
 
-ADDRESSES_MAX: Final = 8_192
-"""Texts of addresses kept, about 200 bytes each."""
 JSON_INTEGER_MAX: Final = (1 << 53) - 1
 MONEY_NAMES: Final = frozenset(
     {"amount", "deposit", "fee", "held", "penalty", "price", "price_max", "refund", "reward"}
@@ -40,9 +37,8 @@ _ENUMERATIONS: Final[dict[str, type[IntEnum]]] = {
 _ADDRESS_KINDS: Final = frozenset(kind.value for kind in AddressKind)
 
 
-@lru_cache(maxsize=ADDRESSES_MAX)
 def describe_address(address: bytes) -> str:
-    """Return an address as people write it; those seen lately are kept, because writing one takes 16 microseconds."""
+    """Return an address as people write it."""
     return format_address(address)
 
 
