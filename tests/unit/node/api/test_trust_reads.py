@@ -206,6 +206,7 @@ async def test_each_wrong_name_is_found_by_its_own_check(node):
         "enclave": "enclave_moved",
         "signature": "bad_enclave_signature",
         "binding": "binding_mismatch",
+        "platform": "platform_taken",
     }
     assert await failed(signature="00" * 64) == {"signature": "bad_enclave_signature"}
     gpus = [{"report": "00", "chain": ["00"]}]
