@@ -8,11 +8,14 @@ from bocc.provider.software import publish_image
 from node.api.describe import describe, describe_attributes, describe_message
 from state.address import VALIDATOR_PREFIX, format_address
 from state.messages import AuthKey, BondAction, SetAuth
+from state.order_messages import Beat
+from state.order_terms import Meter
 from state.policies import AllOf, LevelAtLeast, Not, TeeIn
 from state.receipts import EventKind
 from state.trust_messages import PutCollateral
 from state.votes import VoteKind
 from tests.support.chain_builders import account, delegate, make_report, make_vote, operator, validator_key
+from tests.support.market_fixture import build_market_fixture
 
 ADDRESS = account(1)
 
@@ -106,4 +109,39 @@ def test_conditions_of_a_policy_are_told_apart():
         {"kind": "not"},
         {"kind": "tee_in", "kinds": ["tdx", 9]},
         {"kind": "level_at_least", "level": 3},
+    ]
+
+
+def test_the_money_of_orders_is_text_in_messages_and_events():
+    order = describe_message(build_market_fixture().order(deposit=7))
+    assert [order[name] for name in ("kind", "deposit", "output_to")] == ["order", "7", "customer"]
+    assert order["constraints"] == [{"kind": "level_at_least", "level": 1}]
+    assert {name: order["lines"][0][name] for name in ("role", "plan", "quantity", "price_max")} == {
+        "role": "compute",
+        "plan": 0,
+        "quantity": 1,
+        "price_max": "1000000",
+    }
+    attributes = (("held", 5), ("refund", 6), ("penalty", 7), ("share", 20), ("cause", b"beat_missed"))
+    assert describe_attributes(attributes) == {
+        "held": "5",
+        "refund": "6",
+        "penalty": "7",
+        "share": 20,
+        "cause": "beat_missed",
+    }
+
+
+def test_receipts_come_with_their_kinds():
+    fixture = build_market_fixture()
+    beat = Beat(order=fixture.running, number=1, meter=Meter(cpu_ms=1, gpu_ms=2, storage_gb_s=3, network_bytes=4))
+    told = describe_message(fixture.receipts(beat))
+    assert (told["kind"], told["enclave"]) == ("receipt", format_address(fixture.trust.enclave))
+    assert told["receipts"] == [
+        {
+            "kind": "beat",
+            "order": format_address(fixture.running),
+            "number": 1,
+            "meter": {"cpu_ms": 1, "gpu_ms": 2, "storage_gb_s": 3, "network_bytes": 4},
+        }
     ]
