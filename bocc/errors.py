@@ -62,6 +62,8 @@ class InputReason(StrEnum):
     """Nothing on offer fits what an order asks for."""
     BAD_GRANT = "bad_grant"
     """No key can be released for this order or line now."""
+    BAD_OUTPUT = "bad_output"
+    """An order has no output yet, it is elsewhere, or it is not what the enclave signed."""
     BAD_SUBJECT = "bad_subject"
     """Nothing that can be endorsed."""
     BAD_PARTITION = "bad_partition"

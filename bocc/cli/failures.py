@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 
 from bocc.cli.output import printable
-from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
+from bocc.errors import AnswerMalformed, CapsuleRejected, NodeUnreachable, RpcRejected, SealRejected
 from node.errors import ConfigError
 from state.errors import Rejected, StorageFault
 
@@ -108,6 +108,8 @@ def describe_failure(error: Exception) -> Failure | None:
         case Rejected():
             message = _sentence(str(error.reason.value), error.seen, error.bound)
             return _rejection(message, str(error.reason.value), error.seen, error.bound, None)
+        case CapsuleRejected() | SealRejected():
+            return Failure(exit_code=ExitCode.REFUSED, message=str(error), reason="not_opened")
         case ConfigError() | msgspec.ValidationError():
             return Failure(exit_code=ExitCode.REFUSED, message=str(error), reason="configuration")
         case OSError() | StorageFault():

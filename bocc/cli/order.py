@@ -11,16 +11,16 @@ import msgspec
 
 from bocc.cli.asking import ask, prove_option
 from bocc.cli.context import Context, common_options, run
-from bocc.cli.failures import ExitCode
 from bocc.cli.order_sides import SIDE_COMMANDS
-from bocc.cli.order_text import print_order, print_order_event, print_orders, print_quote
-from bocc.cli.output import print_json, print_json_line, print_line
+from bocc.cli.order_text import print_order, print_orders, print_quote
+from bocc.cli.order_watch import output, watch
+from bocc.cli.output import print_json, print_line
 from bocc.cli.query_trust import cursor_option, limit_option, print_more
 from bocc.cli.sending import POSITIVE_AMOUNT, Sending, outcome_code, print_checks, print_outcome, sending_options
-from bocc.client import Client
 from bocc.durations import format_duration
 from bocc.market.forms import parse_enclave, parse_order, parse_resource, read_form
-from bocc.market.order_file import TEMPLATE, OrderForm, check_shape
+from bocc.market.order_file import OrderForm, check_shape
+from bocc.market.order_template import TEMPLATE, simulated_template
 from bocc.market.quotes import find_result_key, quote_order
 from node.api.describe_chain import describe_body
 from state.address import format_address, parse_address
@@ -43,15 +43,17 @@ def command() -> None:
       bocc order create order.toml --from alice --dry-run
       bocc order create order.toml --from alice
       bocc order watch ORDER
+      bocc order output ORDER --key-file order.result.key
 
     As a provider: `open`, `accept`. As an owner of sealed data or software: `grant`.
     """  # noqa: D301  \b is click's mark for lines that keep their breaks
 
 
 @command.command()
-def init() -> None:
+@click.option("--simulated", is_flag=True, help="One that the SIMULATED provider of a local network takes as it is.")
+def init(simulated: bool) -> None:
     """Print an order to fill in, with comments."""
-    click.echo(TEMPLATE, nl=False)
+    click.echo(simulated_template() if simulated else TEMPLATE, nl=False)
 
 
 @command.command()
@@ -188,42 +190,6 @@ def show(context: Context, order: str, prove: bool) -> None:
 
 @command.command()
 @click.argument("order", metavar="ORDER")
-@common_options
-def watch(context: Context, order: str) -> int:
-    """Show what happens to an order, from its beginning as far as the node remembers, until it is closed or Ctrl-C.
-
-    Exit code 0 if it was done, 1 if it was closed for another reason. With --json one line for each event, the order last.
-    """
-    return run(_watch(context, format_address(parse_order(order))))
-
-
-async def _watch(context: Context, address: str) -> int:
-    async with context.client() as client:
-        told = await client.call("order", id=address)
-        if told["state"] != "closed":
-            await _print_events(context, client, address)
-            told = await client.call("order", id=address)
-    if context.as_json:
-        print_json_line(told)
-    else:
-        print_line("")
-        print_order(told)
-    return ExitCode.DONE if told["reason"] == "done" else ExitCode.REFUSED
-
-
-async def _print_events(context: Context, client: Client, address: str) -> None:
-    """Print each event of an order until the one that closes it."""
-    async for event in client.follow(topics=(f"order:{address}",)):
-        if context.as_json:
-            print_json_line(event)
-        else:
-            print_order_event(event)
-        if event["kind"] == "order_closed":
-            return
-
-
-@command.command()
-@click.argument("order", metavar="ORDER")
 @click.argument("amount", type=POSITIVE_AMOUNT)
 @sending_options
 def fund(sending: Sending, order: str, amount: int) -> int:
@@ -252,5 +218,5 @@ def mark_order(sending: Sending, order: str, mark: str) -> int:
     return sending.send(Close(order=parse_order(order), mark=Mark[mark.upper()]))
 
 
-for side_command in SIDE_COMMANDS:
-    command.add_command(side_command)
+for other_command in (watch, output, *SIDE_COMMANDS):
+    command.add_command(other_command)

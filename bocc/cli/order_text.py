@@ -13,6 +13,7 @@ from bocc.market.costs import UNIT_WORDS, line_cost
 from bocc.market.forms import format_moment
 from bocc.market.offers import Choice
 from bocc.market.quotes import Quote
+from node.api.describe import MONEY_NAMES
 from state.address import format_address
 
 Json = Mapping[str, Any]  # JSON of the node
@@ -46,7 +47,7 @@ def print_quote(quote: Quote, fee: int, order: str) -> None:
             ("order", order),
             ("for", f"{format_duration(quote.duration_ms)} at most, until {format_time(message.end_by_ms)} UTC"),
             ("deposit", f"{format_amount(message.deposit)}; what is not used comes back"),
-            ("at least", f"{format_amount(costs.least)}, even if it is cancelled once started"),
+            ("least deposit", f"{format_amount(costs.least)}, what starts and least terms cost"),
             ("whole time", format_amount(costs.whole)),
             ("bond", f"{format_amount(costs.bond)} while the chain keeps the order, then back"),
             ("fee", format_amount(fee)),
@@ -90,13 +91,27 @@ def policy_words(node: Json) -> str:
 
 def print_order(told: Json) -> None:
     """Print an order: where it stands, its lines, its money and what happens next."""
-    money_of, dates, run = told["money"], told["dates"], told["run"]
-    now_ms = dates["next"]["due_ms"]
-    why = told["reason"] or told["cause"]
+    print_table(("", ""), order_rows(told))
+    print_line("")
+    print_table(
+        ("line", "role", "resource", "release", "plan", "quantity", "earned", "key"),
+        [_line_row(index, line) for index, line in enumerate(told["lines"])],
+    )
+    run = told["run"]
+    if run is not None:
+        print_line("")
+        shown = {name: content for name, content in run.items() if content not in (None, [], {})}
+        print_fields({"run": shown})
+
+
+def order_rows(told: Json) -> list[tuple[str, object]]:
+    """Return where an order stands, by name."""
+    money_of, dates = told["money"], told["dates"]
+    due, why = dates["next"], told["reason"] or told["cause"]
     rows = [
         ("order", told["id"]),
         ("state", told["state"] + (f": {why.replace('_', ' ')}" if why else "")),
-        ("next", f"{format_time(now_ms)} UTC: {_NEXT_WORDS.get(dates['next']['what'], dates['next']['what'])}"),
+        ("next", f"{format_time(due['due_ms'])} UTC: {_NEXT_WORDS.get(due['what'], due['what'])}"),
         ("customer", told["customer"]),
         ("operator", told["operator"]),
         ("enclave", told["enclave"]),
@@ -108,16 +123,7 @@ def print_order(told: Json) -> None:
         ("low", None if money_of["low"] is None else f"{money_of['low']} % of what was put in are left at most"),
         ("receipts", told["receipt_count"]),
     ]
-    print_table(("", ""), [row for row in rows if row[1] is not None])
-    print_line("")
-    print_table(
-        ("line", "role", "resource", "release", "plan", "quantity", "earned", "key"),
-        [_line_row(index, line) for index, line in enumerate(told["lines"])],
-    )
-    if run is not None:
-        print_line("")
-        shown = {name: content for name, content in run.items() if content not in (None, [], {})}
-        print_fields({"run": shown})
+    return [row for row in rows if row[1] is not None]
 
 
 def _line_row(index: int, line: Json) -> Sequence[object]:
@@ -186,14 +192,16 @@ def print_open_orders(rows: Iterable[tuple[Json, str]], now_ms: int) -> None:
     )
 
 
-def print_order_event(event: Json) -> None:
-    """Print one event of an order on one line."""
+def event_line(event: Json) -> str:
+    """Return one event of an order on one line."""
     attributes = {
         name: content for name, content in event["attributes"].items() if name != "order" and content is not None
     }
     words = " ".join(f"{name}={_attribute_text(name, content)}" for name, content in attributes.items())
-    print_line(f"{format_time(event['time_ms'])}  {event['kind'].replace('_', ' ')}  {words}".rstrip())
+    return f"{format_time(event['time_ms'])}  {event['kind'].replace('_', ' ')}  {words}".rstrip()
 
 
 def _attribute_text(name: str, content: object) -> object:
+    if name in MONEY_NAMES:
+        return f"{content}ubocc"
     return format_time(content).replace(" ", "T") if name.endswith("_ms") and isinstance(content, int) else content

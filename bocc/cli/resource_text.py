@@ -174,7 +174,7 @@ def print_usage(told: Json) -> None:
             for row in told["rows"]
         ],
     )
-    print_line(f"{told['usage_count']} uses in all.")
+    print_line(f"Uses in all: {told['usage_count']}.")
     if told["next"] is not None:
         print_line(f"More: --first {told['next']}")
 

@@ -11,6 +11,7 @@ from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
@@ -45,6 +46,7 @@ from state.policies import Level, OutputParty
 from state.runtime.ordering import SOFTWARE_LINES_MAX
 
 DIGEST_BYTES: Final = 32
+REFERENCE_CHARS_MAX: Final = 256
 Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
 
 
@@ -101,6 +103,8 @@ class WorkForm(Form, frozen=True):
     """Beside the order's file; its SHA-256 is pinned."""
     args_digest: Octets | None = None
     """Or that digest itself."""
+    args_public: str | None = None
+    """Or the arguments themselves, which then stand in the order for everybody to read."""
     args_reference: Reference = ""
     manifest_root: Octets = Octets()
 
@@ -176,8 +180,7 @@ def check_shape(form: OrderForm, now_ms: int) -> Dates:
     for want in wants:
         _check_want(want)
     _check_named_once(wants)
-    if (form.workload.args_file is None) is (form.workload.args_digest is None):
-        raise _refuse("workload", "args_file and args_digest", "one of the two")
+    _check_arguments(form.workload)
     digests = (form.workload.args_digest, form.workload.manifest_root or None, form.terms.result_key)
     for name, digest in zip(
         ("workload.args_digest", "workload.manifest_root", "terms.result_key"), digests, strict=True
@@ -185,6 +188,21 @@ def check_shape(form: OrderForm, now_ms: int) -> Dates:
         if digest is not None and len(digest) != DIGEST_BYTES:
             raise _refuse(name, f"{len(digest)} bytes", DIGEST_BYTES)
     return _check_dates(form.terms, now_ms)
+
+
+def _check_arguments(work: WorkForm) -> None:
+    given = [one for one in (work.args_file, work.args_digest, work.args_public) if one is not None]
+    if len(given) != 1:
+        raise _refuse("workload", "args_file, args_digest, args_public", "one of the three")
+    if work.args_public is not None and (work.args_reference or len(_inline(work.args_public)) > REFERENCE_CHARS_MAX):
+        raise _refuse(
+            "workload.args_public", f"{len(work.args_public)} characters", "a few words, without args_reference"
+        )
+
+
+def _inline(arguments: str) -> str:
+    """Return a reference that holds the arguments themselves."""
+    return f"data:,{quote(arguments, safe='')}"
 
 
 def _check_want(want: Want) -> None:
@@ -230,10 +248,12 @@ def build_workload(form: WorkForm, folder: Path) -> Workload:
     Raises:
         OSError: there is no such file.
     """
-    digest = bytes(form.args_digest or b"")
+    digest, reference = bytes(form.args_digest or b""), form.args_reference
     if form.args_file is not None:
         digest = sha256((folder / form.args_file).read_bytes()).digest()
-    return Workload(args_digest=digest, args_reference=form.args_reference, manifest_root=bytes(form.manifest_root))
+    if form.args_public is not None:
+        digest, reference = sha256(form.args_public.encode()).digest(), _inline(form.args_public)
+    return Workload(args_digest=digest, args_reference=reference, manifest_root=bytes(form.manifest_root))
 
 
 def output_party(terms: TermsForm) -> OutputParty:
@@ -243,67 +263,3 @@ def output_party(terms: TermsForm) -> OutputParty:
 
 def _refuse(place: str, seen: object, bound: object) -> InputRejected:
     return InputRejected(InputReason.BAD_FILE, f"{place}: {seen}", bound)
-
-
-TEMPLATE: Final = '''\
-# An order of work. `bocc order validate FILE` checks it without a node,
-# `bocc order create FILE --from NAME --dry-run` against a chain, and without --dry-run it is sent.
-# Amounts are BOCC ("0.25") or ubocc ("5ubocc"); durations "10s", "5m", "1h30m", "90d".
-
-# The machine. Three ways:
-#  1. resource = "boccres1..."       this machine
-#  2. neither resource nor any       the cheapest machine that has what is asked for below
-#  3. any = true                     whichever provider accepts first, at price_max or less
-[compute]
-# resource = "boccres1..."
-# plan = 0                          # the cheapest open one without
-# any = true
-quantity = 1                        # units of the plan at a time
-# price_max = "0.001"               # per unit; without: the price of now
-# tee = "tdx"                       # sgx, tdx, sev_snp or nitro
-capacity = { vcpus = 1, memory_mib = 512 }  # also disk_mib, network_mbps, gpus = { h100 = 1 }
-
-# With any = true, what the plan of whoever accepts must promise:
-# beat_every_max = "60s"             # a proof at least this often
-# grace_max = "5m"                   # how long it may be silent
-# penalty_bp_min = 500               # what it pays then, in hundredths of a percent of what it could still have earned
-# min_term_max = "5m"                # what cancelling costs at most
-
-# What runs on it, up to four pieces, in the order in which they are loaded.
-[[software]]
-resource = "boccres1..."
-# release = 3                       # the newest current one without
-# category = "inference"            # in place of resource: the cheapest offer of this class
-
-# What it works on. Sealed data need a key from their owner before the work starts.
-# [[data]]
-# resource = "boccres1..."
-
-# Machines that keep something.
-# [[storage]]
-# resource = "boccres1..."
-# quantity = 100                    # gigabytes, under a plan per gb_second
-
-[workload]
-args_file = "args.json"             # pinned by its SHA-256; the enclave must start with exactly this
-# args_digest = "00..."             # or that digest itself
-# args_reference = "https://..."    # where the (sealed) arguments are, for the provider
-# manifest_root = "00..."
-
-[terms]
-accept_by = "10m"                   # from now, or a date: 2027-01-31T12:00:00Z
-start_by = "20m"
-end_by = "2h"
-attempts = 2                        # providers that may try it, one after the other
-level_min = 4                       # least level of the enclave at every moment: 5 up to date ... 1 SIMULATED
-# constraints = """                 # what else you ask of the enclave
-# all_of(
-#   tee_in(tdx, sev_snp),
-#   endorsed(platform, bocc1..., data-centre),
-# )"""
-# purpose = "research"              # for owners who ask for one
-# output_to = "customer"            # or owner, or both
-# result_key = "00..."              # X25519 key to which the output is sealed; without, one is made beside this file
-# after = ["boccord1..."]           # your orders whose outputs this one waits for
-# deposit = "10"                    # into escrow; without, what the whole duration costs. The rest comes back
-'''

@@ -16,11 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec.structs import replace
 
 from bocc.capsules import CapsulePurpose, open_capsule
+from bocc.cli import order_watch
 from bocc.cli.failures import ExitCode
 from bocc.cli.order import command
-from bocc.errors import InputReason, InputRejected, RpcRejected
+from bocc.errors import InputReason, InputRejected, RpcRejected, SealRejected
 from bocc.market.quotes import read_result_key
+from bocc.sealed import seal_output
 from state.address import format_address
+from state.lists import ListKind
 from state.offers import NO_CAPACITY, ResourceKind
 from state.order_messages import Accept, Close, Fund, GrantAnswer, order_address
 from state.order_records import ORDERS, OrderState
@@ -274,6 +277,47 @@ def test_watching_ends_with_the_order(run, node, market):
     assert ended.return_value == ExitCode.DONE, ended.exception
     assert ended.stdout.index("order started") < ended.stdout.index("order closed") < ended.stdout.index("closed: done")
     assert node.calls_of("events")[0]["topics"] == [f"order:{address}"]
+
+
+def test_watching_on_a_terminal_draws_where_the_order_stands(run, node, market, monkeypatch):
+    order = market.running()
+    address = format_address(order)
+    events = [
+        {"kind": kind, "time_ms": market.time_ms, "attributes": {"order": address, "amount": "5"}, "cursor": "1"}
+        for kind in ("settled", "order_closed")
+    ]
+    node.node.methods["events"] = lambda **_: {"events": events, "cursor": "1"}
+    monkeypatch.setattr(order_watch, "is_terminal", lambda: True)
+    told = run("watch", address).stdout
+    assert "settled  amount=5ubocc" in told
+    assert "attempts left" in told
+
+
+def test_output_is_opened_with_the_key_of_its_order(run, node, market, write, tmp_path):
+    """Given an output that is sealed to the key of its order, when it is asked for, then it is opened, or told why not."""
+    done = run("create", write(), "--from", "customer", "--json")
+    order = market.members(ListKind.CUSTOMER, account(1))[-1]
+    address, key = json.loads(done.stdout)["order"], tmp_path / "order.result.key"
+    assert market.reason(PROVIDER, market.accept_message(order)) == ""
+    assert market.reason(OWNER, market.grant_message(order)) == ""
+    start = market.start(order, args_digest=sha256(b"{}").digest())
+    assert market.report(start) == ""
+    arguments = ("output", address, "--key-file", key)
+    assert refusal(run(*arguments))[:2] == ("bad_output", "none yet, the order is running")
+    sealed = seal_output(b"rain", node.taken[0].body.messages[0].result_key, market.chain_id, order)
+    (tmp_path / "sealed").write_bytes(sealed)
+    reference = (tmp_path / "sealed").as_uri()
+    root = sha256(b"rain").digest()
+    assert market.report(market.output(order, is_last=False, root=root, reference=reference)) == ""
+    assert run(*arguments).stdout == "rain"
+    assert "4 bytes" in run(*arguments, "--save", tmp_path / "saved").stdout
+    assert json.loads(run(*arguments, "--json").stdout) == {"root": root.hex(), "bytes": 4, "saved": None}
+    assert (tmp_path / "saved").read_bytes() == b"rain"
+    assert market.report(market.output(order, root=bytes(32), reference="https://elsewhere")) == ""
+    assert refusal(run(*arguments))[:2] == ("bad_output", "https://elsewhere")
+    assert refusal(run(*arguments, "--sealed", tmp_path / "sealed")) == ("bad_output", root.hex(), "00" * 32)
+    key.write_text("ff" * 32)
+    assert isinstance(run(*arguments, "--sealed", tmp_path / "sealed").exception, SealRejected)
 
 
 def test_watching_an_order_that_is_closed_asks_for_no_events(run, node, market):

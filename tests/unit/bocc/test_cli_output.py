@@ -10,7 +10,7 @@ import pytest
 from bocc.cli.failures import ExitCode, describe_failure, print_failure
 from bocc.cli.logs import LogReader
 from bocc.cli.output import print_fields, print_json, print_line, print_table
-from bocc.errors import AnswerMalformed, InputReason, InputRejected, NodeUnreachable, RpcRejected
+from bocc.errors import AnswerMalformed, InputReason, InputRejected, NodeUnreachable, RpcRejected, SealRejected
 from node.errors import ConfigError
 from state.errors import StorageFault, TransactionRejected
 from state.keyfile import KeyFileReason, KeyFileRejected
@@ -69,6 +69,7 @@ def test_json_is_one_document(capsys):
         (AnswerMalformed("html"), ExitCode.UNREACHABLE, "malformed_answer"),
         (RpcRejected(-32003, "no", {"reason": "cannot_pay"}), ExitCode.REFUSED, "cannot_pay"),
         (InputRejected(InputReason.BAD_AMOUNT, "x", "5"), ExitCode.REFUSED, "bad_amount"),
+        (SealRejected("another key"), ExitCode.REFUSED, "not_opened"),
         (KeyFileRejected(KeyFileReason.WRONG_PASSWORD), ExitCode.REFUSED, "wrong_password"),
         (ConfigError("bad"), ExitCode.REFUSED, "configuration"),
         (StorageFault("disk"), ExitCode.REFUSED, "operating_system"),

@@ -203,7 +203,7 @@ def test_ledger_of_use_and_who_could_use_are_shown(run, node, market):
     address = format_address(market.data)
     told = done(run("usage", address)).stdout
     assert format_address(account(1)) in told
-    assert "1 uses in all." in told
+    assert "Uses in all: 1." in told
     told = done(run("who-can-use", address)).stdout
     assert "it has no conditions" in told
     assert "SIMULATED" in told

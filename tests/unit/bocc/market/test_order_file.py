@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 import pytest
 
 from bocc.errors import InputReason, InputRejected
 from bocc.market.forms import parse_form
-from bocc.market.order_file import TEMPLATE, Dates, OrderForm, check_shape
+from bocc.market.order_file import Dates, OrderForm, build_workload, check_shape
+from bocc.market.order_template import TEMPLATE, simulated_template
 from state.address import format_address
+from state.order_terms import Workload
 
 NOW_MS = 1_750_000_000_000
 A, B = (format_address(b"\x01" + bytes([number]) * 20) for number in (1, 2))
@@ -43,6 +46,15 @@ LEFT_OUT = re.findall(r"^# \w+ = (?!\"\"\").*$", FILLED, re.MULTILINE)
 def test_what_the_template_leaves_out_may_be_filled_in(line):
     order = format_address(b"\x02" + bytes(20))
     assert parse_form(FILLED.replace(line, line.removeprefix("# ").replace("boccord1...", order)), OrderForm)
+
+
+def test_template_for_a_local_network_is_an_order_as_it_is(tmp_path):
+    form = parse_form(simulated_template(), OrderForm)
+    check_shape(form, NOW_MS)
+    arguments = b'{"seconds": 10}'
+    assert build_workload(form.workload, tmp_path) == Workload(
+        args_digest=sha256(arguments).digest(), args_reference="data:,%7B%22seconds%22%3A%2010%7D", manifest_root=b""
+    )
 
 
 def test_dates_may_be_written_as_dates():
@@ -91,7 +103,9 @@ def test_field_that_is_wrong_is_told_with_its_place(old, new, seen):
         ("[workload]", f'[[data]]\nresource = "{B}"\n' * 2 + "[workload]", "data[1]: the same resource twice"),
         ("[workload]", f'[[software]]\nresource = "{B}"\n' * 5 + "[workload]", "software: 5"),
         ("[workload]", f'[[storage]]\nresource = "{B}"\n' * 16 + "[workload]", "lines: 17"),
-        ("[workload]", '[workload]\nargs_file = "a"', "workload: args_file and args_digest"),
+        ("[workload]", '[workload]\nargs_file = "a"', "workload: args_file, args_digest, args_public"),
+        ("args_digest = ", 'args_public = "x"\nargs_reference = "y"\n#', "workload.args_public: 1 characters"),
+        ("args_digest = ", f'args_public = "{"x" * 251}"\n#', "workload.args_public: 251 characters"),
         ("0a" * 32, "0a", "workload.args_digest: 1 bytes"),
         ('"1h"', '"1h"\nresult_key = "00"', "terms.result_key: 1 bytes"),
     ],
