@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from state.codec import encode
 from state.offers import Plan, PlanUnit
 from state.order_messages import PlaceOrder
 from state.order_records import OrderTerms
 from state.order_terms import AgreedLine
 from state.params import Params
-from state.runtime.ordering import LINE_OVERHEAD_BYTES, ORDER_OVERHEAD_BYTES
+from state.runtime.ordering import stored_bytes
 from state.runtime.settlement import TIME_UNITS, least_cost, time_cost
 
 UNIT_WORDS = {
@@ -65,8 +64,7 @@ def terms_of(
 
 def order_bond(terms: OrderTerms, params: Params) -> int:
     """Return the ubocc that an order's bytes in the state lock."""
-    byte_count = len(encode(terms)) + ORDER_OVERHEAD_BYTES + LINE_OVERHEAD_BYTES * len(terms.lines)
-    return byte_count * params.market.storage_bond_per_byte
+    return stored_bytes(terms) * params.market.storage_bond_per_byte
 
 
 def compute_costs(lines: tuple[AgreedLine, ...], duration_ms: int, bond: int) -> Costs:

@@ -58,10 +58,13 @@ NO_HEAD: Final = bytes(32)
 """Head of an order without receipts."""
 SOFTWARE_LINES_MAX: Final = 4
 """Loader, runtime, program and one more. Each policy of an order may look up endorsements of all of them."""
-ORDER_OVERHEAD_BYTES: Final = 1_200
-"""What an order keeps in the state beside its terms, at most, in records, lists and deadlines: part of its bond."""
-LINE_OVERHEAD_BYTES: Final = 500
-"""Likewise for each line: progress, grant, row of use, place in the list of its resource."""
+ORDER_OVERHEAD_BYTES: Final = 4_200
+"""What an order keeps in the state beside its terms, at most: progress, sixteen contributions, what its receipts say with addresses
+of the longest letters, places in five lists, three deadlines on slots of their own."""
+LINE_OVERHEAD_BYTES: Final = 320
+"""Likewise for each line: its numbers, its grant, its place in the list of its resource."""
+USAGE_ROW_BYTES: Final = 230
+"""A row of use; each attempt may write one for each line."""
 
 _KINDS: Final = {
     LineRole.DATA: ResourceKind.DATA,
@@ -284,10 +287,15 @@ def build_terms(context: Context, sender: bytes, message: PlaceOrder, lines: tup
     )
 
 
+def stored_bytes(terms: OrderTerms) -> int:
+    """Return how many bytes an order may take in the state, with keys, whatever becomes of it; its bond pays for them."""
+    line_bytes = LINE_OVERHEAD_BYTES + USAGE_ROW_BYTES * terms.attempts
+    return len(encode(terms)) + ORDER_OVERHEAD_BYTES + line_bytes * len(terms.lines)
+
+
 def build_order(context: Context, message: PlaceOrder, terms: OrderTerms) -> Order:
     """Return an order as it begins, with the bond for its bytes in the state."""
     nothing = (0,) * len(terms.lines)
-    byte_count = len(encode(terms)) + ORDER_OVERHEAD_BYTES + LINE_OVERHEAD_BYTES * len(terms.lines)
     return Order(
         state=OrderState.OPEN,
         reason=None,
@@ -295,7 +303,7 @@ def build_order(context: Context, message: PlaceOrder, terms: OrderTerms) -> Ord
         held=message.deposit,
         earned=nothing,
         settled=nothing,
-        bond_locked=byte_count * context.params.market.storage_bond_per_byte,
+        bond_locked=stored_bytes(terms) * context.params.market.storage_bond_per_byte,
         attempts_left=message.attempts - 1,
         enclave=b"",
         operator=b"",
