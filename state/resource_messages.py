@@ -52,7 +52,7 @@ class Amend(Wire, frozen=True, tag=6):
     bumps_grant_epoch: bool
     """Whether all keys granted so far shall open nothing more."""
     freezes: bool
-    """Whether every order that uses it ends, each after the notice and least term of its plan; pauses the resource."""
+    """Of data and software: whether every order that uses it ends, each after notice and least term of its plan; pauses it."""
 
 
 class Assign(Wire, frozen=True, tag=7):

@@ -106,10 +106,15 @@ def _check_hardware(resource: Resource) -> None:
 
 
 def _with_status(context: Context, message: Amend, resource: Resource) -> Resource:
-    """Return the resource with another status. To resume it lets orders in again; those that got notice keep it."""
+    """Return the resource with another status. To resume it lets orders in again; those that got notice keep it.
+
+    Hardware is not frozen: its provider pauses it and closes its orders one by one, with the penalty that each of them costs.
+    """
     if message.freezes:
         if message.status is not None:
             raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, "status", "none where orders are ended")
+        if resource.kind is ResourceKind.HARDWARE:
+            raise TransactionRejected(TransactionReason.WRONG_RESOURCE_KIND, "hardware", "data or software")
         return _frozen(context, message.resource, resource)
     if message.status is None or message.status is resource.status:
         return resource

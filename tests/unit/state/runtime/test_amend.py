@@ -247,6 +247,7 @@ REFUSALS: list[tuple[str, Build, str]] = [
         lambda lab: amend(lab.machine, capacity=replace(CAPACITY, gpus=(GpuCount(model="h100", count=1),) * 2)),
         R.CAPACITY_MALFORMED,
     ),
+    ("frozen hardware", lambda lab: amend(lab.machine, freezes=True), R.WRONG_RESOURCE_KIND),
     ("frozen and resumed", lambda lab: amend(lab.data, freezes=True, status=ACTIVE), R.UNEXPECTED_FIELD),
     ("retired in use", used_by_an_order, R.RESOURCE_IN_USE),
     ("plan number", lambda lab: amend(lab.data, plans_added=many_plans(3, 1)), R.PLANS_MALFORMED),

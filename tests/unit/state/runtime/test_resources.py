@@ -145,6 +145,13 @@ REFUSALS = [
     ),
     ("plan number", publish(DATA, plans=(replace(PLAN, number=1),)), TransactionReason.PLANS_MALFORMED),
     ("plan terms", publish(DATA, plans=(replace(PLAN, min_term_ms=3_000),)), TransactionReason.PLANS_MALFORMED),
+    (
+        "payee that is none",
+        publish(DATA, payees=(Payee(account=b"\x01" + bytes(20), share_bp=10_000),)),
+        TransactionReason.NOT_AN_ACCOUNT,
+    ),
+    ("vault that is nothing", publish(DATA, vault=b"\x01" + bytes(20)), TransactionReason.NO_RESOURCE),
+    ("origin of hardware", publish(HARDWARE, derived_from=b"\x02" + bytes(20)), TransactionReason.UNEXPECTED_FIELD),
     ("shares", publish(DATA, payees=(Payee(account=account(0), share_bp=9_999),)), TransactionReason.PAYEES_MALFORMED),
     (
         "payee twice",
@@ -190,6 +197,29 @@ REFUSALS = [
 @pytest.mark.parametrize(("message", "reason"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
 def test_what_is_not_whole_is_refused_by_its_reason(lab: Lab, message: Publish, reason: str) -> None:
     assert lab.reason(CUSTOMER, message) == reason
+
+
+@pytest.mark.parametrize("beat_every_ms", [0, 999, 1_000])
+@pytest.mark.parametrize("unit", PlanUnit)
+@pytest.mark.parametrize("kind", ResourceKind)
+def test_a_machine_whose_time_is_paid_beats_and_nothing_beats_too_often(
+    lab: Lab, kind: ResourceKind, unit: PlanUnit, beat_every_ms: int
+) -> None:
+    service_level = replace(PLAN.service_level, beat_every_ms=beat_every_ms)
+    message = publish(kind, plans=(replace(PLAN, unit=unit, service_level=service_level),))
+    is_timed = kind is HARDWARE and unit in {PlanUnit.SECOND, PlanUnit.GB_SECOND}
+    is_refused = beat_every_ms == 999 or (is_timed and beat_every_ms == 0)
+    assert lab.reason(CUSTOMER, message) == (TransactionReason.PLAN_MALFORMED if is_refused else "")
+
+
+def test_a_plan_without_a_longest_term_may_have_a_least_one(lab: Lab) -> None:
+    assert lab.reason(CUSTOMER, publish(DATA, plans=(replace(PLAN, max_term_ms=0),))) == ""
+
+
+def test_a_vault_is_software_that_is_there(lab: Lab) -> None:
+    vault = lab.publish(CUSTOMER, publish(SOFTWARE))
+    data = lab.publish(CUSTOMER, publish(DATA, vault=vault))
+    assert lab.reason(CUSTOMER, publish(DATA, vault=data)) == TransactionReason.WRONG_RESOURCE_KIND
 
 
 def next_release(address: bytes, **changes: object) -> Publish:
