@@ -21,15 +21,18 @@ from state.governance_records import PROPOSALS_OF_OTHERS_MAX
 from state.ledger import Overlay
 from state.lists import ListKind, list_name, member_at
 from state.messages import AuthKey, BondAction, BondPurpose, Message, SetAuth
-from state.offers import ResourceKind
-from state.policies import SubjectKind
+from state.offers import PAYEES_MAX, PLANS_MAX, Payee, Plan, ResourceKind
+from state.policies import LevelAtLeast, SubjectKind
 from state.receipts import ReceiptStatus
+from state.resource_messages import Assign
+from state.resource_records import ReleaseStatus
 from state.runtime.execute import BlockExecution, check_admission, check_block
 from state.runtime.explain import explain
 from state.runtime.prices import price_table
 from state.transactions import Transaction
 from state.trust_messages import Endorse, Supersede
 from state.votes import VoteKind
+from tests.support.amending import amend, assign, release_change
 from tests.support.attesting import publish
 from tests.support.chain_builders import (
     World,
@@ -46,6 +49,7 @@ from tests.support.chain_builders import (
     with_params,
 )
 from tests.support.governing import propose
+from tests.support.ordering import DATA_PLAN
 
 SENDERS = 1_000
 ROUNDS = 7
@@ -123,6 +127,38 @@ def resource(_world: World, _index: int) -> Message:
     return publish(ResourceKind.SOFTWARE)
 
 
+def resource_with_plans(_world: World, _index: int) -> Message:
+    """Return a resource with as many plans as may be open."""
+    return publish(ResourceKind.DATA, plans=plans(0))
+
+
+def plans(first: int) -> tuple[Plan, ...]:
+    """Return as many plans as one message may have."""
+    return tuple(replace(DATA_PLAN, number=number) for number in range(first, first + PLANS_MAX))
+
+
+def other_terms(world: World, index: int) -> Message:
+    """Return an amendment of all terms at once, which freezes."""
+    payees = tuple(Payee(account=bytes(20) + bytes((number,)), share_bp=625) for number in range(PAYEES_MAX))
+    policy = (LevelAtLeast(level=4),)
+    return amend(own_resource(world, index), policy=policy, payees=payees, bumps_grant_epoch=True, freezes=True)
+
+
+def other_plans(world: World, index: int) -> Message:
+    """Return an amendment that closes all plans and opens as many."""
+    return amend(own_resource(world, index), plans_closed=tuple(range(PLANS_MAX)), plans_added=plans(PLANS_MAX))
+
+
+def revocation(world: World, index: int) -> Message:
+    """Return an amendment that revokes a release."""
+    return amend(own_resource(world, index), releases=(release_change(0, ReleaseStatus.REVOKED),))
+
+
+def to_the_next(world: World, index: int) -> Message:
+    """Return an assignment to the next sender."""
+    return assign(own_resource(world, index), ADDRESSES[index + 1])
+
+
 CASES: list[tuple[str, Build | None, Build, int]] = [
     ("transfer, known receiver", None, lambda _world, index: transfer(ADDRESSES[index - 1], 5), SENDERS),
     ("transfer, new receiver", None, lambda _world, index: transfer(b"\0" + index.to_bytes(20, "big"), 5), SENDERS),
@@ -142,14 +178,24 @@ CASES: list[tuple[str, Build | None, Build, int]] = [
     ("publish, new resource", None, resource, 100),
     ("publish, next release", resource, next_release, 100),
     ("publish, superseding one", resource, superseding_release, 100),
+    ("publish, 16 plans", None, resource_with_plans, 100),
+    ("amend, all terms", resource, other_terms, 100),
+    ("amend, 16 plans for 16", resource_with_plans, other_plans, 100),
+    ("amend, revoke a release", resource, revocation, 100),
+    ("assign", resource, to_the_next, 100),
     ("endorse", None, endorsement, SENDERS),
     ("propose", None, lambda _world, _index: propose(), PROPOSALS_OF_OTHERS_MAX),
 ]
 
 
 def signed(world: World, build: Build, count: int) -> list[Transaction]:
-    """Return one transaction of each of the first senders."""
-    return [world.sign(KEYS[index], build(world, index), fee=10_000_000) for index in range(count)]
+    """Return one transaction of each of the first senders; the next one signs what it gets."""
+    transactions = []
+    for index in range(count):
+        message = build(world, index)
+        keys = KEYS[index : index + 2] if type(message) is Assign else KEYS[index : index + 1]
+        transactions.append(world.sign(keys, message, sender=ADDRESSES[index], fee=10_000_000))
+    return transactions
 
 
 def measure(world: World, transactions: list[Transaction]) -> tuple[float, float, float]:
@@ -191,7 +237,8 @@ def measure_messages() -> None:
         transactions = signed(world, build, count)
         outcomes = {receipt.status for receipt in world.execute(transactions, world.header(count))[0].receipts}
         assert outcomes == {ReceiptStatus.FAILED if name.endswith("fails") else ReceiptStatus.OK}, name
-        work = price_table(world.params).work(transactions[0]) - world.params.fees.signature_work
+        signatures = len(transactions[0].signatures) * world.params.fees.signature_work
+        work = price_table(world.params).work(transactions[0]) - signatures
         show((name, *measure(world, transactions), work))
 
 
