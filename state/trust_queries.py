@@ -26,7 +26,7 @@ from state.resource_records import (
     endorsement_key,
     numbered_key,
 )
-from state.runtime.cohorts import members_list
+from state.runtime.cohorts import enclaves_on, members_list
 from state.runtime.documents import is_early
 from state.runtime.explain import Check, explain_attest
 from state.runtime.judgement import LIVE, Judge
@@ -164,8 +164,7 @@ def enclave(ledger: Ledger, address: bytes) -> EnclaveView | None:
 def enclaves(ledger: Ledger, wanted: EnclaveFilter, limit: int, cursor: bytes = b"") -> EnclavePage:
     """Return up to `limit` enclaves that a filter lets pass, from a cursor on."""
     found: list[EnclaveView] = []
-    places = _operator_places(ledger, wanted.operator, cursor) if wanted.operator else _live_places(ledger, cursor)
-    for scanned, (place, address) in enumerate(places):
+    for scanned, (place, address) in enumerate(_places(ledger, wanted, cursor)):
         if len(found) >= limit or scanned >= SCANNED_MAX:
             return EnclavePage(tuple(found), place)
         view = enclave(ledger, address)
@@ -174,9 +173,17 @@ def enclaves(ledger: Ledger, wanted: EnclaveFilter, limit: int, cursor: bytes = 
     return EnclavePage(tuple(found), b"")
 
 
-def _operator_places(ledger: Ledger, operator: bytes, cursor: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield cursor and address of an operator's enclaves."""
-    name = list_name(ListKind.OPERATOR, operator)
+def _places(ledger: Ledger, wanted: EnclaveFilter, cursor: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Return cursors and addresses of the shortest list that has all that is wanted."""
+    if wanted.operator is not None:
+        return _numbered_places(ledger, list_name(ListKind.OPERATOR, wanted.operator), cursor)
+    if wanted.hardware is not None:
+        return _numbered_places(ledger, enclaves_on(wanted.hardware), cursor)
+    return _live_places(ledger, cursor)
+
+
+def _numbered_places(ledger: Ledger, name: bytes, cursor: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield cursor and address of the enclaves of one list."""
     for number in range(int.from_bytes(cursor[:8], "big"), count_members(ledger, name)):
         yield number.to_bytes(8, "big"), member_at(ledger, name, number)
 

@@ -27,7 +27,7 @@ from node.api.lookups import (
     prove,
 )
 from node.api.registry import AddressText, AmountText, Height, Params
-from node.api.trust_reads import ENCLAVE_CURSOR_BYTES, Cursor, TeeName
+from node.api.trust_reads import ENCLAVE_CURSOR_BYTES, NUMBER_CURSOR_BYTES, Cursor, TeeName
 from node.api.views_market import (
     EndorsementsView,
     MarketView,
@@ -214,7 +214,7 @@ def read_who_can_use(call: Call, params: WhoCanUseParams) -> WhoCanUseView:
     """Return who is not ruled out by a resource's policy: customers, software, and a page of enclaves."""
     chain, address = call.node.chain, parse_kind(params.resource, AddressKind.RESOURCE)
     cursor = b"" if params.cursor is None else parse_hex(params.cursor)
-    if params.cursor is not None and len(cursor) != ENCLAVE_CURSOR_BYTES:
+    if params.cursor is not None and len(cursor) not in {NUMBER_CURSOR_BYTES, ENCLAVE_CURSOR_BYTES}:
         bound = "a cursor that this node gave"
         raise RpcError(ErrorCode.INVALID_PARAMS, ApiReason.BAD_CURSOR, params.cursor, bound)
     usability = market_queries.who_can_use(chain.ledger, address, params.limit, cursor)

@@ -56,6 +56,8 @@ RELEASES_SHOWN: Final = 16
 PLANS_SHOWN: Final = 32
 COLLATERAL_KEY_BYTES: Final = 29
 ENCLAVE_CURSOR_BYTES: Final = 28
+NUMBER_CURSOR_BYTES: Final = 8
+"""Within the list of an operator, or of a machine."""
 
 Cursor = Annotated[str, Meta(max_length=2 * ENCLAVE_CURSOR_BYTES)]
 
@@ -195,7 +197,8 @@ def read_enclaves(call: Call, params: EnclavesParams) -> EnclavesView:
         level_min=params.level_min,
     )
     cursor = b"" if params.cursor is None else parse_hex(params.cursor)
-    if params.cursor is not None and len(cursor) != (8 if wanted.operator else ENCLAVE_CURSOR_BYTES):
+    is_numbered = wanted.operator is not None or wanted.hardware is not None
+    if params.cursor is not None and len(cursor) != (NUMBER_CURSOR_BYTES if is_numbered else ENCLAVE_CURSOR_BYTES):
         raise _bad_cursor(params.cursor)
     page = trust_queries.enclaves(chain.ledger, wanted, params.limit, cursor)
     height = chain.tip.block.height

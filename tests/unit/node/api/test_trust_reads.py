@@ -110,6 +110,7 @@ async def test_subjects_of_documents_are_told(node):
         ("enclave", {"id": format_address(account(1))}, "wrong_prefix"),
         ("enclaves", {"cursor": "00"}, "bad_cursor"),
         ("enclaves", {"operator": format_address(account(1)), "cursor": "00" * 28}, "bad_cursor"),
+        ("enclaves", {"hardware": format_address(bytes((1, *bytes(20)))), "cursor": "00" * 28}, "bad_cursor"),
         ("enclaves", {"tee": "psp"}, "bad_params"),
         ("forecast", {}, "bad_params"),
         ("forecast", {"enclave": NOBODY, "operator": format_address(account(1))}, "bad_params"),

@@ -129,6 +129,11 @@ def test_lists_of_enclaves_are_filtered_and_paged() -> None:
         len(enclaves(lab.ledger, EnclaveFilter(operator=account(0)), 9, mine.next_cursor).enclaves),
     ] == [3, 2]
     assert not enclaves(lab.ledger, EnclaveFilter(operator=account(3)), 9).enclaves
+    there = enclaves(lab.ledger, EnclaveFilter(hardware=lab.hardware), 3)
+    rest = enclaves(lab.ledger, EnclaveFilter(hardware=lab.hardware), 9, there.next_cursor)
+    both = {view.address for view in (*there.enclaves, *rest.enclaves)}
+    assert (len(there.enclaves), len(both), rest.next_cursor) == (3, 5, b"")
+    assert not enclaves(lab.ledger, EnclaveFilter(hardware=lab.image), 9).enclaves
     assert not enclaves(lab.ledger, EnclaveFilter(image=lab.hardware), 9).enclaves
 
 
