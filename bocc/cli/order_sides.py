@@ -14,7 +14,8 @@ from bocc.cli.order_text import print_open_orders
 from bocc.cli.output import print_json, print_line
 from bocc.cli.sending import Sending, sending_options
 from bocc.client import Client
-from bocc.market.fitting import find_fit
+from bocc.errors import InputReason, InputRejected
+from bocc.market.fitting import find_fit, find_plan
 from bocc.market.forms import parse_enclave, parse_order
 from bocc.market.grants import build_grant
 from state.address import format_address
@@ -72,15 +73,38 @@ async def _ask_all(client: Client, method: str, part: str, **wanted: object) -> 
 @click.argument("order", metavar="ORDER")
 @click.option("--enclave", required=True, metavar="ENCLAVE", help="That shall run it.")
 @click.option(
-    "--plan", type=click.IntRange(0, 255), default=0, show_default=True, help="Yours, if it names no machine."
+    "--plan",
+    type=click.IntRange(0, 255),
+    help="Yours, if it names no machine.  [default: the dearest that keeps what it asks]",
 )
 @sending_options
-def accept(sending: Sending, order: str, enclave: str, plan: int) -> int:
+def accept(sending: Sending, order: str, enclave: str, plan: int | None) -> int:
     """Take an open order for an enclave of yours.
 
     A part of your bond then stands for the order: it is the customer's if the enclave does not start in time or falls silent.
     """
-    return sending.send(Accept(order=parse_order(order), enclave=parse_enclave(enclave), plan=plan))
+    address, machine = parse_order(order), parse_enclave(enclave)
+    if plan is None:
+        names = (format_address(address), format_address(machine))
+        plan = ask(sending.context, lambda client: _choose_plan(client, *names))
+    return sending.send(Accept(order=address, enclave=machine, plan=plan))
+
+
+async def _choose_plan(client: Client, order: str, enclave: str) -> int:
+    """Return the plan under which an enclave's machine may take an order.
+
+    Raises:
+        InputRejected: NO_OFFER: none promises what the order asks.
+    """
+    told = await client.call("order", id=order)
+    if told["terms"]["machine"] is None:
+        return 0
+    hardware = (await client.call("enclave", id=enclave))["hardware"]
+    plan = find_plan(told, await client.call("resource", id=hardware))
+    if plan is None:
+        bound = "add one by `bocc resource amend --add-plans`; `bocc order show --json` tells what is asked"
+        raise InputRejected(InputReason.NO_OFFER, f"no plan of {hardware} promises what the order asks", bound)
+    return plan
 
 
 @click.command()

@@ -21,6 +21,8 @@ from bocc.client import SUBMIT_TIMEOUT_S, Client, Outcome, Wait
 from state.crypto import SigningKey
 from state.keyfile import KeyFile
 from state.messages import Message
+from state.runtime.reasons import TransactionReason
+from state.runtime.remedies import remedy_of
 from state.transactions import MEMO_BYTES_MAX, Transaction
 
 Parameters = ParamSpec("Parameters")
@@ -61,6 +63,7 @@ class SecondsType(click.FloatRange):
 
 AMOUNT: Final = AmountType()
 POSITIVE_AMOUNT: Final = PositiveAmountType()
+_REASONS: Final = frozenset(reason.value for reason in TransactionReason)
 DEAR_FEE_FACTOR: Final = 100
 """A fee so many times the smallest is a mistake until somebody says otherwise: the unit is easily forgotten."""
 
@@ -214,6 +217,9 @@ def print_outcome(context: Context, outcome: Outcome, wait: Wait) -> int:
     else:
         told = msgspec.to_builtins(outcome)
         print_fields({name: content for name, content in told.items() if content is not None})
+        reason = (outcome.receipt or {}).get("reason")
+        if reason in _REASONS:
+            print_line(f"It failed. What helps: {remedy_of(TransactionReason(reason))}")
     return outcome_code(outcome, wait)
 
 

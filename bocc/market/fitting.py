@@ -1,11 +1,16 @@
-"""Which enclave of a provider an open order fits, as far as the lists of a node tell."""
+"""Which enclave of a provider an open order fits, and under which plan, as far as a node tells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-Json = Mapping[str, Any]  # JSON of the node
+from bocc.market.offers import open_plans, parse_capacity
+from state.errors import TransactionRejected
+from state.offers import Capacity, Plan, PlanUnit
+from state.runtime.capacities import check_capacity_fits
+
+Json = dict[str, Any]  # JSON of the node
 
 
 def find_fit(order: Json, enclaves: Iterable[Json]) -> str | None:
@@ -24,3 +29,40 @@ def _fits(order: Json, enclave: Json) -> bool:
     runs_image = not software or (enclave["image"], enclave["release"]) in software
     has_machine = compute["resource"] in (None, enclave["hardware"])
     return bool(enclave["level"] >= order["level_min"] and has_machine and runs_image)
+
+
+def find_plan(order: Json, hardware: Json) -> int | None:
+    """Return the plan of a machine that pays most and that an order for any hardware takes, or None; 0 if it names its machine.
+
+    `order` is as `order` shows it, `hardware` as `resource` does.
+    """
+    compute, machine = order["lines"][0], order["terms"]["machine"]
+    if machine is None:
+        return 0
+    plans = [
+        plan for plan in open_plans(hardware, compute["quantity"]) if _keeps(plan, machine, int(compute["price_max"]))
+    ]
+    best = max(plans, key=lambda plan: (plan.price, -plan.number), default=None)
+    return None if best is None else best.number
+
+
+def _keeps(plan: Plan, machine: Json, price_max: int) -> bool:
+    """Tell whether a plan offers and promises what an order asks of any machine."""
+    level = plan.service_level
+    return (
+        plan.unit is PlanUnit.SECOND
+        and plan.price <= price_max
+        and plan.min_term_ms <= machine["min_term_ms_max"]
+        and 0 < level.beat_every_ms <= machine["beat_every_ms_max"]
+        and level.grace_ms <= machine["grace_ms_max"]
+        and level.penalty_bp >= machine["penalty_bp_min"]
+        and _has(plan.capacity, parse_capacity(machine["capacity"]))
+    )
+
+
+def _has(offered: Capacity, needed: Capacity) -> bool:
+    try:
+        check_capacity_fits(needed, offered)
+    except TransactionRejected:
+        return False
+    return True

@@ -24,16 +24,17 @@ from bocc.market.quotes import read_result_key
 from bocc.sealed import seal_output
 from state.address import format_address
 from state.lists import ListKind
-from state.offers import NO_CAPACITY, ResourceKind
+from state.offers import NO_CAPACITY, PlanUnit, ResourceKind
 from state.order_messages import Accept, Close, Fund, GrantAnswer, order_address
 from state.order_records import ORDERS, OrderState
 from state.order_terms import LineRole, MachineTerms, Mark
 from state.policies import AllOf, LevelAtLeast, OutputParty, TeeIn
+from tests.support.amending import amend
 from tests.support.attesting import EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account
 from tests.support.fake_node import FakeNode, fake_node_in_thread
 from tests.support.market_cli import PlayedMarket, Run, played, runner
-from tests.support.ordering import CUSTOMER, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, Market
+from tests.support.ordering import ANY_MACHINE, CUSTOMER, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, Market
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +350,28 @@ def test_provider_finds_the_orders_that_fit_and_accepts_one(run, node, market):
     assert len(json.loads(run("open", "--operator", "provider", "--all", "--json").stdout)) == 2
     run("accept", format_address(order), "--enclave", enclave, "--from", "provider")
     assert node.sent() == Accept(order=order, enclave=market.enclave_of(), plan=0)
+
+
+def test_order_for_any_machine_is_accepted_under_the_dearest_plan_that_it_takes(run, node, market):
+    """Given open plans at 900, at 2,000, and per use, when 1,500 is the highest price, then the first of them."""
+    dearer = replace(MACHINE_PLAN, number=2, price=2_000)
+    more = (replace(MACHINE_PLAN, number=1, price=900), dearer, replace(dearer, number=3, unit=PlanUnit.USE, price=1))
+    assert market.reason(PROVIDER, amend(market.hardware, plans_added=more, plans_closed=(0,))) == ""
+    line, software = market.line(LineRole.COMPUTE, b"", price_max=1_500), market.line(LineRole.SOFTWARE, market.image)
+    order = market.place(lines=(line, software), machine=ANY_MACHINE)
+    options = ("--enclave", format_address(market.enclave_of()), "--from", "provider")
+    run("accept", format_address(order), *options)
+    assert node.sent() == Accept(order=order, enclave=market.enclave_of(), plan=1)
+    order = market.place(lines=(replace(line, price_max=100), software), machine=ANY_MACHINE)
+    seen = f"no plan of {format_address(market.hardware)} promises what the order asks"
+    assert refusal(run("accept", format_address(order), *options))[:2] == ("no_offer", seen)
+
+
+def test_failed_transaction_is_told_with_what_helps(run, market):
+    order = market.place()
+    ended = run("mark", format_address(order), "good", "--from", "customer")
+    assert ended.return_value == ExitCode.REFUSED
+    assert "It failed. What helps: " in ended.stdout
 
 
 def test_owner_releases_a_key_that_only_the_enclave_opens(run, node, market, tmp_path):

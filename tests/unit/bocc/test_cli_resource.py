@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from msgspec.structs import replace
 
 from bocc.cli import endorse, query, resource
 from bocc.cli.failures import ExitCode
@@ -18,9 +17,10 @@ from state.address import format_address
 from state.lists import ListKind
 from state.offers import Payee, PlanUnit, ResourceKind
 from state.policies import LevelAtLeast, SubjectKind
-from state.resource_messages import Amend, Assign, ReleaseChange
+from state.resource_messages import Assign, ReleaseChange
 from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, ResourceStatus, numbered_key
 from state.trust_messages import Supersede
+from tests.support.amending import amend
 from tests.support.chain_builders import account
 from tests.support.fake_node import FakeNode, fake_node_in_thread
 from tests.support.market_cli import PlayedMarket, Run, played, runner
@@ -67,22 +67,6 @@ def data(tmp_path: Path) -> Path:
     path = tmp_path / "resource.toml"
     path.write_text(DATA)
     return path
-
-
-UNCHANGED = Amend(
-    resource=bytes(21),
-    policy=None,
-    payees=None,
-    vault=None,
-    plans_added=(),
-    plans_closed=(),
-    releases=(),
-    capacity=None,
-    drain_at_ms=None,
-    status=None,
-    bumps_grant_epoch=False,
-    freezes=False,
-)
 
 
 def done(ended: Result) -> Result:
@@ -151,7 +135,7 @@ def test_amendment_changes_what_is_named_and_nothing_else(run, node, market, tmp
     done(run("amend", format_address(market.data), *words, "--from", "owner"))
     if "vault" in changed:
         changed = {"vault": market.image}
-    assert node.sent() == replace(UNCHANGED, resource=market.data, **changed)
+    assert node.sent() == amend(market.data, **changed)
 
 
 def test_plans_are_added_with_the_next_numbers(run, node, market, tmp_path):
