@@ -10,7 +10,7 @@ from node.block_fetch import BlockFetcher, PendingBlock
 from node.shell import Shell
 from state.chain import Chain
 from state.errors import BlockRejected
-from state.protocol import check_protocol
+from state.protocol import is_spoken
 from state.runtime.execute import check_block
 from state.transactions import Transaction
 
@@ -36,10 +36,12 @@ class BlockChecks:
     def check(self, block_hash: bytes) -> None:
         """Begin to check a whole block whose parent is executed: the cheap rules first, which also bound the signatures.
 
-        Raises:
-            UpgradeNeeded: this software does not speak the block's protocol, so it may not judge it.
+        A block of a protocol that this software does not speak gets no verdict.
         """
         block = self._fetcher.whole_block(block_hash)
+        assert block.header is not None, "a whole block has its header"
+        if not self.can_judge(block.header.parent_hash, block.header.height):
+            return
         if not self._is_valid_on_parent(block):
             self._answer(BlockChecked(block_hash, is_valid=False))
             return
@@ -48,6 +50,10 @@ class BlockChecks:
             self._shell.verify_block(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
         else:
             self._answer(BlockChecked(block_hash, is_valid=True))
+
+    def can_judge(self, parent_hash: bytes, height: int) -> bool:
+        """Tell whether this software speaks the protocol of a block at this height on an executed parent."""
+        return is_spoken(self._chain.ledger_at(parent_hash), height)
 
     def _take_verdict(self, block_hash: bytes, verified: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
         block = self._fetcher.find_block(block_hash)
@@ -60,10 +66,8 @@ class BlockChecks:
         assert header is not None, "a whole block has its header"
         parent = self._consensus.node.state.find_executed(header.parent_hash)
         assert parent is not None, "consensus has blocks checked whose parent is executed"
-        ledger = self._chain.ledger_at(header.parent_hash)
-        check_protocol(ledger, header.height)
         try:
-            check_block(ledger, header, parent.time_ms, block.ordered())
+            check_block(self._chain.ledger_at(header.parent_hash), header, parent.time_ms, block.ordered())
         except BlockRejected:
             return False
         return True

@@ -322,6 +322,8 @@ class Driver:
         now = self._shell.now()
         parent = self.consensus.node.state.find_executed(effect.parent_hash)
         assert parent is not None, "consensus builds on executed blocks only"
+        if not self._checks.can_judge(effect.parent_hash, parent.height + 1):
+            return
         time_ms = max(now.wall_ms, parent.time_ms + 1)
         chosen: list[Transaction] = []
         if not effect.must_be_empty:

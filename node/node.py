@@ -38,7 +38,7 @@ from node.metrics import CONTENT_TYPE, Metrics
 from node.opened import OpenedHome, build_consensus
 from node.outside import AsyncShell, now
 from node.own_account import OwnAccount, report_message
-from node.upgrade_notice import tell_upgrade
+from node.upgrade_notice import UpgradeWatch, tell_upgrade
 from node.verification import SignaturePool
 from node.vote_cache import VoteVerifier
 from p2p.config import NetworkConfig
@@ -100,6 +100,7 @@ class Node:
             report=self.report,
         )
         self.driver = Driver(parts, records, is_push_mode=config.push_transactions)
+        self.upgrades = UpgradeWatch(chain)
         faucet = None if opened.faucet_seed is None else OwnAccount(chain.chain_id, SigningKey(opened.faucet_seed))
         self.facade = NodeFacade(
             FacadeParts(
@@ -216,6 +217,7 @@ class Node:
                 self.driver.handle(happening)
             case Tick():
                 self.driver.tick()
+                self.upgrades.tick(now().mono_ms)
             case PeerConnected(peer_id, address, direction):
                 self.log.info("peer_connected", peer=peer_id, address=address, direction=direction.value)
                 self.driver.add_peer(peer_id)

@@ -8,7 +8,6 @@ from consensus.core import Consensus
 from node.mempool import Mempool
 from state.chain import Chain
 from state.ledger import Ledger
-from state.protocol import check_protocol
 from state.queries import next_work_ms
 from state.records import CHAIN_STATE, ONLY, PARAMS
 from state.transactions import Transaction
@@ -23,13 +22,8 @@ def find_excluded(consensus: Consensus, mempool: Mempool[Ledger], block_hash: by
 def select_transactions(
     chain: Chain, mempool: Mempool[Ledger], parent_hash: bytes, time_ms: int, excluded: Container[bytes]
 ) -> list[Transaction]:
-    """Choose transactions for a block on an executed parent, within the limits in force there.
-
-    Raises:
-        UpgradeNeeded: this software does not speak the block's protocol.
-    """
+    """Choose transactions for a block on an executed parent, within the limits in force there."""
     ledger = chain.ledger_at(parent_hash)
-    check_protocol(ledger, ledger.get(CHAIN_STATE, ONLY).height + 1)
     limits = ledger.get(PARAMS, ONLY).blocks
     return mempool.select(
         ledger,

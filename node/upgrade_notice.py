@@ -1,13 +1,46 @@
-"""Telling the operator of an upgrade that is due: when governance has decided it, and at every start until its height."""
+"""An upgrade that is due: telling the operator when governance has decided it and at every start, and stopping at its height.
+
+A node that is too old builds no block that needs the upgrade and gives no verdict on one. It stops a little after all below is
+final, so that it can still give the last blocks to others and answers to those who wait.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from node.logs import EventLog
 from state import protocol
+from state.chain import Chain
 from state.receipts import EventKind
 from state.stored import StoredEvent
+
+LINGER_MS: Final = 3_000
+"""Time between the last block that a node that is too old can judge, when it is final, and its end."""
+
+
+class UpgradeWatch:
+    """Ends a node that can go no further."""
+
+    def __init__(self, chain: Chain) -> None:
+        """Watch the final blocks of a chain."""
+        self._chain = chain
+        self._since_ms: int | None = None
+        """When the newest final block was first seen to be the last that this software can judge."""
+
+    def tick(self, now_ms: int) -> None:
+        """Look whether it is time; called about ten times a second with a monotonic clock.
+
+        Raises:
+            UpgradeNeeded: the next block needs a newer software, and others have had time to come as far.
+        """
+        height = self._chain.tip.block.height + 1
+        if protocol.is_spoken(self._chain.ledger, height):
+            return
+        if self._since_ms is None:
+            self._since_ms = now_ms
+        elif now_ms - self._since_ms >= LINGER_MS:
+            protocol.check_protocol(self._chain.ledger, height)
 
 
 def tell_upgrade(log: EventLog, height: int, needed: int) -> None:

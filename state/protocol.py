@@ -31,14 +31,19 @@ def protocol_at(ledger: Ledger, height: int) -> int:
     return (ledger.find(GOVERNANCE_BOOKS, ONLY) or NO_PROPOSALS).protocol
 
 
+def is_spoken(ledger: Ledger, height: int) -> bool:
+    """Tell whether this software speaks the protocol of a block at a height on this state, its parent's."""
+    return protocol_at(ledger, height) <= PROTOCOL_VERSION
+
+
 def check_protocol(ledger: Ledger, height: int) -> None:
     """Check that this software speaks the protocol of a block at a height on this state, its parent's.
 
     Raises:
         UpgradeNeeded: it does not.
     """
-    needed = protocol_at(ledger, height)
-    if needed > PROTOCOL_VERSION:
+    if not is_spoken(ledger, height):
+        needed = protocol_at(ledger, height)
         upgrade = ledger.get(UPGRADES, ONLY)
         raise UpgradeNeeded(
             f"block {height} needs protocol {needed}, this software speaks {PROTOCOL_VERSION}:"

@@ -1,14 +1,12 @@
-"""What a node says of an upgrade: a warning if it is too old for it, once when it is decided."""
+"""What a node says of an upgrade, a warning if it is too old for it, and when it ends."""
 
 from __future__ import annotations
 
 import pytest
 
-from node.proposer import select_transactions
-from node.upgrade_notice import tell_upgrades
+from node.upgrade_notice import LINGER_MS, UpgradeWatch, tell_upgrades
 from state import protocol
 from state.errors import UpgradeNeeded
-from tests.support.fixture_chain import FixtureNode
 from tests.support.upgrading import HEIGHT, UpgradingChain
 
 
@@ -35,10 +33,23 @@ def test_an_upgrade_is_told_where_it_is_decided(spoken: int, level: str, monkeyp
     assert (told_level, event, fields) == (level, "upgrade_due", {"height": HEIGHT, "protocol": 2, "speaks": spoken})
 
 
-def test_an_old_leader_builds_no_block_that_it_may_not_judge() -> None:
+def test_a_node_that_is_too_old_ends_a_little_after_the_last_block_that_it_can_judge() -> None:
     upgrading = UpgradingChain()
+    watch = UpgradeWatch(upgrading.chain)
+    upgrading.go_to(HEIGHT - 2)
+    for now_ms in (0, 10**6):
+        watch.tick(now_ms)
     upgrading.go_to(HEIGHT - 1)
-    node = FixtureNode(upgrading)
-    tip = upgrading.chain.tip.block
+    for now_ms in (10**6, 10**6 + LINGER_MS - 1):
+        watch.tick(now_ms)
     with pytest.raises(UpgradeNeeded):
-        select_transactions(upgrading.chain, node.mempool, tip.block_hash, tip.time_ms + 1, ())
+        watch.tick(10**6 + LINGER_MS)
+
+
+def test_a_node_that_speaks_the_new_protocol_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "PROTOCOL_VERSION", 2)
+    upgrading = UpgradingChain()
+    watch = UpgradeWatch(upgrading.chain)
+    for height in range(HEIGHT - 1, HEIGHT + 3):
+        upgrading.go_to(height)
+        watch.tick(10**6 * height)
