@@ -13,8 +13,8 @@ The names are those that the interface shows. What follows # in a line is a comm
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -280,3 +280,33 @@ def _words_of(node: PolicyNode) -> Iterator[str]:
             yield purpose
         case AllOf() | AnyOf() | Not():
             return
+
+
+def format_told_policy(told: Mapping[str, Any] | None) -> str:
+    """Return a policy of a node's JSON, a tree of nodes with their fields, as such a text."""
+    return "" if told is None else "\n".join(_format_told(told, 0))
+
+
+def _format_told(told: Mapping[str, Any], depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    if not told["children"]:
+        words = (word for name, field in told["node"].items() if name != "kind" for word in _told_words(field))
+        yield f"{indent}{told['name']}({', '.join(words)})"
+        return
+    yield f"{indent}{told['name']}("
+    for child in told["children"]:
+        *above, last = _format_told(child, depth + 1)
+        yield from above
+        yield f"{last},"
+    yield f"{indent})"
+
+
+def _told_words(field: Any) -> Iterator[str]:
+    """Yield what a field holds, as a text says it; a release stands after its resource."""
+    if isinstance(field, list):
+        for part in field:
+            yield from _told_words(part)
+    elif isinstance(field, Mapping):
+        yield field["resource"] if field["release"] is None else f"{field['resource']}:{field['release']}"
+    else:
+        yield str(field)

@@ -12,16 +12,16 @@ import msgspec
 from bocc.cli.asking import ask, prove_option
 from bocc.cli.context import Context, common_options, run
 from bocc.cli.order_sides import SIDE_COMMANDS
-from bocc.cli.order_text import print_order, print_orders, print_quote
+from bocc.cli.order_text import print_draft, print_order, print_orders
 from bocc.cli.order_watch import output, watch
 from bocc.cli.output import print_json, print_line
 from bocc.cli.query_trust import cursor_option, limit_option, print_more
 from bocc.cli.sending import POSITIVE_AMOUNT, Sending, outcome_code, print_checks, print_outcome, sending_options
 from bocc.durations import format_duration
+from bocc.market.drafts import draft_order, find_result_key
 from bocc.market.forms import parse_enclave, parse_order, parse_resource, read_form
 from bocc.market.order_file import OrderForm, check_shape
 from bocc.market.order_template import TEMPLATE, simulated_template
-from bocc.market.quotes import find_result_key, quote_order
 from node.api.describe_chain import describe_body
 from state.address import format_address, parse_address
 from state.order_messages import Close, Fund, order_address
@@ -90,7 +90,7 @@ async def _create(sending: Sending, file: Path) -> int:
     form = read_form(file, OrderForm, context.account)
     result_key, key_path = find_result_key(form, file, keeps=not sending.is_dry_run)
     async with context.client() as client:
-        quote = await quote_order(
+        draft = await draft_order(
             client,
             form,
             file.parent,
@@ -104,7 +104,7 @@ async def _create(sending: Sending, file: Path) -> int:
             return format_address(order_address(chain_id, customer, transaction.body.nonce, 0))
 
         if sending.is_dry_run:
-            transaction = await sending.build(client, (quote.message,))
+            transaction = await sending.build(client, (draft.message,))
             checks = await client.explain(transaction)
             body = msgspec.to_builtins(describe_body(transaction))
             if context.as_json:
@@ -112,7 +112,7 @@ async def _create(sending: Sending, file: Path) -> int:
                 return print_checks(context, checks | named_tx | {"body": body})
             print_json(body)
             print_line("")
-            print_quote(quote, transaction.body.fee, name_of(transaction))
+            print_draft(draft, transaction.body.fee, name_of(transaction))
             print_line("")
             return print_checks(context, checks)
 
@@ -121,12 +121,13 @@ async def _create(sending: Sending, file: Path) -> int:
         def tell(transaction: Transaction) -> None:
             named[:] = [name_of(transaction)]
             if not context.as_json:
-                print_quote(quote, transaction.body.fee, named[0])
+                print_draft(draft, transaction.body.fee, named[0])
                 print_line("")
 
-        outcome = await sending.submit(client, (quote.message,), tell)
+        outcome = await sending.submit(client, (draft.message,), tell)
     if context.as_json:
-        print_json({"order": named[0], **msgspec.to_builtins(outcome)})
+        key_file = None if key_path is None else str(key_path)
+        print_json({"order": named[0], "key_file": key_file, **msgspec.to_builtins(outcome)})
         return outcome_code(outcome, sending.wait)
     code = print_outcome(context, outcome, sending.wait)
     if outcome.has_succeeded:

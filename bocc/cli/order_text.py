@@ -10,9 +10,9 @@ from bocc.cli.output import format_time, print_fields, print_line, print_table
 from bocc.cli.resource_text import price_words
 from bocc.durations import format_duration
 from bocc.market.costs import UNIT_WORDS, line_cost
+from bocc.market.drafts import Draft
 from bocc.market.forms import format_moment
 from bocc.market.offers import Choice
-from bocc.market.quotes import Quote
 from node.api.describe import MONEY_NAMES
 from state.address import format_address
 
@@ -33,19 +33,19 @@ def money(ubocc: object) -> str:
     return format_amount(int(str(ubocc)))
 
 
-def print_quote(quote: Quote, fee: int, order: str) -> None:
+def print_draft(draft: Draft, fee: int, order: str) -> None:
     """Print what an order takes from whom and what it costs, line by line."""
     print_table(
         ("line", "what", "release", "plan", "price", "quantity", "in all", "asks"),
-        [_quote_row(choice, quote.duration_ms) for choice in quote.choices],
+        [_draft_row(choice, draft.duration_ms) for choice in draft.choices],
     )
-    costs, message = quote.costs, quote.message
+    costs, message = draft.costs, draft.message
     print_line("")
     print_table(
         ("", ""),
         [
             ("order", order),
-            ("for", f"{format_duration(quote.duration_ms)} at most, until {format_time(message.end_by_ms)} UTC"),
+            ("for", f"{format_duration(draft.duration_ms)} at most, until {format_time(message.end_by_ms)} UTC"),
             ("deposit", f"{format_amount(message.deposit)}; what is not used comes back"),
             ("least deposit", f"{format_amount(costs.least)}, what starts and least terms cost"),
             ("whole time", format_amount(costs.whole)),
@@ -55,7 +55,7 @@ def print_quote(quote: Quote, fee: int, order: str) -> None:
     )
 
 
-def _quote_row(choice: Choice, duration_ms: int) -> Sequence[object]:
+def _draft_row(choice: Choice, duration_ms: int) -> Sequence[object]:
     line, plan = choice.line, choice.agreed.plan
     asks = ["a key from its owner"] if choice.agreed.is_sealed else []
     if choice.conditions is not None:

@@ -19,8 +19,8 @@ from bocc.cli.order_text import event_line, order_rows, print_order
 from bocc.cli.output import build_table, console, print_json, print_json_line, print_line, printable
 from bocc.client import Client
 from bocc.errors import InputReason, InputRejected
+from bocc.market.drafts import read_result_key
 from bocc.market.forms import parse_order
-from bocc.market.quotes import read_result_key
 from bocc.sealed import open_output
 from state.address import format_address
 

@@ -20,6 +20,7 @@ from bocc.durations import parse_duration
 from bocc.market.forms import parse_resource, read_form
 from bocc.market.resource_file import ResourceForm, build_publish, build_release_publish
 from bocc.market.resource_templates import TEMPLATES
+from bocc.policy_text import format_told_policy
 from state.address import format_address
 from state.resource_messages import Assign
 from state.trust_messages import Publish, Supersede
@@ -162,12 +163,15 @@ def list_resources(
 @command.command()
 @click.argument("resource", metavar="RESOURCE")
 @prove_option
+@click.option("--policy", "is_policy", is_flag=True, help="Its policy alone, as a text that `amend --policy` takes.")
 @common_options
-def show(context: Context, resource: str, prove: bool) -> None:
+def show(context: Context, resource: str, prove: bool, is_policy: bool) -> None:
     """Show a resource: its policy, its plans, its releases, what is in use."""
     address = format_address(parse_resource(resource))
     told = ask(context, lambda client: client.call("resource", id=address, prove=prove or None))
-    if context.as_json or prove:
+    if is_policy:
+        print_line(format_told_policy(told["policy"]))
+    elif context.as_json or prove:
         print_json(told)
     else:
         print_resource(told)

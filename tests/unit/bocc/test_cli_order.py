@@ -20,7 +20,7 @@ from bocc.cli import order_watch
 from bocc.cli.failures import ExitCode
 from bocc.cli.order import command
 from bocc.errors import InputReason, InputRejected, RpcRejected, SealRejected
-from bocc.market.quotes import read_result_key
+from bocc.market.drafts import read_result_key
 from bocc.sealed import seal_output
 from state.address import format_address
 from state.lists import ListKind
@@ -33,7 +33,7 @@ from tests.support.amending import amend
 from tests.support.attesting import EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account
 from tests.support.fake_node import FakeNode, fake_node_in_thread
-from tests.support.market_cli import PlayedMarket, Run, played, runner
+from tests.support.market_cli import PlayedMarket, Run, fresh_market, played, runner
 from tests.support.ordering import ANY_MACHINE, CUSTOMER, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, Market
 
 
@@ -45,7 +45,7 @@ def shared_node() -> Iterator[FakeNode]:
 
 @pytest.fixture
 def market() -> Market:
-    return Market()
+    return fresh_market()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from state.trust_messages import Supersede
 from tests.support.amending import amend
 from tests.support.chain_builders import account
 from tests.support.fake_node import FakeNode, fake_node_in_thread
-from tests.support.market_cli import PlayedMarket, Run, played, runner
+from tests.support.market_cli import PlayedMarket, Run, fresh_market, played, runner
 from tests.support.ordering import Market
 
 DATA = """
@@ -48,7 +48,7 @@ def shared_node() -> Iterator[FakeNode]:
 
 @pytest.fixture
 def market() -> Market:
-    return Market()
+    return fresh_market()
 
 
 @pytest.fixture
@@ -90,6 +90,7 @@ def test_published_resource_has_its_address_told(run, node, market, data):
     shown = done(run("show", told["resource"])).stdout
     assert "the enclave's level is at least 1" in shown
     assert "0.05 BOCC once" in shown
+    assert run("show", told["resource"], "--policy").stdout == "level_at_least(1)\n"
 
 
 def test_release_supersedes_the_older_ones_after_a_notice(run, node, market, tmp_path):

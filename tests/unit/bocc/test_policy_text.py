@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from bocc.errors import InputReason, InputRejected
-from bocc.policy_text import format_policy, parse_policy
+from bocc.policy_text import format_policy, format_told_policy, parse_policy
+from node.api.describe_trust import describe_policy
 from state.address import format_address
 from state.policies import (
     AdvisoryNotIn,
@@ -72,6 +74,11 @@ def test_every_kind_of_condition_has_a_text():
     assert {type(condition) for condition in CONDITIONS} | {AllOf, AnyOf, Not} == set(NAMES)
     for condition in CONDITIONS:
         assert parse_policy(format_policy((condition,))) == (condition,)
+
+
+@given(trees(2).filter(lambda tree: sum(isinstance(node, Endorsed) for node in tree) <= 8))
+def test_policy_that_a_node_tells_is_the_same_text(policy):
+    assert format_told_policy(msgspec.to_builtins(describe_policy(policy))) == format_policy(policy)
 
 
 def test_no_text_is_a_policy_that_always_holds():

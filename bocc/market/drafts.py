@@ -23,7 +23,7 @@ RESULT_KEY_SUFFIX: Final = ".result.key"
 _KEY_MODE: Final = 0o600
 
 
-class Quote(Struct, frozen=True):
+class Draft(Struct, frozen=True):
     """What an order asks of whom, and for how much."""
 
     message: PlaceOrder
@@ -33,9 +33,9 @@ class Quote(Struct, frozen=True):
     """From now to the end of the ordered time."""
 
 
-async def quote_order(
+async def draft_order(
     client: Client, form: OrderForm, folder: Path, *, customer: bytes, result_key: bytes, now_ms: int
-) -> Quote:
+) -> Draft:
     """Return the order that a file asks for, as the market stands now.
 
     Raises:
@@ -75,7 +75,7 @@ async def quote_order(
             InputReason.BAD_FILE, f"terms.deposit: {deposit}ubocc", f"at least {costs.least}ubocc, the least cost"
         )
     message = replace(unpaid, deposit=deposit)
-    return Quote(message, tuple(choices), costs, duration_ms)
+    return Draft(message, tuple(choices), costs, duration_ms)
 
 
 def find_result_key(form: OrderForm, order_path: Path, *, keeps: bool) -> tuple[bytes, Path | None]:
