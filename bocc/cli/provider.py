@@ -28,6 +28,7 @@ from bocc.provider.attesting import (
 )
 from bocc.provider.evidence import read_evidence, read_gpu
 from bocc.provider.place import SIMULATED, provider_home
+from bocc.provider.rules import open_rules
 from bocc.testnet.record import load_record, record_path
 from node.logs import configure_logging
 from state.address import parse_address
@@ -282,16 +283,22 @@ def bond(sending: Sending, amount: int) -> int:
 @command.command(name="run")
 @click.option("--from", "name", required=True, metavar="NAME", help="Key of the operator, in this home.")
 @click.option("--machine", metavar="NAME", help=f"Name of the {SIMULATED} machine.  [default: that of the key]")
+@click.option("--image", metavar="RESOURCE", help="Software that it boots, in place of that in provider.toml.")
 @password_option
 @common_options
-def serve(context: Context, name: str, machine: str | None, password_file: Path | None) -> None:
+def serve(context: Context, name: str, machine: str | None, image: str | None, password_file: Path | None) -> None:
     """Keep a simulated machine attested, and serve orders with it until stopped.
 
     Which orders it takes, and on which terms, stands in provider-NAME/provider.toml of this home, written at the first start.
     """
     key = context.load_key(name, password_file).signing_key()
     machine = machine or name
-    provider = SoftwareProvider(provider_home(context.home, machine), key, machine)
+    home = provider_home(context.home, machine)
+    rules = open_rules(home)
+    if image is not None:
+        parse_resource(image)
+        rules = msgspec.structs.replace(rules, image=image)
+    provider = SoftwareProvider(home, key, machine, rules)
     configure_logging("info", "json" if context.as_json else "text")
     run(provider.run(lambda failures: _url(context, failures), [context.home]))
 
@@ -322,11 +329,11 @@ def status(context: Context, operator: str | None) -> int:
 
 
 def _local_operator(context: Context) -> str:
-    """Return the address of the provider of the network in the home."""
-    provider = load_record(context.home).provider if record_path(context.home).exists() else None
-    if provider is None:
+    """Return the address of the first provider of the network in the home."""
+    providers = load_record(context.home).providers if record_path(context.home).exists() else ()
+    if not providers:
         raise click.UsageError("there is no local provider: give --operator")
-    return provider.address
+    return providers[0].address
 
 
 async def _ask_status(client: Client, operator: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -21,7 +21,7 @@ from bocc.testnet.layout import VALIDATORS_MAX, Layout, prepare_network, write_n
 from bocc.testnet.network import Network
 from bocc.testnet.process import is_running, process_of, reap_children
 from bocc.testnet.provider import ProviderState
-from bocc.testnet.record import PROVIDER_NAME, NodeRecord, ProviderRecord, TestnetRecord, record_path
+from bocc.testnet.record import PROVIDERS_MAX, NodeRecord, ProviderRecord, TestnetRecord, record_path
 
 _POLL_S: Final = 0.25
 
@@ -31,7 +31,7 @@ def command() -> None:
     """Run a local network of several nodes.
 
     Its keys are public, its chain is new each time, and everything is in one folder: --home, $BOCC_HOME or ~/.bocc/testnet. Nodes
-    are called node0, node1 and so on; `provider` has simulated hardware, which proves nothing.
+    are called node0, node1 and so on; `provider`, `provider2` and so on serve orders with simulated hardware, which proves nothing.
     """
 
 
@@ -55,11 +55,16 @@ def ports_options(function: Callable[..., int]) -> Callable[..., int]:
     return base(auto(function))
 
 
-provider_option = click.option(
-    "--provider/--no-provider",
-    "has_provider",
-    default=True,
-    help="Whether a provider with SIMULATED hardware runs and attests.  [default: yes]",
+providers_option = click.option(
+    "--providers",
+    "provider_count",
+    type=click.IntRange(0, PROVIDERS_MAX),
+    default=1,
+    show_default=True,
+    help="Providers with SIMULATED hardware that run, attest and serve orders.",
+)
+no_provider_option = click.option(
+    "--no-provider", "provider_count", flag_value=0, type=int, help="Same as --providers 0."
 )
 
 
@@ -67,14 +72,17 @@ provider_option = click.option(
 @validators_option
 @ports_options
 @fresh_option
-@provider_option
+@providers_option
+@no_provider_option
 @common_options
 def init(
-    context: Context, validators: int | None, base_port: int | None, ports: str | None, fresh: bool, has_provider: bool
+    context: Context, validators: int | None, base_port: int | None, ports: str | None, fresh: bool, provider_count: int
 ) -> int:
     """Write homes, keys and genesis of a network without starting it."""
     network = network_of(context)
-    layout = Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh, has_provider=has_provider)
+    layout = Layout(
+        validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh, provider_count=provider_count
+    )
     record = write_network(network, layout)
     _print_network(context, record, f"Written to {network.home}. `bocc testnet up` starts it.")
     return ExitCode.DONE
@@ -86,7 +94,8 @@ def init(
 @click.option("--detach", is_flag=True, help="Return when the network is ready and leave it running.")
 @click.option("--load", type=click.IntRange(1), metavar="N", help="Keep sending N transfers per second.")
 @fresh_option
-@provider_option
+@providers_option
+@no_provider_option
 @common_options
 def up(
     context: Context,
@@ -96,7 +105,7 @@ def up(
     detach: bool,
     load: int | None,
     fresh: bool,
-    has_provider: bool,
+    provider_count: int,
 ) -> int:
     """Start a network and say when it is ready; Ctrl-C stops it.
 
@@ -104,15 +113,16 @@ def up(
     """
     network = network_of(context)
     started_at = time.monotonic()
-    layout = Layout(validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh, has_provider=has_provider)
+    layout = Layout(
+        validators, base_port, takes_any_port=ports == "auto", is_fresh=fresh, provider_count=provider_count
+    )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     with _stopping_on_failure(network):
         prepare_network(network, layout)
         network.start()
         height = network.wait_ready(report=lambda text: _tell(context, text))
-        if has_provider:
-            network.start_provider()
+        network.start_providers([provider.name for provider in network.record.providers[:provider_count]])
         if load:
             network.start_load(load)
         ended = _EndSignals()
@@ -142,11 +152,11 @@ def down(context: Context) -> int:
 @command.command()
 @common_options
 def status(context: Context) -> int:
-    """Show every node: process, height, view, peers; and the provider. Exit code 1 if one is not ready or has ended."""
+    """Show every node: process, height, view, peers; and every provider. Exit code 1 if one is not ready or has ended."""
     network = network_of(context)
-    states, provider = network.states(), network.provider_state()
+    states, providers = network.states(), network.provider_states()
     if context.as_json:
-        print_json(states if provider is None else [*states, provider])
+        print_json([*states, *providers])
     else:
         print_table(
             ("node", "state", "ready", "pid", "height", "view", "peers", "rpc"),
@@ -164,14 +174,16 @@ def status(context: Context) -> int:
                 for one in states
             ],
         )
-        if provider is not None:
-            print_line(f"\n{describe_provider(provider)}")
+        if providers:
+            print_line("")
+        for provider in providers:
+            print_line(describe_provider(provider))
     has_ended = network.has_provider_ended()
     return ExitCode.DONE if all(one.is_ready for one in states) and not has_ended else ExitCode.REFUSED
 
 
 def describe_provider(provider: ProviderState) -> str:
-    """Return one line about the provider, which always says that it is simulated."""
+    """Return one line about a provider, which always says that it is simulated."""
     head = f"{provider.name} {provider.state} (pid {provider.pid}), {SIMULATED} hardware"
     if provider.pid is None:
         head = f"{provider.name} {provider.state}, {SIMULATED} hardware"
@@ -187,12 +199,12 @@ def describe_provider(provider: ProviderState) -> str:
 @click.option("--lines", "-n", type=click.IntRange(0), default=20, show_default=True, help="Last lines of each node.")
 @common_options
 def logs(context: Context, name: str | None, follow: bool, lines: int) -> int:
-    """Show the logs of one node or of all, the provider included."""
+    """Show the logs of one node or of all, providers included."""
     record = network_of(context).record
     if name:
         chosen: list[NodeRecord | ProviderRecord] = [record.find_process(name)]
     else:
-        chosen = [*record.nodes, *([record.provider] if record.provider is not None else [])]
+        chosen = record.members
     show_logs(chosen, lines, follow=follow)
     return ExitCode.DONE
 
@@ -201,7 +213,7 @@ def logs(context: Context, name: str | None, follow: bool, lines: int) -> int:
 @click.argument("name", metavar="NODE")
 @common_options
 def kill(context: Context, name: str) -> int:
-    """End a node or the provider at once, as a power failure would (SIGKILL)."""
+    """End a node or a provider at once, as a power failure would (SIGKILL)."""
     network = network_of(context)
     name = network.record.find_process(name).name
     network.kill(name)
@@ -212,7 +224,7 @@ def kill(context: Context, name: str) -> int:
 @click.argument("name", metavar="NODE")
 @common_options
 def pause(context: Context, name: str) -> int:
-    """Freeze a node or the provider (SIGSTOP)."""
+    """Freeze a node or a provider (SIGSTOP)."""
     network = network_of(context)
     name = network.record.find_process(name).name
     network.pause(name)
@@ -234,11 +246,11 @@ def resume(context: Context, name: str) -> int:
 @click.argument("name", metavar="NODE")
 @common_options
 def restart(context: Context, name: str) -> int:
-    """Stop a node if it runs, start it and wait until it is ready; or the provider, without waiting."""
+    """Stop a node if it runs, start it and wait until it is ready; or a provider, without waiting."""
     network = network_of(context)
     name = network.record.find_process(name).name
     network.restart(name)
-    if name == PROVIDER_NAME:
+    if any(name == provider.name for provider in network.record.providers):
         return _done(context, f"{name} is started again; it attests {SIMULATED} hardware by itself.")
     height = network.wait_ready([name])
     return _done(context, f"{name} is ready at height {height}.")
@@ -288,10 +300,9 @@ def _print_network(context: Context, record: TestnetRecord, last_line: str) -> N
     )
     print_line("\nFunded accounts, whose keys are public:\n")
     print_table(("name", "address"), [(account.name, account.address) for account in record.accounts])
-    if record.provider is not None and record.provider.pid is not None:
-        print_line(
-            f"\nProvider of {SIMULATED} hardware, pid {record.provider.pid}; `bocc provider status` shows its enclave."
-        )
+    pids = ", ".join(f"{one.name} (pid {one.pid})" for one in record.providers if one.pid is not None)
+    if pids:
+        print_line(f"\nProviders of {SIMULATED} hardware: {pids}; `bocc provider status` shows the first's enclave.")
     print_line(f"\n{last_line}")
 
 
@@ -336,11 +347,8 @@ def _watch(context: Context, network: Network, ended: _EndSignals) -> int:
 
 
 def _names_running(record: TestnetRecord) -> set[str]:
-    """Return the names of nodes and provider whose processes run."""
-    processes: list[NodeRecord | ProviderRecord] = [*record.nodes]
-    if record.provider is not None:
-        processes.append(record.provider)
-    return {one.name for one in processes if is_running(process_of(one))}
+    """Return the names of nodes and providers whose processes run."""
+    return {one.name for one in record.members if is_running(process_of(one))}
 
 
 class _EndSignals:

@@ -74,8 +74,8 @@ class Layout:
     takes_any_port: bool = False
     is_fresh: bool = False
     """Whether a chain in the home is thrown away."""
-    has_provider: bool = False
-    """Whether a provider of simulated hardware belongs to the network."""
+    provider_count: int = 0
+    """Providers of simulated hardware that belong to the network at least."""
 
 
 def prepare_network(network: Network, layout: Layout) -> TestnetRecord:
@@ -87,7 +87,7 @@ def prepare_network(network: Network, layout: Layout) -> TestnetRecord:
     if not record_path(network.home).exists() or layout.is_fresh:
         return write_network(network, layout)
     _refuse_running(network)
-    record = _with_provider(network.home, load_record(network.home), layout)
+    record = _with_providers(network.home, load_record(network.home), layout)
     if layout.validators not in {None, len(record.nodes)}:
         bound = f"{len(record.nodes)} as in {network.home}; --fresh begins a new chain"
         raise InputRejected(InputReason.BAD_VALIDATOR_COUNT, layout.validators, bound)
@@ -126,7 +126,7 @@ def write_network(network: Network, layout: Layout) -> TestnetRecord:
         chain_name=genesis.chain_name,
         nodes=tuple(_name_node(home, index, base) for index in range(count)),
         accounts=tuple(_name_account(home, index, name) for index, name in enumerate(ACCOUNT_NAMES)),
-        provider=_name_provider(home) if layout.has_provider else None,
+        providers=tuple(_name_provider(home, index) for index in range(layout.provider_count)),
     )
     _refuse_strangers(home, record)
     with ExitStack() as undo:
@@ -136,8 +136,8 @@ def write_network(network: Network, layout: Layout) -> TestnetRecord:
         for index, node in enumerate(record.nodes):
             _add_key(home, _operator_name(index), KeyKind.OPERATOR, index)
             _write_node(home, index, node, record.nodes, format_genesis(genesis))
-        if record.provider is not None:
-            _add_key(home, record.provider.name, KeyKind.PROVIDER, 0)
+        for index, provider in enumerate(record.providers):
+            _add_key(home, provider.name, KeyKind.PROVIDER, index)
         save_record(home, record)
         undo.pop_all()
     return record
@@ -145,30 +145,31 @@ def write_network(network: Network, layout: Layout) -> TestnetRecord:
 
 def _refuse_running(network: Network) -> None:
     names = [node.name for node in network.running()]
-    provider = network.record.provider
-    if provider is not None and is_running(process_of(provider)):
-        names.append(provider.name)
+    names += [one.name for one in network.record.providers if is_running(process_of(one))]
     if names:
         raise InputRejected(InputReason.ALREADY_RUNNING, f"{network.home}: {', '.join(names)}")
 
 
-def _with_provider(home: Path, record: TestnetRecord, layout: Layout) -> TestnetRecord:
-    """Give a stopped network the provider that is wanted; one that it has stays, whether it shall run or not."""
-    if record.provider is not None or not layout.has_provider:
-        return record
-    provider = _name_provider(home)
-    for path in (Path(provider.home), Keyring(home).path(provider.name)):
+def _with_providers(home: Path, record: TestnetRecord, layout: Layout) -> TestnetRecord:
+    """Give a stopped network the providers that are wanted; those that it has stay, whether they shall run or not."""
+    indexes = range(len(record.providers), layout.provider_count)
+    added = [_name_provider(home, index) for index in indexes]
+    for path in (path for one in added for path in (Path(one.home), Keyring(home).path(one.name))):
         if path.exists():
             raise InputRejected(InputReason.HOME_OCCUPIED, str(path))
-    _add_key(home, provider.name, KeyKind.PROVIDER, 0)
-    record = msgspec.structs.replace(record, provider=provider)
+    if not added:
+        return record
+    for index, provider in zip(indexes, added, strict=True):
+        _add_key(home, provider.name, KeyKind.PROVIDER, index)
+    record = msgspec.structs.replace(record, providers=(*record.providers, *added))
     save_record(home, record)
     return record
 
 
-def _name_provider(home: Path) -> ProviderRecord:
-    address = format_address(account_address(development_key(KeyKind.PROVIDER, 0).public_key))
-    return ProviderRecord(address=address, home=str(home / PROVIDER_NAME))
+def _name_provider(home: Path, index: int) -> ProviderRecord:
+    address = format_address(account_address(development_key(KeyKind.PROVIDER, index).public_key))
+    name = f"{PROVIDER_NAME}{index + 1}" if index else PROVIDER_NAME
+    return ProviderRecord(name=name, address=address, home=str(home / name))
 
 
 def _choose_base(layout: Layout, count: int) -> int:
@@ -187,12 +188,12 @@ def _remove_network(home: Path, record: TestnetRecord) -> None:
 
 
 def _paths_of(home: Path, record: TestnetRecord) -> list[Path]:
-    """Return the homes of nodes and provider, the keys and the record: everything that belongs to a network."""
+    """Return the homes of nodes and providers, the keys and the record: everything that belongs to a network."""
     names = [*ACCOUNT_NAMES, *(_operator_name(index) for index in range(len(record.nodes)))]
     homes = [home / node.name for node in record.nodes]
-    if record.provider is not None:
-        names.append(record.provider.name)
-        homes.append(home / record.provider.name)
+    for provider in record.providers:
+        names.append(provider.name)
+        homes.append(home / provider.name)
     return [*homes, *(Keyring(home).path(name) for name in names), record_path(home)]
 
 

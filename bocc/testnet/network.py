@@ -22,6 +22,7 @@ from bocc.testnet import admin
 from bocc.testnet.health import probe_page, probe_status
 from bocc.testnet.process import (
     ProcessName,
+    ProcessRecord,
     is_paused,
     is_running,
     process_of,
@@ -87,15 +88,15 @@ class Network:
                     record = record.with_process(_start_node(node))
                     save_record(self.home, record)
 
-    def start_provider(self) -> bool:
-        """Start the provider of simulated hardware, if the network has one; tell whether it has. It attests in its own time."""
+    def start_providers(self, names: list[str] | None = None) -> None:
+        """Start the providers with these names, all without, unless they run already. They attest in their own time."""
         with self._changing():
             record = self.record
-            if record.provider is None:
-                return False
-            if not is_running(process_of(record.provider)):
-                save_record(self.home, record.with_process(start_provider(self.home, record.provider)))
-            return True
+            for provider in record.providers:
+                is_wanted = names is None or provider.name in names
+                if is_wanted and not is_running(process_of(provider)):
+                    record = record.with_process(start_provider(self.home, provider))
+                    save_record(self.home, record)
 
     def start_load(self, transfers_per_second: int) -> None:
         """Start the load generator in a process of its own."""
@@ -106,23 +107,21 @@ class Network:
             save_record(self.home, msgspec.structs.replace(self.record, load=load))
 
     def stop(self) -> list[str]:
-        """Stop the load generator, the provider and all nodes; return the names of nodes that had to be killed."""
+        """Stop the load generator, the providers and all nodes; return the names of nodes that had to be killed."""
         with self._changing():
             record = self.record
-            users = [user for user in (record.load, record.provider) if user is not None]
+            users: list[ProcessRecord] = [*record.providers, *([] if record.load is None else [record.load])]
             stop_processes([process for process in map(process_of, users) if process])
             name_by_process = {process: node.name for node in record.nodes if (process := process_of(node))}
             late = stop_processes(list(name_by_process))
             nodes = tuple(msgspec.structs.replace(node, pid=None, started_ticks=None) for node in record.nodes)
-            provider = record.provider
-            if provider is not None:
-                provider = msgspec.structs.replace(provider, pid=None, started_ticks=None)
-            save_record(self.home, msgspec.structs.replace(record, nodes=nodes, provider=provider, load=None))
+            providers = tuple(msgspec.structs.replace(one, pid=None, started_ticks=None) for one in record.providers)
+            save_record(self.home, msgspec.structs.replace(record, nodes=nodes, providers=providers, load=None))
             reap_children()
             return [name_by_process[process] for process in late]
 
     def kill(self, name: str) -> None:
-        """End a node or the provider at once, in the middle of whatever it does.
+        """End a node or a provider at once, in the middle of whatever it does.
 
         Raises:
             InputRejected: UNKNOWN_NODE, NOT_RUNNING.
@@ -147,7 +146,7 @@ class Network:
         self._signal(name, signal.SIGCONT)
 
     def restart(self, name: str) -> None:
-        """Stop a node or the provider if it runs, and start it again.
+        """Stop a node or a provider if it runs, and start it again.
 
         Raises:
             InputRejected: UNKNOWN_NODE.
@@ -156,7 +155,7 @@ class Network:
         process = process_of(record)
         stop_processes([process] if process else [])
         if isinstance(record, ProviderRecord):
-            self.start_provider()
+            self.start_providers([name])
         else:
             self.start([name])
 
@@ -182,18 +181,15 @@ class Network:
         """Ask every node how it is."""
         return [_node_state(node) for node in self.record.nodes]
 
-    def provider_state(self) -> ProviderState | None:
-        """Ask how the provider is, or None if the network has none."""
+    def provider_states(self) -> list[ProviderState]:
+        """Ask how every provider is."""
         record = self.record
-        if record.provider is None:
-            return None
         nodes = self.running() or list(record.nodes)
-        return provider_state(record.provider, nodes[0].rpc)
+        return [provider_state(provider, nodes[0].rpc) for provider in record.providers]
 
     def has_provider_ended(self) -> bool:
-        """Tell whether the provider was started and has ended without being stopped."""
-        provider = self.record.provider
-        return provider is not None and provider.pid is not None and not is_running(process_of(provider))
+        """Tell whether a provider was started and has ended without being stopped."""
+        return any(one.pid is not None and not is_running(process_of(one)) for one in self.record.providers)
 
     def wait_ready(
         self,

@@ -1,6 +1,6 @@
-"""The provider of a local network: one process with simulated hardware, started, stopped and asked like a node.
+"""The providers of a local network: processes with simulated hardware, started, stopped and asked like nodes.
 
-It is started when the nodes are ready and attests in its own time, so nothing waits for it.
+They are started when the nodes are ready and attest in their own time, so nothing waits for them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GOOD_STATES: Final = frozenset({"trusted", "grace"})
 
 
 class ProviderState(msgspec.Struct, frozen=True, kw_only=True):
-    """How the provider is, and what the chain says of its enclave."""
+    """How a provider is, and what the chain says of its enclave."""
 
     name: str
     state: str
@@ -40,17 +40,17 @@ class ProviderState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start_provider(network_home: Path, provider: ProviderRecord) -> ProviderRecord:
-    """Start the process of the provider and return its record."""
+    """Start the process of a provider and return its record."""
     home = Path(provider.home)
     home.mkdir(mode=0o700, exist_ok=True)
     hash_seed = Random(provider.home).randrange(1, 1 << 32)
-    arguments = ["--home", str(network_home)]
+    arguments = ["--home", str(network_home), "--name", provider.name]
     process = start_module("bocc.provider", arguments, home / PROVIDER_LOG_NAME, hash_seed)
     return msgspec.structs.replace(provider, pid=process.pid, started_ticks=process.started_ticks)
 
 
 def provider_state(provider: ProviderRecord, rpc: str) -> ProviderState:
-    """Look at the process of the provider, and ask a node about its enclave."""
+    """Look at the process of a provider, and ask a node about its enclave."""
     process = process_of(provider)
     state = "running" if process is not None and is_running(process) else "stopped"
     if process is not None and state == "running" and is_paused(process):

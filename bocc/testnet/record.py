@@ -18,6 +18,8 @@ from state.durable import replace_file
 
 RECORD_NAME: Final = "testnet.json"
 PROVIDER_NAME: Final = "provider"
+"""Of the first; the others are called provider2 and so on."""
+PROVIDERS_MAX: Final = 4
 
 
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,9 +56,9 @@ class LoadRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider of simulated hardware."""
+    """A provider of simulated hardware."""
 
-    name: Literal["provider"] = PROVIDER_NAME
+    name: Annotated[str, Meta(pattern="^provider[0-9]*\\Z")] = PROVIDER_NAME
     """Also the name of its home in the network's, and of its key."""
     pid: int | None = None
     started_ticks: int | None = None
@@ -76,18 +78,21 @@ class TestnetRecord(msgspec.Struct, frozen=True, kw_only=True):
     chain_name: str
     nodes: tuple[NodeRecord, ...]
     accounts: tuple[AccountRecord, ...]
-    provider: ProviderRecord | None = None
+    providers: Annotated[tuple[ProviderRecord, ...], Meta(max_length=PROVIDERS_MAX)] = ()
     load: LoadRecord | None = None
 
+    @property
+    def members(self) -> list[NodeRecord | ProviderRecord]:
+        """The nodes, then the providers."""
+        return [*self.nodes, *self.providers]
+
     def find_process(self, name: str) -> NodeRecord | ProviderRecord:
-        """Return the node of a name such as node1 or of its bare number, or the provider.
+        """Return the node of a name such as node1 or of its bare number, or a provider.
 
         Raises:
             InputRejected: UNKNOWN_NODE.
         """
-        if self.provider is not None and name == self.provider.name:
-            return self.provider
-        return self.find_node(name)
+        return next((one for one in self.providers if one.name == name), None) or self.find_node(name)
 
     def find_node(self, name: str) -> NodeRecord:
         """Return the node of a name such as node1, or of its bare number.
@@ -102,9 +107,10 @@ class TestnetRecord(msgspec.Struct, frozen=True, kw_only=True):
         raise InputRejected(InputReason.UNKNOWN_NODE, name, ", ".join(node.name for node in self.nodes))
 
     def with_process(self, changed: NodeRecord | ProviderRecord) -> TestnetRecord:
-        """Return the record with the node of the same name, or the provider, replaced."""
+        """Return the record with the node or provider of the same name replaced."""
         if isinstance(changed, ProviderRecord):
-            return msgspec.structs.replace(self, provider=changed)
+            providers = tuple(changed if one.name == changed.name else one for one in self.providers)
+            return msgspec.structs.replace(self, providers=providers)
         nodes = tuple(changed if node.name == changed.name else node for node in self.nodes)
         return msgspec.structs.replace(self, nodes=nodes)
 
@@ -128,8 +134,7 @@ def load_record(home: Path) -> TestnetRecord:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputRejected(InputReason.NO_NETWORK, f"{path} is damaged: {error}") from error
     place = home.resolve()
-    processes = [*record.nodes, *((record.provider,) if record.provider is not None else ())]
-    if all(Path(one.home).resolve() == place / one.name for one in processes):
+    if all(Path(one.home).resolve() == place / one.name for one in record.members):
         return record
     return _move_here(place, record)
 
@@ -144,11 +149,11 @@ def _move_here(place: Path, record: TestnetRecord) -> TestnetRecord:
         msgspec.structs.replace(account, secret_key_file=str(keys / Path(account.secret_key_file).name))
         for account in record.accounts
     )
-    provider = record.provider
-    if provider is not None:
-        home = str(place / provider.name)
-        provider = msgspec.structs.replace(provider, home=home, pid=None, started_ticks=None)
-    return msgspec.structs.replace(record, nodes=nodes, accounts=accounts, provider=provider, load=None)
+    providers = tuple(
+        msgspec.structs.replace(provider, home=str(place / provider.name), pid=None, started_ticks=None)
+        for provider in record.providers
+    )
+    return msgspec.structs.replace(record, nodes=nodes, accounts=accounts, providers=providers, load=None)
 
 
 def save_record(home: Path, record: TestnetRecord) -> None:

@@ -179,7 +179,7 @@ def test_ctrl_c_stops_every_node(tmp_path):
         assert up.stdout is not None
         assert any("Ctrl-C" in line for line in up.stdout)
         record = load_record(path)
-        processes = [process_of(one) for one in (*record.nodes, record.provider)]
+        processes = [process_of(one) for one in record.members]
         assert all(is_running(process) for process in processes)
         up.send_signal(signal.SIGINT)
         assert up.wait(timeout=30) == 0

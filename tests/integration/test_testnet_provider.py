@@ -22,28 +22,39 @@ from tests.support.live_network import LiveNetwork, live_network, until
 
 
 def shown(home):
-    """Return what `bocc testnet status` says of the provider."""
-    return json.loads(bocc("testnet", "status", "--home", home, "--json").stdout)[-1]
+    """Return what `bocc testnet status` says of the first provider."""
+    states = json.loads(bocc("testnet", "status", "--home", home, "--json").stdout)
+    (provider,) = [one for one in states if one["name"] == "provider"]
+    return provider
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Run a network of two nodes and its provider, started and stopped by commands."""
+    """Run a network of two nodes and two providers, started and stopped by commands."""
     path = tmp_path_factory.mktemp("provider") / "net"
-    record = told("testnet", "up", "--home", path, "--validators", 2, "--ports", "auto", "--detach")
-    assert record["provider"]["is_simulated"] is True
+    options = ("--validators", 2, "--providers", 2, "--ports", "auto", "--detach")
+    record = told("testnet", "up", "--home", path, *options)
+    assert [(one["name"], one["is_simulated"]) for one in record["providers"]] == [
+        ("provider", True),
+        ("provider2", True),
+    ]
     yield path
-    process = process_of(load_record(path).provider)
+    processes = [process_of(one) for one in load_record(path).providers]
     assert bocc("testnet", "down", "--home", path).returncode == 0
-    assert not is_running(process)
+    assert not any(map(is_running, processes))
 
 
 @pytest.fixture
 def attested(home):
-    """The home, once the provider has an enclave that is good."""
-    network = Network(home)
-    until(lambda: network.provider_state().is_ready, network.provider_state)
+    """The home, once the providers have enclaves that are good."""
+    await_providers(home)
     return home
+
+
+def await_providers(home):
+    """Wait until all providers of a network run and have enclaves that are good."""
+    network = Network(home)
+    until(lambda: all(one.is_ready for one in network.provider_states()), network.provider_states)
 
 
 def test_provider_attests_simulated_hardware_by_itself(attested):
@@ -87,10 +98,9 @@ def test_killed_provider_is_noticed_and_goes_on_with_the_same_enclave(attested):
     assert ended.returncode == 1
     assert "provider stopped" in ended.stdout
     assert "provider" in told("testnet", "restart", "provider", "--home", attested)["done"]
-    network = Network(attested)
-    until(lambda: network.provider_state().is_ready, network.provider_state)
+    await_providers(attested)
     assert shown(attested)["enclave"] == before
-    assert len(told("query", "enclaves", "--home", attested)["enclaves"]) == 1
+    assert len(told("query", "enclaves", "--home", attested)["enclaves"]) == 2
 
 
 def test_overdue_document_is_renewed_by_the_provider_and_the_level_held_meanwhile(attested, tmp_path):
@@ -126,6 +136,39 @@ def test_overdue_document_is_renewed_by_the_provider_and_the_level_held_meanwhil
     ]
 
 
+ORDER = """\
+[compute]
+any = true
+price_max = "0.01"
+[[software]]
+category = "simulated-tee"
+[workload]
+args_file = "args.json"
+args_reference = 'data:,{"seconds":0}'
+[terms]
+end_by = "1h"
+level_min = 1
+"""
+
+
+def test_an_order_is_served_and_its_output_opens_by_commands_alone(attested, tmp_path):
+    """Given two machines with one image, when an order is created by command, then it is done and its output says SIMULATED."""
+    enclaves = told("query", "enclaves", "--home", attested)["enclaves"]
+    assert (len(enclaves), len({one["image"] for one in enclaves})) == (2, 1)
+    (tmp_path / "order.toml").write_text(ORDER)
+    (tmp_path / "args.json").write_text('{"seconds":0}')
+    order = told("order", "create", tmp_path / "order.toml", "--from", "alice", "--home", attested)["order"]
+
+    def look():
+        return told("order", "show", order, "--home", attested)
+
+    until(lambda: look()["state"] == "closed", look)
+    assert look()["reason"] == "done"
+    output = bocc("order", "output", order, "--key-file", tmp_path / "order.result.key", "--home", attested)
+    assert output.returncode == 0, output.stderr
+    assert "SIMULATED" in output.stdout
+
+
 def test_a_second_machine_attests_by_one_command(attested):
     ended = bocc("provider", "attest", "--from", "alice", "--home", attested)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -139,7 +182,7 @@ def test_a_network_without_provider_starts_none(tmp_path):
         record = told(
             "testnet", "up", "--home", path, "--validators", 1, "--ports", "auto", "--no-provider", "--detach"
         )
-        assert record["provider"] is None
+        assert record["providers"] == []
         assert len(json.loads(bocc("testnet", "status", "--home", path, "--json").stdout)) == 1
     finally:
         bocc("testnet", "down", "--home", path)
@@ -153,7 +196,11 @@ def test_proof_is_renewed_in_time(tmp_path):
         change=lambda params: replace(params, attestation=replace(params.attestation, max_age_ms=6_000)),
         has_provider=True,
     ) as net:
-        ask = net.network.provider_state
+
+        def ask():
+            (state,) = net.network.provider_states()
+            return state
+
         until(lambda: ask().is_ready, ask)
         first_ms = ask().expires_ms
         until(lambda: ask().expires_ms > first_ms + 6_000, ask)

@@ -318,11 +318,13 @@ def live_network(
 
     network = Network(home)
     with mock.patch.object(layout, "development_genesis", build_genesis):
-        layout.prepare_network(network, layout.Layout(validators, takes_any_port=True, has_provider=has_provider))
+        layout.prepare_network(
+            network, layout.Layout(validators, takes_any_port=True, provider_count=int(has_provider))
+        )
     try:
         network.start()
         network.wait_ready()
-        network.start_provider()
+        network.start_providers()
         yield LiveNetwork(network)
     finally:
         network.stop()

@@ -20,8 +20,8 @@ from state.genesis_file import parse_genesis
 from state.keyfile import KeyKind
 
 SMALL = Layout(validators=2, takes_any_port=True)
-PROVIDING = Layout(validators=1, takes_any_port=True, has_provider=True)
-FRESH = Layout(validators=1, takes_any_port=True, is_fresh=True, has_provider=True)
+PROVIDING = Layout(validators=1, takes_any_port=True, provider_count=1)
+FRESH = Layout(validators=1, takes_any_port=True, is_fresh=True, provider_count=1)
 
 
 @pytest.fixture
@@ -163,18 +163,23 @@ def test_each_node_has_what_a_node_needs(home):
 
 
 def test_network_has_a_provider_only_if_it_is_wanted(home):
-    assert write_network(Network(home), SMALL).provider is None
+    assert write_network(Network(home), SMALL).providers == ()
     record = write_network(Network(home), FRESH)
-    assert record.provider.home == str(home / "provider")
-    assert Keyring(home).load("provider").address == record.provider.address
+    (provider,) = record.providers
+    assert provider.home == str(home / "provider")
+    assert Keyring(home).load("provider").address == provider.address
 
 
 def test_provider_is_added_to_a_network_that_goes_on_and_never_taken_away(home):
     write_network(Network(home), SMALL)
-    added = prepare_network(Network(home), Layout(takes_any_port=True, has_provider=True))
-    assert added.provider is not None
-    assert prepare_network(Network(home), Layout(takes_any_port=True)).provider == added.provider
-    assert load_record(home).provider == added.provider
+    added = prepare_network(Network(home), Layout(takes_any_port=True, provider_count=1))
+    assert [one.name for one in added.providers] == ["provider"]
+    assert prepare_network(Network(home), Layout(takes_any_port=True)).providers == added.providers
+    more = prepare_network(Network(home), Layout(takes_any_port=True, provider_count=3))
+    assert more.providers[:1] == added.providers
+    assert [one.name for one in more.providers] == ["provider", "provider2", "provider3"]
+    assert [Keyring(home).load(one.name).address for one in more.providers] == [one.address for one in more.providers]
+    assert load_record(home).providers == more.providers
 
 
 def test_provider_never_takes_the_place_of_something_else(home):
@@ -183,7 +188,7 @@ def test_provider_never_takes_the_place_of_something_else(home):
     (home / "provider" / "thesis.txt").write_text("mine")
     before = files(home)
     for work in (
-        lambda: prepare_network(Network(home), Layout(takes_any_port=True, has_provider=True)),
+        lambda: prepare_network(Network(home), Layout(takes_any_port=True, provider_count=1)),
         lambda: write_network(Network(home), FRESH),
     ):
         with pytest.raises(InputRejected) as caught:
@@ -195,7 +200,7 @@ def test_provider_never_takes_the_place_of_something_else(home):
 
 def test_fresh_network_forgets_what_the_provider_of_the_old_one_kept(home):
     record = write_network(Network(home), PROVIDING)
-    Path(record.provider.home).mkdir()
+    Path(record.providers[0].home).mkdir()
     (home / "provider" / "published.json").write_text("{}")
     write_network(Network(home), FRESH)
     assert not (home / "provider").exists()
@@ -204,9 +209,9 @@ def test_fresh_network_forgets_what_the_provider_of_the_old_one_kept(home):
 def test_copy_of_a_network_does_not_own_the_originals_provider(tmp_path):
     home, copy = tmp_path / "net", tmp_path / "copy"
     original = write_network(Network(home), PROVIDING)
-    running = original.with_process(msgspec.structs.replace(original.provider, pid=1, started_ticks=1))
+    running = original.with_process(msgspec.structs.replace(original.providers[0], pid=1, started_ticks=1))
     save_record(home, running)
     shutil.copytree(home, copy)
-    provider = load_record(copy).provider
+    (provider,) = load_record(copy).providers
     assert (provider.home, provider.pid, provider.started_ticks) == (str(copy / "provider"), None, None)
     assert load_record(home) == running

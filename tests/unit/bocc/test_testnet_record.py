@@ -139,10 +139,15 @@ def test_name_without_a_network_is_refused(tmp_path):
 
 def test_provider_is_found_by_its_name_beside_the_nodes():
     provider = ProviderRecord(address="bocc1", home="/nowhere/provider")
-    record = msgspec.structs.replace(RECORD, provider=provider)
+    second = ProviderRecord(name="provider2", address="bocc2", home="/nowhere/provider2")
+    record = msgspec.structs.replace(RECORD, providers=(provider, second))
     assert record.find_process("provider") is provider
+    assert record.find_process("provider2") is second
     assert record.find_process("2").name == "node2"
-    assert record.with_process(msgspec.structs.replace(provider, pid=5)).provider.pid == 5
+    assert record.with_process(msgspec.structs.replace(provider, pid=5)).providers == (
+        msgspec.structs.replace(provider, pid=5),
+        second,
+    )
     with pytest.raises(InputRejected) as caught:
         RECORD.find_process("provider")
     assert caught.value.reason is InputReason.UNKNOWN_NODE
