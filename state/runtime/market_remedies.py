@@ -30,7 +30,7 @@ MARKET_REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.TOO_MANY_CONTRIBUTIONS: "order again with a larger deposit",
     TransactionReason.WRONG_STATE: "look at the order's state; this step does not follow it",
     TransactionReason.NOT_PARTY: "send from the customer, the provider or the owner of a line, as the step needs",
-    TransactionReason.TOO_LATE: "nothing to do: the date named is over",
+    TransactionReason.TOO_LATE: "nothing to do: the date named is over; an upgrade needs at least the allowed height",
     TransactionReason.NO_ENCLAVE: "name the enclave by its address (boccenc1...); for an order, the one that accepted it",
     TransactionReason.ENCLAVE_NOT_TRUSTED: "renew the enclave's proof; `bocc query enclave` tells what is short",
     TransactionReason.WRONG_PROGRAM: "run one of the order's software releases in the enclave",
