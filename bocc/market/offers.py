@@ -159,7 +159,8 @@ def _cheapest(want: Want, plans: Iterable[Plan], duration_ms: int) -> Plan:
     number, price_max = want.form.plan, want.form.price_max
     named = [plan for plan in plans if number is None or plan.number == number]
     if not named:
-        raise _no_offer(want, "no open plan" if number is None else f"no open plan {number}", "bocc resource show")
+        seen = "no open plan with something free" if number is None else f"no open plan {number}"
+        raise _no_offer(want, seen, "`bocc resource show` lists them")
     in_time = [plan for plan in named if plan.min_term_ms <= duration_ms]
     if not in_time:
         least = format_duration(min(plan.min_term_ms for plan in named))
@@ -217,7 +218,7 @@ async def _find_cheapest(client: Client, want: Want, form: OrderForm, customer: 
     ]
     if not fitting:
         words = ", ".join(f"{name} {content}" for name, content in asked.items() if content is not None)
-        raise _no_offer(want, "nothing on offer fits", f"see bocc query market; asked for: {words}")
+        raise _no_offer(want, f"nothing on offer fits {words}", "less is asked for")
     return min(fitting, key=lambda offered: line_cost(offered.plan, quantity, duration_ms))
 
 
@@ -258,5 +259,5 @@ def constraints_of(form: OrderForm) -> tuple[PolicyNode, ...]:
     return (AllOf(count=2), tee, *constraints)
 
 
-def _no_offer(want: Want, seen: str, bound: object) -> InputRejected:
+def _no_offer(want: Want, seen: str, bound: str) -> InputRejected:
     return InputRejected(InputReason.NO_OFFER, f"{want.place}: {seen}", bound)

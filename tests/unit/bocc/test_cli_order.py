@@ -214,7 +214,11 @@ def test_deposit_below_the_least_cost_is_refused_before_it_is_sent(run, node, wr
 @pytest.mark.parametrize(
     ("compute", "more", "seen"),
     [
-        ("capacity = {{ vcpus = 64 }}", "", "compute: nothing on offer fits"),
+        (
+            "capacity = {{ vcpus = 64 }}",
+            "",
+            "compute: nothing on offer fits kind hardware, customer {customer}, level_min 0, vcpus 64",
+        ),
         ("{hardware}\nplan = 3", "", "compute: no open plan 3"),
         ('{hardware}\nprice_max = "10ubocc"', "", "compute: price_max 10ubocc"),
         ("{image}", "", "compute: {image_address} is software"),
@@ -227,7 +231,10 @@ def test_line_that_no_offer_fits_is_named(run, node, market, write, compute, mor
     lines = {name: f'resource = "{address}"' for name, address in addresses.items()}
     ended = run("create", write(compute.format(**lines), more=more.format(**lines)), "--from", "customer")
     reason, told, _ = refusal(ended)
-    assert (reason, told) == (str(InputReason.NO_OFFER), seen.format(image_address=addresses["image"]))
+    assert (reason, told) == (
+        str(InputReason.NO_OFFER),
+        seen.format(image_address=addresses["image"], asked=asked),
+    )
     assert not node.taken
 
 
