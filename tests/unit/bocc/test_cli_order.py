@@ -230,6 +230,7 @@ def test_line_that_no_offer_fits_is_named(run, node, market, write, compute, mor
     addresses = {name: format_address(getattr(market, name)) for name in ("hardware", "image", "data")}
     lines = {name: f'resource = "{address}"' for name, address in addresses.items()}
     ended = run("create", write(compute.format(**lines), more=more.format(**lines)), "--from", "customer")
+    asked = f"kind hardware, customer {format_address(account(1))}, level_min 0, vcpus 64"
     reason, told, _ = refusal(ended)
     assert (reason, told) == (
         str(InputReason.NO_OFFER),
@@ -287,7 +288,7 @@ def test_watching_ends_with_the_order(run, node, market):
     assert node.calls_of("events")[0]["topics"] == [f"order:{address}"]
 
 
-def test_watching_on_a_terminal_draws_where_the_order_stands(run, node, market, monkeypatch):
+def test_watching_on_a_terminal_reads_the_order_again_with_each_event(run, node, market, monkeypatch):
     order = market.running()
     address = format_address(order)
     events = [
@@ -298,7 +299,8 @@ def test_watching_on_a_terminal_draws_where_the_order_stands(run, node, market, 
     monkeypatch.setattr(order_watch, "is_terminal", lambda: True)
     told = run("watch", address).stdout
     assert "settled  amount=5ubocc" in told
-    assert "attempts left" in told
+    assert "order closed" in told
+    assert len(node.calls_of("order")) == 3
 
 
 def test_output_is_opened_with_the_key_of_its_order(run, node, market, write, tmp_path):
