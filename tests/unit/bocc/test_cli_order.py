@@ -217,7 +217,7 @@ def test_deposit_below_the_least_cost_is_refused_before_it_is_sent(run, node, wr
         (
             "capacity = {{ vcpus = 64 }}",
             "",
-            "compute: nothing on offer fits kind hardware, customer {customer}, level_min 0, vcpus 64",
+            "compute: nothing on offer fits {asked}",
         ),
         ("{hardware}\nplan = 3", "", "compute: no open plan 3"),
         ('{hardware}\nprice_max = "10ubocc"', "", "compute: price_max 10ubocc"),
