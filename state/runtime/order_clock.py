@@ -26,7 +26,13 @@ from state.resource_records import RESOURCES
 from state.runtime.accounts import credit
 from state.runtime.context import Context
 from state.runtime.order_books import next_date, put_order
-from state.runtime.order_steps import close_order, has_revoked_release, leave_machine, stall_order
+from state.runtime.order_steps import (
+    close_order,
+    has_revoked_release,
+    leave_machine,
+    reason_at_end,
+    stall_order,
+)
 from state.runtime.order_table import Trigger
 from state.runtime.settlement import note_service, penalty_for
 
@@ -70,7 +76,8 @@ def _pass_date(
         case Trigger.STOP_AT:
             return _stop(context, address, terms, order)
         case _:
-            return close_order(context, address, terms, order, CloseReason.DONE, trigger=Trigger.END_BY)
+            reason = reason_at_end(context, address, order)
+            return close_order(context, address, terms, order, reason, trigger=Trigger.END_BY)
 
 
 def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
@@ -94,17 +101,26 @@ def _miss_grace(context: Context, address: bytes, terms: OrderTerms, order: Orde
     if order.cause is StallCause.RELEASE_REVOKED or has_revoked_release(context, terms):
         reason = CloseReason.POLICY_REVOKED
         return close_order(context, address, terms, order, reason, trigger=Trigger.GRACE_OVER)
+    return _charge(context, address, terms, order, Trigger.GRACE_OVER)
+
+
+def _charge(context: Context, address: bytes, terms: OrderTerms, order: Order, trigger: Trigger) -> Order:
+    """A provider left an order stalled: it pays its penalty, and the order goes on elsewhere if it may."""
     note_service(context, order.operator, provider_faults=1)
     penalty = penalty_for(terms, order, order.accrued_ms)
-    return leave_machine(
-        context, address, terms, order, CloseReason.PROVIDER_FAULT, trigger=Trigger.GRACE_OVER, penalty=penalty
-    )
+    return leave_machine(context, address, terms, order, CloseReason.PROVIDER_FAULT, trigger=trigger, penalty=penalty)
 
 
 def _stop(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """A notice is over: a provider's sends the order to another machine, an owner's ends it."""
+    """A notice is over: a provider's sends the order to another machine, an owner's ends it.
+
+    A provider that has fallen silent meanwhile is no better off than without a notice.
+    """
     trigger, who = Trigger.STOP_AT, order.stop_by
     if who == order.operator:
+        is_silent = order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
+        if is_silent and not has_revoked_release(context, terms):
+            return _charge(context, address, terms, order, trigger)
         return leave_machine(context, address, terms, order, CloseReason.CANCELLED, trigger=trigger, closed_by=who)
     return close_order(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=trigger, closed_by=who)
 

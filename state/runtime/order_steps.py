@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from state.codec import INTEGER_MAX
 from state.errors import TransactionRejected
 from state.lists import ListKind, add_member, list_name, remove_member
+from state.offers import PlanUnit
 from state.order_records import (
     ORDER_GRANTS,
+    ORDER_RUNS,
     CloseReason,
     Order,
     OrderState,
@@ -246,3 +248,11 @@ def give_notice(
         return order
     context.emit(EventKind.NOTICE_GIVEN, order=address, account=account, stop_at_ms=stop_at_ms)
     return replace(order, stop_at_ms=stop_at_ms, stop_by=account)
+
+
+def reason_at_end(context: Context, address: bytes, order: Order) -> CloseReason:
+    """Return why an order closes when its ordered time is over: work that is paid by its result has failed without one."""
+    run = context.ledger.find(ORDER_RUNS, address)
+    is_by_result = compute_plan(order).unit in {PlanUnit.ONCE, PlanUnit.USE}
+    has_output = run is not None and run.output is not None
+    return CloseReason.FAILED if is_by_result and not has_output else CloseReason.DONE

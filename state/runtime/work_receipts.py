@@ -43,7 +43,7 @@ from state.runtime.context import Context
 from state.runtime.order_books import end_ms, put_order
 from state.runtime.order_clock import bring_up_to_date, find_ungranted
 from state.runtime.order_reviews import is_fit
-from state.runtime.order_steps import close_order, has_revoked_release, stall_order
+from state.runtime.order_steps import close_order, has_revoked_release, reason_at_end, stall_order
 from state.runtime.order_table import Trigger, check_allowed, check_leads_to
 from state.runtime.order_usage import note_erase, note_output, open_usage
 from state.runtime.ordering import NO_HEAD
@@ -292,7 +292,8 @@ def _work(context: Context, address: bytes, terms: OrderTerms, order: Order, bat
 def _end_if_over(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
     """End an order of which all ordered time is paid; stall one whose escrow pays nothing more."""
     if order.accrued_ms >= end_ms(terms, order):
-        return close_order(context, address, terms, order, CloseReason.DONE, trigger=Trigger.END_BY)
+        reason = reason_at_end(context, address, order)
+        return close_order(context, address, terms, order, reason, trigger=Trigger.END_BY)
     if not is_funded(terms, order):
         cause = StallCause.OUT_OF_FUNDS
         return stall_order(context, address, order, cause, context.time_ms, trigger=Trigger.FUNDS_OUT)

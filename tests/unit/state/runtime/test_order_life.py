@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from state import queries
-from state.order_records import PROVIDERS, USAGE, usage_key
+from state.offers import PlanUnit
+from state.order_records import PROVIDERS, USAGE, OrderState, usage_key
 from state.records import HOLDINGS
 from state.resource_records import RESOURCES
 from tests.support.attesting import CUSTOMER, FEE, PROVIDER
@@ -94,3 +95,24 @@ def test_a_customer_who_cancels_pays_the_least_term(market: Market) -> None:
     assert market.reason(CUSTOMER, market.close(order)) == ""
     assert market.standing(order) == ("closed", "cancelled")
     assert market.order(order).earned == (10_000, 0, 50_000)
+
+
+def test_a_provider_that_falls_silent_under_its_own_notice_pays_as_without_one() -> None:
+    market = Market(notice_ms=5 * SECOND_MS, min_term_ms=0)
+    order = market.running()
+    assert market.reason(PROVIDER, market.close(order)) == ""
+    market.pass_time(30)
+    assert market.standing(order)[0] == "open"
+    record = market.ledger.get(PROVIDERS, account(0))
+    assert record.provider_faults == 1
+    assert record.penalties > 0
+
+
+def test_work_that_is_paid_by_its_result_has_failed_when_its_time_is_over_without_one() -> None:
+    market = Market(unit=PlanUnit.ONCE, price=30_000, min_term_ms=0)
+    order = market.running(end_by_ms=market.time_ms + 150 * SECOND_MS)
+    while market.order(order).state is not OrderState.CLOSED:
+        market.pass_time(5)
+        market.send(PROVIDER, market.receipts(market.beat(order)))
+    assert market.standing(order) == ("closed", "failed")
+    assert market.order(order).earned == (0, 0, 50_000)

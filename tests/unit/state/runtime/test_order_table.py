@@ -238,9 +238,9 @@ DATES: dict[tuple[OrderState, Trigger], tuple[str, str]] = {
     (A, Trigger.START_BY): ("open", "closed start_timeout"),
     (R, Trigger.BEAT_DUE): ("stalled beat_missed", "stalled beat_missed"),
     (R, Trigger.STOP_AT): ("open", "closed cancelled"),
-    (R, Trigger.END_BY): ("closed done", "closed done"),
+    (R, Trigger.END_BY): ("closed failed", "closed failed"),
     (S, Trigger.GRACE_OVER): ("open", "closed provider_fault"),
-    (S, Trigger.STOP_AT): ("open", "closed cancelled"),
+    (S, Trigger.STOP_AT): ("open", "closed provider_fault"),
     (S, Trigger.END_BY): ("closed done", "closed done"),
     (C, Trigger.KEEP_OVER): ("", ""),
 }
