@@ -7,7 +7,6 @@ import json
 import msgspec
 import pytest
 
-from bocc.market.quotes import RESULT_KEY_SUFFIX, read_result_key
 from bocc.usage_proofs import find_usage, verify_usage
 from state.address import AddressKind, parse_address
 from state.genesis_file import parse_genesis
@@ -87,7 +86,7 @@ def test_an_order_from_a_file_is_done_and_everybody_has_the_right_money(market, 
     assert market.balance(owner) == before["dave"] + shares(50_000) - fees["dave"]
     assert told["run"]["is_erased"] is True
     assert told["receipt_count"] >= 4  # start, beats, output, erase
-    secret = read_result_key(path.with_suffix(RESULT_KEY_SUFFIX)).private_bytes_raw()
+    secret = bytes.fromhex((tmp_path / "order.result.key").read_text())
     assert b"SIMULATED" in market.output(told, secret)
     assert told["receipt_count"] == market.order(order)["receipt_count"]
     assert market.cli("order", "mark", order, "good", "--from", customer.name)["status"] == "final"
