@@ -8,6 +8,7 @@ from bocc.capsules import CapsulePurpose, seal_capsule
 from bocc.client import Client
 from bocc.errors import InputReason, InputRejected
 from bocc.market.forms import parse_enclave, parse_order
+from bocc.sealed import key_commitment
 from state.order_messages import Grant, GrantAnswer
 
 Json = dict[str, Any]  # JSON of the node
@@ -20,7 +21,7 @@ async def build_grant(client: Client, order: str, line: int | None, key: bytes |
     Without a line: the one that still needs a key.
 
     Raises:
-        InputRejected: BAD_GRANT: the order is not accepted, or has no such line, or several that need a key.
+        InputRejected: BAD_GRANT: the order is not accepted, has no such line or several that need a key, or the key is another one.
         CapsuleRejected: the key cannot be sealed to that enclave.
         RpcRejected: the node refuses; an order or enclave is unknown.
         NodeUnreachable: no answer after all attempts.
@@ -34,6 +35,8 @@ async def build_grant(client: Client, order: str, line: int | None, key: bytes |
     asked = told["lines"][index]
     enclave = await client.call("enclave", id=told["enclave"])
     resource = await client.call("resource", id=asked["resource"])
+    if key is not None:
+        _check_key(key, resource, int(asked["release"]))
     purpose = CapsulePurpose(
         chain_id=await client.chain_id(),
         order=parse_order(order),
@@ -52,6 +55,14 @@ async def build_grant(client: Client, order: str, line: int | None, key: bytes |
         vault_enclave=b"",
         vault_signature=b"",
     )
+
+
+def _check_key(key: bytes, resource: Json, number: int) -> None:
+    """Check that a key is the one that a release names; older releases than a node shows are not looked at."""
+    commit = next((one["body"]["key_commit"] for one in resource["releases"] if one["number"] == number), None)
+    if commit is not None and key_commitment(key).hex() != commit:
+        bound = f"the key whose SHA-256 is {commit}, as release {number} says"
+        raise InputRejected(InputReason.BAD_GRANT, f"a key with SHA-256 {key_commitment(key).hex()}", bound)
 
 
 def _find_line(lines: list[Json], line: int | None) -> int:

@@ -21,7 +21,7 @@ from bocc.cli.failures import ExitCode
 from bocc.cli.order import command
 from bocc.errors import InputReason, InputRejected, RpcRejected, SealRejected
 from bocc.market.drafts import read_result_key
-from bocc.sealed import seal_output
+from bocc.sealed import key_commitment, seal_output
 from state.address import format_address
 from state.lists import ListKind
 from state.offers import NO_CAPACITY, PlanUnit, ResourceKind
@@ -34,7 +34,7 @@ from tests.support.attesting import EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account
 from tests.support.fake_node import FakeNode, fake_node_in_thread
 from tests.support.market_cli import PlayedMarket, Run, fresh_market, played, runner
-from tests.support.ordering import ANY_MACHINE, CUSTOMER, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, Market
+from tests.support.ordering import ANY_MACHINE, CUSTOMER, DATA_PLAN, DATA_ROOT, MACHINE_PLAN, OWNER, SECOND_MS, Market
 
 
 @pytest.fixture(scope="module")
@@ -384,18 +384,25 @@ def test_failed_transaction_is_told_with_what_helps(run, market):
 
 
 def test_owner_releases_a_key_that_only_the_enclave_opens(run, node, market, tmp_path):
-    order, private_key = market.accepted(), X25519PrivateKey.from_private_bytes(b"s" * 32)
+    """Given data sealed with a key, when its owner releases another one, then nothing is sent; the right one opens there alone."""
+    key, private_key = b"k" * 32, X25519PrivateKey.from_private_bytes(b"s" * 32)
+    release = replace(EMPTY_RELEASE, content_root=DATA_ROOT, key_commit=key_commitment(key))
+    data = market.publish(OWNER, publish(ResourceKind.DATA, release=release, plans=(DATA_PLAN,)))
+    order = market.accepted(lines=(*market.order_message().lines[:2], market.line(LineRole.DATA, data)))
     enclave = node.node.methods["enclave"](id=format_address(market.enclave_of()))
     seal_key = private_key.public_key().public_bytes_raw().hex()
     node.node.methods["enclave"] = lambda **_: enclave | {"seal_key": seal_key}
-    (tmp_path / "data.key").write_bytes(b"k" * 32)
-    ended = run("grant", format_address(order), "--key-file", tmp_path / "data.key", "--from", "owner")
+    arguments = ("grant", format_address(order), "--key-file", tmp_path / "data.key", "--from", "owner")
+    (tmp_path / "data.key").write_bytes(b"j" * 32)
+    assert refusal(run(*arguments))[:2] == ("bad_grant", f"a key with SHA-256 {sha256(b'j' * 32).hexdigest()}")
+    (tmp_path / "data.key").write_bytes(key)
+    ended = run(*arguments)
     assert ended.return_value == ExitCode.DONE, ended.exception or ended.stdout
     message = node.sent()
     purpose = CapsulePurpose(
         chain_id=market.chain_id, order=order, line=2, enclave=market.enclave_of(), release=0, grant_epoch=0
     )
-    assert open_capsule(message.capsule, private_key.private_bytes_raw(), purpose) == b"k" * 32
+    assert open_capsule(message.capsule, private_key.private_bytes_raw(), purpose) == key
 
 
 def test_owner_refuses_and_the_order_ends(run, node, market):
