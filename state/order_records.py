@@ -187,6 +187,8 @@ class OrderRun(Wire, frozen=True):
 
     usages: Annotated[tuple[UInt | None, ...], Meta(max_length=LINES_MAX)]
     """Number of each line's row in its resource's ledger; None where it has none."""
+    start_count: UInt
+    """Of all attempts; each has written a row for each line."""
     start_receipt: Hash
     """Digest of the order's receipts up to the start."""
     service: ServiceEndpoint | None
@@ -237,6 +239,9 @@ class ReviewWalk(Wire, frozen=True):
     is_asked_again: bool
     """Whether another review was asked for since this one began."""
 
+
+USAGE_ROW_BYTES: Final = 230
+"""A row of use with its key, at most; each attempt may write one for each line."""
 
 NO_SERVICE: Final = ProviderRecord(
     orders_accepted=0,

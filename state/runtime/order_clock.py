@@ -6,6 +6,8 @@ message of the same block comes first. Time that no receipt has proven is never 
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from state.deadlines import Deadline
 from state.lists import ListKind, list_name, remove_member
 from state.order_records import (
@@ -14,6 +16,7 @@ from state.order_records import (
     ORDER_RUNS,
     ORDER_TERMS,
     ORDERS,
+    USAGE_ROW_BYTES,
     CloseReason,
     Order,
     OrderState,
@@ -22,6 +25,7 @@ from state.order_records import (
     line_key,
 )
 from state.receipts import EventKind
+from state.records import MONEY, ONLY
 from state.resource_records import RESOURCES
 from state.runtime.accounts import credit
 from state.runtime.context import Context
@@ -138,9 +142,15 @@ def find_ungranted(context: Context, address: bytes, terms: OrderTerms, order: O
 
 
 def _forget(context: Context, address: bytes, terms: OrderTerms, order: Order) -> None:
-    """Take a closed order off the record and give the customer its bond back. Rows of use stay."""
+    """Take a closed order off the record and give its customer the bond back, but for rows of use, which stay: that is the treasury's."""
     ledger = context.ledger
-    credit(context, terms.customer, order.bond_locked)
+    run = ledger.find(ORDER_RUNS, address)
+    row_count = 0 if run is None else run.start_count * len(terms.lines)
+    kept = min(order.bond_locked, row_count * USAGE_ROW_BYTES * context.params.market.storage_bond_per_byte)
+    credit(context, terms.customer, order.bond_locked - kept)
+    if kept:
+        money = ledger.get(MONEY, ONLY)
+        ledger.put(MONEY, ONLY, replace(money, treasury=money.treasury + kept))
     for index, line in enumerate(terms.lines):
         if line.is_sealed:
             ledger.delete(ORDER_GRANTS, line_key(address, index))

@@ -19,6 +19,7 @@ from state.order_records import (
     ORDER_FUNDS,
     ORDER_RUNS,
     ORDER_TERMS,
+    USAGE_ROW_BYTES,
     Contribution,
     Order,
     OrderFunds,
@@ -63,8 +64,6 @@ ORDER_OVERHEAD_BYTES: Final = 4_200
 of the longest letters, places in five lists, three deadlines on slots of their own."""
 LINE_OVERHEAD_BYTES: Final = 320
 """Likewise for each line: its numbers, its grant, its place in the list of its resource."""
-USAGE_ROW_BYTES: Final = 230
-"""A row of use; each attempt may write one for each line."""
 
 _KINDS: Final = {
     LineRole.DATA: ResourceKind.DATA,

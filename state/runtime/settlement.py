@@ -28,6 +28,9 @@ from state.runtime.order_books import compute_plan, end_ms, plans_of, resource_o
 
 TIME_UNITS: Final = frozenset({PlanUnit.SECOND, PlanUnit.GB_SECOND})
 """Units whose quantity is paid for each second; of GB_SECOND it counts gigabytes."""
+PAYMENTS_MAX: Final = 8
+"""Accounts that a beat pays at most, for it is charged little work; with more, earnings wait until the attempt ends. What an end
+costs is charged with the order."""
 LOW_FUNDS_PERCENT: Final = (5, 20)
 """Whoever falls below both at once is told of the lower one."""
 
@@ -141,6 +144,15 @@ def earn_least_terms(terms: OrderTerms, order: Order) -> Order:
             earned[index] += amount
             free -= amount
     return replace(order, earned=tuple(earned))
+
+
+def is_payment_due(context: Context, terms: OrderTerms, order: Order) -> bool:
+    """Tell whether a receipt moves what lines have earned: not too often, and not to too many."""
+    if context.time_ms - order.settled_ms < context.params.market.settle_every_ms:
+        return False
+    owed = [line for line, earned, paid in zip(terms.lines, order.earned, order.settled, strict=True) if earned > paid]
+    payees = [context.ledger.get(RESOURCES, resource_of(order, line)).payees for line in owed]
+    return sum(1 + len(each) for each in payees) <= PAYMENTS_MAX
 
 
 def pay_out(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:

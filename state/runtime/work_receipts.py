@@ -55,6 +55,7 @@ from state.runtime.settlement import (
     earn_uses,
     free_funds,
     is_funded,
+    is_payment_due,
     pay_out,
     tell_low_funds,
 )
@@ -253,6 +254,7 @@ def _start(context: Context, address: bytes, terms: OrderTerms, order: Order, re
     usages = open_usage(context, address, terms, order)
     run = OrderRun(
         usages=usages,
+        start_count=1 if before is None else before.start_count + 1,
         start_receipt=order.head,
         service=receipt.service,
         meter=None,
@@ -284,7 +286,7 @@ def _work(context: Context, address: bytes, terms: OrderTerms, order: Order, bat
     order = replace(order, proven_ms=max(order.proven_ms, batch.at_ms))
     if order.earned != before.earned:
         tell_low_funds(context, address, terms, before, order)
-        if context.time_ms - order.settled_ms >= context.params.market.settle_every_ms:
+        if is_payment_due(context, terms, order):
             order = pay_out(context, address, terms, order)
     return _end_if_over(context, address, terms, order)
 

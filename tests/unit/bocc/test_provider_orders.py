@@ -119,6 +119,7 @@ RUN = OrderRun(
     service=None,
     meter=None,
     output=None,
+    start_count=1,
     output_count=0,
     is_erased=False,
     fail_code=0,

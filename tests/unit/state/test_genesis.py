@@ -31,6 +31,7 @@ from state.keyfile import KeyKind
 from state.params import Params, ParamsReason, ParamsRejected, check_params
 from state.records import ACCOUNTS, CURRENT_SET, MONEY, ONLY, PARAMS
 from state.runtime.documents import roots_of
+from state.runtime.prices import PriceTable
 from tee.roots import AWS_NITRO_ROOT, VENDOR_ROOTS, Roots
 from tee.simulated_root import SIMULATED_ROOT_DER
 from tests.support.chain_builders import account, make_genesis, make_ledger, operator, validator_key, with_params
@@ -209,7 +210,7 @@ TWO = GenesisValidator(operator=b"\x00" + b"\x78" * 20, consensus_key=SigningKey
             for name, share_bp in (("pass_bp", 10_000), ("veto_bp", 0), ("brake_bp", 5_000))
         ),
         pytest.param(
-            with_params(public_genesis(), "blocks", work_max=16 * 60 + 15 * 1_320 + 105_457 - 1),
+            with_params(public_genesis(), "blocks", work_max=PriceTable(public_genesis().params).dearest_work - 1),
             ParamsReason.TOO_LITTLE_WORK,
             id="dearest transaction fits no block",
         ),
@@ -245,7 +246,9 @@ def test_well_known_keys_are_refused_outside_development(genesis: Genesis) -> No
 
 
 def test_parameters_at_their_bounds_are_sound() -> None:
-    genesis = with_params(public_genesis(time_ms=1 << 50), "blocks", work_max=16 * 60 + 15 * 2_580 + 150_200)
+    genesis = public_genesis(time_ms=1 << 50)
+    dearest = PriceTable(genesis.params).dearest_work
+    genesis = with_params(genesis, "blocks", work_max=dearest)
     genesis = with_params(genesis, "staking", unbonding_ms=1_501, evidence_age_ms=1_000)
     check_genesis(with_params(genesis, "consensus", validator_update_interval_ms=500, timer_min_ms=1))
 

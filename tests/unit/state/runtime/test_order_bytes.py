@@ -133,6 +133,7 @@ def longest_run(line_count: int) -> OrderRun:
     """Return the longest record of what receipts said."""
     return OrderRun(
         usages=(INTEGER_MAX,) * line_count,
+        start_count=INTEGER_MAX,
         start_receipt=DIGEST,
         service=ServiceEndpoint(domain=WIDE * 128, tls_key=DIGEST),
         meter=Meter(cpu_ms=INTEGER_MAX, gpu_ms=INTEGER_MAX, storage_gb_s=INTEGER_MAX, network_bytes=INTEGER_MAX),
