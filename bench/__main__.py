@@ -23,6 +23,7 @@ SECTIONS = (
     "network",
     "attestations",
     "reappraisals",
+    "orders",
 )
 
 

@@ -87,12 +87,12 @@ def collateral_work(message: PutCollateral) -> int:
     return len(message.body) * 2 // 5
 
 
-LINE_WORK: Final = 60
-"""What it costs to pin a line of an order and to judge its resource's policy."""
+LINE_WORK: Final = 240
+"""What a line costs over an order's life: to pin it, to judge its resource's policy, and at the end to pay up to sixteen payees."""
 AFTER_WORK: Final = 10
 START_WORK: Final = 150
 """What a start costs, with a row of use for each line; an end costs less."""
-BEAT_WORK: Final = 40
+BEAT_WORK: Final = 50
 """What it costs to note that the work of an order goes on."""
 
 
@@ -135,7 +135,7 @@ WORK: Final[Mapping[type[Message], Work]] = {
         extra=attest_work,
         extra_max=max(EVIDENCE_WORK.values()) + GPUS_MAX * GPU_WORK,
     ),
-    PlaceOrder: Work(units=300, extra=order_work, extra_max=LINES_MAX * LINE_WORK + AFTER_MAX * AFTER_WORK),
+    PlaceOrder: Work(units=150, extra=order_work, extra_max=LINES_MAX * LINE_WORK + AFTER_MAX * AFTER_WORK),
     Fund: Work(units=60),
     Accept: Work(units=400),
     Grant: Work(units=250),

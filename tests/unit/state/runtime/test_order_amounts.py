@@ -176,6 +176,31 @@ def test_sixteen_payees_get_their_floors_and_the_owner_the_rest() -> None:
     check_order_laws(market)
 
 
+@pytest.mark.parametrize(("payee_count", "paid_s"), [(7, 11), (8, 0)])
+def test_a_beat_pays_few_accounts_and_leaves_many_to_the_end(payee_count: int, paid_s: int) -> None:
+    """So that no beat, whose sender pays for a beat, writes hundreds of accounts."""
+    market = Market()
+    shares = [10_000 - 1_000 * (payee_count - 1), *(1_000,) * (payee_count - 1)]
+    payees = tuple(
+        Payee(account=b"\x00" + bytes((7,)) * 19 + bytes((index,)), share_bp=share)
+        for index, share in enumerate(shares)
+    )
+    hardware = market.publish(PROVIDER, publish(ResourceKind.HARDWARE, plans=(MACHINE_PLAN,), payees=payees))
+    market.attest(1, hardware=hardware)
+    lines = (market.line(LineRole.COMPUTE, hardware), market.line(LineRole.SOFTWARE, market.image))
+    order = market.place(lines=lines)
+    assert market.reason(PROVIDER, market.accept_message(order, 1)) == ""
+    assert market.report(market.start(order), number=1) == ""
+    for _ in range(2):
+        market.pass_time(5)
+        assert market.report(market.beat(order), number=1) == ""
+    record = market.order(order)
+    assert (record.earned[0], record.settled[0]) == (11_000, paid_s * 1_000)
+    assert market.report(market.output(order), number=1) == ""
+    assert sum(market.balance(payee.account) for payee in payees) == market.order(order).settled[0] * 98 // 100
+    check_order_laws(market)
+
+
 def test_an_order_of_nothing_runs_to_its_end_and_moves_nothing() -> None:
     market = Market(price=0)
     order = machine_order(market, deposit=0, end_by_ms=market.time_ms + 130 * SECOND_MS)

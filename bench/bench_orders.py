@@ -1,0 +1,198 @@
+"""Microseconds of each message of orders, of their dates and reviews, and how many orders one validator can follow.
+
+`python -m bench orders`; figures are CPU time of this process. The usual order has three lines: a machine, an image, and sealed
+data. A thousand of them go through their life together on one enclave. `execute` is what the message itself takes, `end` what the
+end of the block takes for it: totals and encoded changes. Envelopes' signatures, the tree and the disk are excluded (see
+bench_runtime, bench_tree, bench_pipeline); enclaves' signatures are not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import median
+
+from msgspec.structs import replace
+
+from state.crypto import SigningKey
+from state.ledger import Overlay
+from state.lists import ListKind
+from state.messages import Bond, BondAction, BondPurpose, Message
+from state.offers import NO_CAPACITY
+from state.receipts import Event, ReceiptStatus
+from state.runtime.enclaves import settle
+from state.runtime.execute import BlockExecution
+from state.runtime.prices import price_table
+from state.transactions import Transaction
+from state.trust_records import EnclaveState
+from tests.support.attesting import CUSTOMER, PROVIDER
+from tests.support.chain_builders import make_genesis, with_params
+from tests.support.ordering import OWNER, SECOND_MS, STRANGER, Market
+
+ORDERS = 1_000
+"""As many as one message may bring receipts of."""
+ROUNDS = 5
+FEE = 10_000_000
+BEAT_EVERY_S = 60
+MANY = 100_000
+"""Running orders of a large market."""
+
+
+class Figures:
+    """What blocks of one kind cost per piece, in microseconds: medians over rounds."""
+
+    def __init__(self) -> None:
+        self.execute: dict[str, float] = {}
+        self.end: dict[str, float] = {}
+
+    def show(self, name: str, execute: Sequence[float], end: Sequence[float], count: int, charged: float = 0) -> None:
+        """Note and print one row."""
+        scale = 1e6 / count
+        self.execute[name], self.end[name] = median(execute) * scale, median(end) * scale
+        print(f"{name:38}{self.execute[name]:>10.1f}{self.end[name]:>10.1f}{charged or '':>10}")
+
+
+class Crowd(Market):
+    """A market on which a thousand orders live at once."""
+
+    def __init__(self) -> None:
+        genesis = with_params(make_genesis(), "blocks", work_max=10**9, bytes_max=4 << 20)
+        genesis = with_params(genesis, "market", order_keep_ms=100 * SECOND_MS)
+        super().__init__(genesis, capacity=NO_CAPACITY)
+        bond = Bond(
+            action=BondAction.ADD,
+            purpose=BondPurpose.PROVIDER,
+            amount=10**9,
+            validator=b"",
+            consensus_key=b"",
+            proof=b"",
+        )
+        assert self.reason(PROVIDER, bond) == ""
+        self.orders: list[bytes] = []
+        self.figures = Figures()
+
+    def transactions(self, signer: SigningKey, messages: Sequence[Message]) -> list[Transaction]:
+        """Return a transaction for each message, all by one account."""
+        first = self.account(self.address_of(signer)).next_nonce
+        return [self.sign(signer, message, nonce=first + index, fee=FEE) for index, message in enumerate(messages)]
+
+    def measure(
+        self, name: str, signer: SigningKey, messages: Sequence[Message], pieces: int = 0, interval_ms: int = SECOND_MS
+    ) -> None:
+        """Execute a block some times without keeping it, and show what one message or piece of it costs."""
+        transactions = self.transactions(signer, messages)
+        count = pieces or len(messages)
+        prices = price_table(self.params)
+        signature = self.params.fees.signature_work
+        charged = sum(prices.work(one) - signature for one in transactions) / count
+        runs, ends = self._time(transactions, interval_ms, may_fail=False)
+        self.figures.show(name, runs, ends, count, charged)
+
+    def measure_end(self, name: str, pieces: int, interval_ms: int) -> None:
+        """Show what the end of a block costs that has so many dates or reviews and no transactions."""
+        runs, ends = self._time([], interval_ms, may_fail=False)
+        self.figures.show(name, runs, ends, pieces)
+
+    def _time(
+        self, transactions: Sequence[Transaction], interval_ms: int, *, may_fail: bool
+    ) -> tuple[list[float], list[float]]:
+        header, runs, ends = self.header(len(transactions), interval_ms), [], []
+        for _ in range(ROUNDS):
+            overlay = Overlay(self.ledger)
+            execution = BlockExecution(overlay, header, self.epoch_start, self.validators)
+            began = time.process_time()
+            for transaction in transactions:
+                execution.apply(transaction)
+            ran = time.process_time()
+            executed = execution.finish()
+            overlay.changes()
+            ends.append(time.process_time() - ran)
+            runs.append(ran - began)
+            outcomes = {receipt.status for receipt in executed.receipts}
+            assert may_fail or outcomes <= {ReceiptStatus.OK}, {receipt.reason for receipt in executed.receipts}
+        return runs, ends
+
+    def keep(self, signer: SigningKey, messages: Sequence[Message], interval_ms: int = SECOND_MS) -> list[Event]:
+        """Make a block of messages final."""
+        executed = self.apply(*self.transactions(signer, messages), interval_ms=interval_ms)
+        assert {receipt.status for receipt in executed.receipts} == {ReceiptStatus.OK}
+        return list(executed.events)
+
+    def step(self, name: str, signer: SigningKey, messages: Sequence[Message]) -> None:
+        """Measure a block of messages and make it final."""
+        self.measure(name, signer, messages)
+        self.keep(signer, messages)
+
+    def state_bytes(self) -> int:
+        """Return the bytes of all records with their keys."""
+        return sum(len(key) + len(value) for key, value in self.state.items())
+
+
+def live(crowd: Crowd) -> None:
+    """Let orders go from their placing to the middle of their life, and measure every message on the way."""
+    before = crowd.state_bytes()
+    crowd.step("order", CUSTOMER, [crowd.order_message(attempts=3) for _ in range(ORDERS)])
+    orders = crowd.orders = crowd.members(ListKind.ORDERS)
+    crowd.step("fund", STRANGER, [crowd.fund(order, 1_000) for order in orders])
+    crowd.step("accept", PROVIDER, [crowd.accept_message(order) for order in orders])
+    crowd.step("grant", OWNER, [crowd.grant_message(order) for order in orders])
+    starts = [crowd.start(order) for order in orders]
+    crowd.measure("start, each by itself", PROVIDER, [crowd.receipts(start) for start in starts])
+    crowd.measure("start, in one message", PROVIDER, [crowd.receipts(*starts)], ORDERS)
+    crowd.keep(PROVIDER, [crowd.receipts(*starts)])
+    paid = crowd.order(orders[0]).bond_locked // crowd.params.market.storage_bond_per_byte
+    held = (crowd.state_bytes() - before) // ORDERS
+    print(f"bytes of state per running order: {held}, paid for by its bond: {paid}")
+
+
+def report(crowd: Crowd) -> None:
+    """Measure receipts of running orders and their ends."""
+    orders = crowd.orders
+    crowd.pass_time(4)
+    beats = [crowd.beat(order) for order in orders]
+    crowd.measure("beat, each by itself", PROVIDER, [crowd.receipts(beat) for beat in beats])
+    crowd.measure("beat, 1,000 in one message", PROVIDER, [crowd.receipts(*beats)], ORDERS)
+    crowd.keep(PROVIDER, [crowd.receipts(*beats)])
+    crowd.pass_time(5)
+    beats = [crowd.beat(order) for order in orders]
+    crowd.measure("beat, 1,000 that pay out", PROVIDER, [crowd.receipts(*beats)], ORDERS, 2 * SECOND_MS)
+    outputs = [crowd.output(order) for order in orders]
+    crowd.measure("output, each by itself", PROVIDER, [crowd.receipts(output) for output in outputs])
+    crowd.measure("output, 1,000 in one message", PROVIDER, [crowd.receipts(*outputs)], ORDERS)
+    crowd.measure("close, by the customer", CUSTOMER, [crowd.close(order) for order in orders])
+    crowd.measure("close, by the provider: notice", PROVIDER, [crowd.close(order) for order in orders])
+
+
+def ends(crowd: Crowd) -> None:
+    """Measure what blocks do by themselves: dates and reviews."""
+    dates, reviews = crowd.params.blocks.deadlines_max, crowd.params.blocks.order_reviews_max
+    address, enclave = crowd.enclave_of(), crowd.enclave()
+    crowd.measure_end(f"date: {dates} beats are missed", dates, 11 * SECOND_MS)
+    crowd.measure_end(f"date: {dates} graces are over", dates, 40 * SECOND_MS)
+    crowd.govern(lambda context: settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED)))
+    crowd.measure_end(f"review: {reviews} orders of a fallen enclave", reviews, 1)
+
+
+def main() -> None:
+    """Print all figures."""
+    crowd = Crowd()
+    print(f"{'microseconds each':38}{'execute':>10}{'end':>10}{'charged':>10}")
+    live(crowd)
+    report(crowd)
+    ends(crowd)
+    execute, end = crowd.figures.execute, crowd.figures.end
+    whole = ("order", "accept", "grant", "start, each by itself", "output, each by itself")
+    life_us = sum(execute[name] + end[name] for name in whole)
+    print(
+        f"\n{1e6 / life_us:.0f} lives of orders per second in one process, from order to last output in five messages"
+    )
+    beat_us = execute["beat, 1,000 in one message"] + end["beat, 1,000 in one message"]
+    seconds = MANY * beat_us / 1e6
+    print(
+        f"{MANY} running orders: {seconds:.1f} s of CPU for one beat of each, "
+        f"{100 * seconds / BEAT_EVERY_S:.0f} % of a core with a beat every {BEAT_EVERY_S} s, in {MANY // ORDERS} messages"
+    )
+
+
+if __name__ == "__main__":
+    main()
