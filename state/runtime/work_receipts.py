@@ -254,6 +254,7 @@ def _start(context: Context, address: bytes, terms: OrderTerms, order: Order, re
     usages = open_usage(context, address, terms, order)
     run = OrderRun(
         usages=usages,
+        start_count=1 if before is None else before.start_count + 1,
         start_receipt=order.head,
         service=receipt.service,
         meter=None,

@@ -15,6 +15,8 @@ OWNER_NOTICE = 14 * UNIT_MS
 ORDER_KEEP = 60 * UNIT_MS
 ONCE_PRICE, USE_PRICE = 50_000, 1_000
 PENALTY_BP = 1_000
+ROWS_BOND = 4 * 230 * 10
+"""What the rows of use of one start keep of an order's bond for ever."""
 PLACES = 4
 """Orders that the machine can run at a time."""
 PROVIDER, CUSTOMER, OWNER = 0, 1, 3
@@ -52,7 +54,7 @@ class Sketch:
     stop: int = 0
     is_stopped_by_provider: bool = False
     closed: int = 0
-    has_run: bool = False
+    starts: int = 0
     is_marked: bool = False
     receipt_count: int = 0
 
@@ -80,7 +82,7 @@ class MarketModel:
     bond: int
     orders: dict[bytes, Sketch] = field(default_factory=dict)
     settled: int = 0
-    """What orders have paid that are closed."""
+    """What orders have paid that are closed, and what their rows of use keep."""
     is_revoked: bool = False
     is_data_frozen: bool = False
     is_machine_frozen: bool = False
@@ -94,7 +96,8 @@ class MarketModel:
         for address, order in list(self.orders.items()):
             self.pass_dates(order, now)
             if order.is_closed and order.closed + ORDER_KEEP <= now:
-                self.balances[CUSTOMER] += order.bond
+                self.balances[CUSTOMER] += order.bond - order.starts * ROWS_BOND
+                self.settled += order.starts * ROWS_BOND
                 del self.orders[address]
         for order in self.orders.values():
             if not order.is_closed and self._is_concerned(order):
@@ -139,7 +142,10 @@ class MarketModel:
         self.close(order, "done", now)
 
     def _stop_at(self, order: Sketch, _date: int, now: int) -> None:
-        if order.is_stopped_by_provider:
+        is_silent = order.why in {"beat_missed", "enclave_fallen"} and not self.is_revoked
+        if order.is_stopped_by_provider and is_silent:
+            self.leave(order, "provider_fault", now, self._penalty(order, order.paid_up_to))
+        elif order.is_stopped_by_provider:
             self.leave(order, "cancelled", now)
         else:
             self.close(order, "policy_revoked", now)
@@ -304,9 +310,9 @@ class MarketModel:
         return order.why != "out_of_funds" or what not in {"beat", "output"}
 
     def _start(self, order: Sketch, now: int) -> None:
-        if not order.has_run:
+        if not order.starts:
             order.once_earned = min(order.free, ONCE_PRICE)
-        order.has_run = True
+        order.starts += 1
         order.state = "running"
         order.started = order.paid_up_to = order.proven = now
 
