@@ -142,7 +142,7 @@ def find_ungranted(context: Context, address: bytes, terms: OrderTerms, order: O
 
 
 def _forget(context: Context, address: bytes, terms: OrderTerms, order: Order) -> None:
-    """Take a closed order off the record. Its customer gets the bond back, but for the rows of use, which stay, for the treasury."""
+    """Take a closed order off the record. Its customer gets the bond back; what rows of use take for ever is the treasury's."""
     ledger = context.ledger
     run = ledger.find(ORDER_RUNS, address)
     row_count = 0 if run is None else run.start_count * len(terms.lines)
