@@ -40,7 +40,7 @@ class BlockChecks:
         """
         block = self._fetcher.whole_block(block_hash)
         assert block.header is not None, "a whole block has its header"
-        if not self.can_judge(block.header.parent_hash, block.header.height):
+        if not is_spoken(self._chain.ledger_at(block.header.parent_hash), block.header.height):
             return
         if not self._is_valid_on_parent(block):
             self._answer(BlockChecked(block_hash, is_valid=False))
@@ -50,10 +50,6 @@ class BlockChecks:
             self._shell.verify_block(unverified, lambda wrong: self._take_verdict(block_hash, unverified, wrong))
         else:
             self._answer(BlockChecked(block_hash, is_valid=True))
-
-    def can_judge(self, parent_hash: bytes, height: int) -> bool:
-        """Tell whether this software speaks the protocol of a block at this height on an executed parent."""
-        return is_spoken(self._chain.ledger_at(parent_hash), height)
 
     def _take_verdict(self, block_hash: bytes, verified: Sequence[Transaction], wrong: frozenset[bytes]) -> None:
         block = self._fetcher.find_block(block_hash)

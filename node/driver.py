@@ -40,7 +40,6 @@ from consensus.effects import (
 )
 from consensus.inputs import (
     BlockAvailable,
-    BlockBuilt,
     BlockExecuted,
     Input,
     MessageReceived,
@@ -71,7 +70,7 @@ from node.convictions import Convictions, Report
 from node.executor import Executor
 from node.intake import TransactionIntake
 from node.mempool import Mempool
-from node.proposer import find_excluded, has_due_work, select_transactions
+from node.proposer import build_block, has_due_work
 from node.shell import Shell
 from node.syncing import Syncing
 from node.timing import timing_of
@@ -319,19 +318,10 @@ class Driver:
             self._send(self._peers[self._next_peer], request)
 
     def _build_block(self, effect: BuildBlock) -> None:
-        now = self._shell.now()
-        parent = self.consensus.node.state.find_executed(effect.parent_hash)
-        assert parent is not None, "consensus builds on executed blocks only"
-        if not self._checks.can_judge(effect.parent_hash, parent.height + 1):
-            return
-        time_ms = max(now.wall_ms, parent.time_ms + 1)
-        chosen: list[Transaction] = []
-        if not effect.must_be_empty:
-            excluded = find_excluded(self.consensus, self.mempool, effect.parent_hash)
-            chosen = select_transactions(self.chain, self.mempool, effect.parent_hash, time_ms, excluded)
+        built = build_block(self.chain, self.mempool, self.consensus, effect, self._shell.now().wall_ms)
         self._update_work()
-        hashes = tuple(transaction.envelope_hash for transaction in chosen)
-        self._inputs.append(BlockBuilt(effect.epoch, effect.view, effect.parent_hash, time_ms, hashes))
+        if built is not None:
+            self._inputs.append(built)
 
     def _go_on_fetching(self, block_hash: bytes) -> None:
         block = self.fetcher.find_block(block_hash)
@@ -379,7 +369,8 @@ class Driver:
         path = [hash_header(header) for header in run.headers if header.height > height]
         if path:
             self._commit(path, run.certificate, self.syncing.transactions_above(run, height))
-            self._inputs.append(TipAdvanced(self.chain.tip))
+            # Before all else: on what the chain dropped, consensus would ask for blocks, checks and executions.
+            self._inputs.appendleft(TipAdvanced(self.chain.tip))
 
     def _commit(self, path: Sequence[bytes], certificate: Certificate, transactions: list[Transaction]) -> None:
         """W4: one batch for all newly final blocks; then drop what only unfinal blocks needed."""

@@ -5,12 +5,32 @@ from __future__ import annotations
 from collections.abc import Container
 
 from consensus.core import Consensus
+from consensus.effects import BuildBlock
+from consensus.inputs import BlockBuilt
 from node.mempool import Mempool
 from state.chain import Chain
 from state.ledger import Ledger
+from state.protocol import is_spoken
 from state.queries import next_work_ms
 from state.records import CHAIN_STATE, ONLY, PARAMS
 from state.transactions import Transaction
+
+
+def build_block(
+    chain: Chain, mempool: Mempool[Ledger], consensus: Consensus, effect: BuildBlock, wall_ms: int
+) -> BlockBuilt | None:
+    """Make what a leader asks for; None for a block of a protocol that this software does not speak: its view times out."""
+    parent = consensus.node.state.find_executed(effect.parent_hash)
+    assert parent is not None, "consensus builds on executed blocks only"
+    if not is_spoken(chain.ledger_at(effect.parent_hash), parent.height + 1):
+        return None
+    time_ms = max(wall_ms, parent.time_ms + 1)
+    chosen: list[Transaction] = []
+    if not effect.must_be_empty:
+        excluded = find_excluded(consensus, mempool, effect.parent_hash)
+        chosen = select_transactions(chain, mempool, effect.parent_hash, time_ms, excluded)
+    hashes = tuple(transaction.envelope_hash for transaction in chosen)
+    return BlockBuilt(effect.epoch, effect.view, effect.parent_hash, time_ms, hashes)
 
 
 def find_excluded(consensus: Consensus, mempool: Mempool[Ledger], block_hash: bytes) -> set[bytes]:

@@ -10,12 +10,12 @@ from consensus.inputs import Now, TimerFired, TimerKind
 from consensus.participant import Identity
 from consensus.records import RECORD_CODEC, LogRecord, VoteRecord, signing_floor
 from consensus.signing import VoteSigner
-from consensus.timeouts import TimingParameters
 from node.admission import RuntimeRules, Source
 from node.driver import Driver, DriverParts
 from node.mempool import Mempool
 from node.own_account import OwnAccount, report_message
 from node.shell import EvidenceVerified, Shell, SignaturesVerified
+from node.timing import timing_of
 from node.wal import Log
 from p2p.channels import Channel
 from state.chain import Chain, Finalized
@@ -119,15 +119,7 @@ class Host:
         )
         records = tuple(RECORD_CODEC.decode(record) for record in log.records())
         signer = self._signer(chain, records)
-        parameters = chain.params().consensus
-        timing = TimingParameters(
-            timeout_min_ms=parameters.timer_min_ms,
-            timeout_first_ms=parameters.timer_first_ms,
-            timeout_max_ms=parameters.timer_max_ms,
-            precision_ms=parameters.precision_ms,
-            message_delay_ms=parameters.message_delay_ms,
-            min_block_interval_ms=parameters.min_block_interval_ms,
-        )
+        timing = timing_of(chain.params().consensus)
         verify = world.signatures.verify
         public_key = None if self.address is None else self.keys.validator.public_key
         consensus = Consensus(Identity(chain.chain_id, public_key), timing, signer, verify, chain.tip, records)

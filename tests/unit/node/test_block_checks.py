@@ -153,4 +153,3 @@ def test_block_of_a_protocol_that_this_software_does_not_speak_gets_no_verdict()
     changes = {"height": HEIGHT, "parent_hash": tip.block_hash, "time_ms": template.time_ms + 1_000}
     checker = Checker(upgrading, template)
     assert checker.check(checker.fetch(**changes)) == []
-    assert [checker.checks.can_judge(tip.block_hash, height) for height in (HEIGHT - 1, HEIGHT)] == [True, False]

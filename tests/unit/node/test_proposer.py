@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from consensus.effects import BuildBlock
+from consensus.inputs import BlockBuilt
 from node.admission import RuntimeRules, Source
 from node.mempool import Mempool
-from node.proposer import find_excluded, has_due_work, select_transactions
+from node.proposer import build_block, find_excluded, has_due_work, select_transactions
 from state.records import CHAIN_STATE, ONLY
 from tests.support.certified import follow, notarize
 from tests.support.chain_builders import make_genesis, with_params
 from tests.support.fixture_chain import BOCC, INTERVAL_MS, FixtureChain, account, delegate, operator, transfer
+from tests.support.upgrading import HEIGHT, UpgradingChain
 
 
 class Leader:
@@ -144,3 +147,14 @@ def test_block_that_is_notarised_and_not_executed_here_is_not_judged_by():
     notarize(leader.core, leader.chain, replace(block.header, view=5, time_ms=block.header.time_ms + 1))
     assert not leader.has_work(after_ms=59_999)
     assert leader.has_work(after_ms=60_000)
+
+
+def test_a_leader_that_is_too_old_builds_nothing_from_the_height_of_an_upgrade_on():
+    upgrading = UpgradingChain()
+    for height, is_built in ((HEIGHT - 2, True), (HEIGHT - 1, False)):
+        upgrading.go_to(height)
+        chain, tip = upgrading.chain, upgrading.chain.tip
+        effect = BuildBlock(tip.epoch_start.epoch, tip.view + 1, tip.block.block_hash, must_be_empty=True)
+        built = build_block(chain, Mempool(RuntimeRules()), follow(chain), effect, 0)
+        expected = BlockBuilt(effect.epoch, effect.view, tip.block.block_hash, tip.block.time_ms + 1, ())
+        assert built == (expected if is_built else None)
