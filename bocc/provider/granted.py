@@ -6,7 +6,9 @@ from hashlib import sha256
 from typing import Final
 
 from bocc.client import Client
+from bocc.errors import RpcRejected
 from state.address import format_address
+from state.chain_history import HistoryReason
 from state.order_messages import Grant
 from state.order_records import OrderGrant
 from state.transactions import parse_transaction
@@ -22,7 +24,12 @@ async def find_capsule(client: Client, order: bytes, line: int, grant: OrderGran
         NodeUnreachable: no answer after all attempts.
         Malformed: what it tells is no transaction.
     """
-    block = await client.block(grant.height)
+    try:
+        block = await client.block(grant.height)
+    except RpcRejected as error:
+        if error.reason == HistoryReason.PRUNED:
+            return None
+        raise
     cursor: str | None = block["first_cursor"]
     name = format_address(order)
     while cursor is not None:

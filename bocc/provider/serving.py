@@ -140,6 +140,10 @@ class OrderService:
                         receipts.append(erase(task))
             except WorkRejected as rejected:
                 receipts += self._fail(task, rejected)
+            except RpcRejected as error:
+                # What a node refuses to tell of one order keeps no other from its beats.
+                dates_ms.append(self._pauses.refuse(task.address, now_ms))
+                self._log.warning("waits", order=format_address(task.address), reason=error.reason, seen=error.seen)
         beats_ms = self._beats_ms(going)
         if beats_ms is not None:
             dates_ms.append(beats_ms)

@@ -70,7 +70,7 @@ def parse_arguments(content: bytes) -> Arguments:
         return Arguments()
     try:
         return msgspec.json.decode(content, type=Arguments)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WorkRejected(FailCode.BAD_ARGUMENTS, str(error)) from error
 
 

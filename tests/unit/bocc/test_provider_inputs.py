@@ -144,7 +144,14 @@ def test_arguments_say_how_long_the_work_takes(content, duration_ms):
     assert parse_arguments(content).duration_ms == duration_ms
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b'{"seconds":-1}', b'{"seconds":1e99}', b'{"seconds":"1"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"[]", b"{", b"\xff", b'{"seconds":-1}', b'{"seconds":1e99}', b'{"seconds":"1"}'),
+        b'{"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=["list", "open", "no text", "negative", "too long", "words", "too deep"],
+)
 def test_arguments_that_say_nothing_are_refused(content):
     with refused(FailCode.BAD_ARGUMENTS):
         parse_arguments(content)

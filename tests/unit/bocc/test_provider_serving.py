@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec.structs import replace
 
 from bocc.capsules import CapsulePurpose, seal_capsule
+from bocc.errors import RpcRejected
 from bocc.provider.rules import Rules
 from bocc.provider.serving import OrderService
 from bocc.provider.software import SoftwareTee
@@ -184,6 +185,43 @@ async def test_an_order_whose_inputs_are_not_what_was_ordered_is_given_up(stage,
     await stage.round()
     assert market.standing(order) == ("closed", "failed")
     assert stage.node.sent[-1].receipts == (Fail(order=order, number=0, code=code),)
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "receipts"),
+    [
+        ("pruned", ("closed", "failed"), ["Fail", "Beat"]),
+        ("played", ("accepted", ""), ["Beat"]),
+    ],
+)
+async def test_a_block_that_a_node_does_not_tell_keeps_no_other_order_from_its_beats(
+    stage, monkeypatch, reason, state, receipts
+):
+    """Given a running order and one with a key, when the key's block is refused, then the first beats, the other fails or waits."""
+    stage.place(workload=_working(60))
+    await stage.round()
+    await stage.round()
+    market, tell_block = stage.market, stage.node.block
+    lines = (
+        market.line(LineRole.COMPUTE, market.hardware),
+        market.line(LineRole.SOFTWARE, market.image),
+        market.line(LineRole.DATA, stage.publish_sealed()),
+    )
+    order = stage.place(lines=lines)
+    await stage.round()
+    stage.grant(order)
+    granted_at = market.height
+    market.pass_time(5)
+
+    async def refuse_block(height: int | None = None) -> dict:
+        if height == granted_at:
+            raise RpcRejected(1, "played", {"reason": reason})
+        return await tell_block(height)
+
+    monkeypatch.setattr(stage.node, "block", refuse_block)
+    await stage.round()
+    assert stage.told()[-1] == receipts
+    assert market.standing(order) == state
 
 
 async def test_an_output_that_nobody_could_open_is_not_made(stage):
