@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import click
@@ -25,6 +26,7 @@ from bocc.sealed import open_output
 from state.address import format_address
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_PRIVATE_MODE: Final = 0o600
 
 
 @click.command()
@@ -104,7 +106,7 @@ def output(context: Context, order: str, key_file: Path, sealed_path: Path | Non
     if sha256(content).hexdigest() != told["root"]:
         raise InputRejected(InputReason.BAD_OUTPUT, sha256(content).hexdigest(), told["root"])
     if path is not None:
-        path.write_bytes(content)
+        _write_private(path, content)
     if context.as_json:
         print_json({"root": told["root"], "bytes": len(content), "saved": None if path is None else str(path)})
     elif path is not None:
@@ -132,9 +134,20 @@ def _local_path(reference: str) -> Path:
     """Return the file of this machine that a reference names.
 
     Raises:
-        InputRejected: BAD_OUTPUT: it is elsewhere.
+        InputRejected: BAD_OUTPUT: it is elsewhere, or no file: whoever served the order may name a pipe or a device without an end.
     """
     parts = urlsplit(reference)
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
         raise InputRejected(InputReason.BAD_OUTPUT, reference or "no reference", "fetch it, and give --sealed FILE")
-    return Path(unquote(parts.path))
+    path = Path(unquote(parts.path))
+    if not path.is_file():
+        raise InputRejected(
+            InputReason.BAD_OUTPUT, f"{reference}: no file of this machine", "fetch it, and give --sealed FILE"
+        )
+    return path
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write what was sealed so that nobody else on this machine can read it."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_MODE), "wb") as file:
+        file.write(content)

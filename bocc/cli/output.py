@@ -14,6 +14,8 @@ from rich.text import Text
 
 _JSON_INDENT: Final = 2
 _CELL_MAX: Final = 200
+_CALENDAR_END_MS: Final = 253_402_300_800_000
+"""Midnight after the last day of the year 9999."""
 _WIDTH_WITHOUT_TERMINAL: Final = 1_000
 """Nothing is folded or cut where a program reads."""
 
@@ -77,7 +79,9 @@ def printable(text: str) -> str:
 
 
 def format_time(time_ms: int) -> str:
-    """Return block time for people, in UTC."""
+    """Return block time for people, in UTC. A stranger may name any time; of those beyond the calendar only that is told."""
+    if time_ms >= _CALENDAR_END_MS:
+        return "after the year 9999"
     return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 

@@ -320,6 +320,9 @@ def test_output_is_opened_with_the_key_of_its_order(run, node, market, write, tm
     assert "4 bytes" in run(*arguments, "--save", tmp_path / "saved").stdout
     assert json.loads(run(*arguments, "--json").stdout) == {"root": root.hex(), "bytes": 4, "saved": None}
     assert (tmp_path / "saved").read_bytes() == b"rain"
+    assert (tmp_path / "saved").stat().st_mode & 0o077 == 0
+    assert market.report(market.output(order, is_last=False, root=root, reference="file:///dev/zero")) == ""
+    assert refusal(run(*arguments))[:2] == ("bad_output", "file:///dev/zero: no file of this machine")
     assert market.report(market.output(order, root=bytes(32), reference="https://elsewhere")) == ""
     assert refusal(run(*arguments))[:2] == ("bad_output", "https://elsewhere")
     assert refusal(run(*arguments, "--sealed", tmp_path / "sealed")) == ("bad_output", root.hex(), "00" * 32)

@@ -9,7 +9,7 @@ import pytest
 
 from bocc.cli.failures import ExitCode, describe_failure, print_failure
 from bocc.cli.logs import LogReader
-from bocc.cli.output import print_fields, print_json, print_line, print_table
+from bocc.cli.output import format_time, print_fields, print_json, print_line, print_table
 from bocc.errors import AnswerMalformed, InputReason, InputRejected, NodeUnreachable, RpcRejected, SealRejected
 from node.errors import ConfigError
 from state.errors import StorageFault, TransactionRejected
@@ -55,6 +55,19 @@ def test_foreign_text_cannot_steer_the_terminal(capsys):
     assert failure is not None
     print_failure(failure, as_json=False)
     assert "\x1b]" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "text"),
+    [
+        (1_700_000_000_123, "2023-11-14 22:13:20.123"),
+        (253_402_300_799_000, "9999-12-31 23:59:59.000"),
+        (253_402_300_800_000, "after the year 9999"),
+        ((1 << 63) - 1, "after the year 9999"),
+    ],
+)
+def test_any_time_that_a_stranger_names_can_be_shown(time_ms, text):
+    assert format_time(time_ms) == text
 
 
 def test_json_is_one_document(capsys):
