@@ -31,6 +31,7 @@ from state.runtime.order_table import Trigger, check_leads_to
 from state.runtime.reasons import TransactionReason
 from state.runtime.settlement import (
     note_service,
+    pay_attempt,
     pay_out,
     refund,
     release_bond,
@@ -108,7 +109,7 @@ def leave_machine(
             context, address, terms, order, reason, trigger=trigger, closed_by=closed_by, penalty=penalty
         )
     check_leads_to(order.state, trigger, OrderState.OPEN)
-    order = pay_out(context, address, terms, order)
+    order = pay_attempt(context, address, terms, order)
     order = _free_machine(context, address, terms, order, penalty)
     for index, line in enumerate(terms.lines):
         if line.is_sealed:

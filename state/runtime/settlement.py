@@ -29,8 +29,8 @@ from state.runtime.order_books import compute_plan, end_ms, plans_of, resource_o
 TIME_UNITS: Final = frozenset({PlanUnit.SECOND, PlanUnit.GB_SECOND})
 """Units whose quantity is paid for each second; of GB_SECOND it counts gigabytes."""
 PAYMENTS_MAX: Final = 8
-"""Accounts that a beat pays at most, for it is charged little work; with more, earnings wait until the attempt ends. What an end
-costs is charged with the order."""
+"""Accounts that a beat pays at most, for it is charged little work; with more, earnings wait for the order's end, charged with the
+order, and a machine's for the end of its attempt."""
 LOW_FUNDS_PERCENT: Final = (5, 20)
 """Whoever falls below both at once is told of the lower one."""
 
@@ -148,18 +148,27 @@ def earn_least_terms(terms: OrderTerms, order: Order) -> Order:
 
 def is_payment_due(context: Context, terms: OrderTerms, order: Order) -> bool:
     """Tell whether a receipt moves what lines have earned: not too often, and not to too many."""
-    if context.time_ms - order.settled_ms < context.params.market.settle_every_ms:
-        return False
+    is_time = context.time_ms - order.settled_ms >= context.params.market.settle_every_ms
+    return is_time and _owes_few(context, terms, order)
+
+
+def _owes_few(context: Context, terms: OrderTerms, order: Order) -> bool:
     owed = [line for line, earned, paid in zip(terms.lines, order.earned, order.settled, strict=True) if earned > paid]
     payees = [context.ledger.get(RESOURCES, resource_of(order, line)).payees for line in owed]
     return sum(1 + len(each) for each in payees) <= PAYMENTS_MAX
 
 
-def pay_out(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """Move what lines have earned from the escrow to payees and treasury, and return the order after it."""
+def pay_attempt(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
+    """Pay for an attempt that is over: its machine in any case, for the next may be another's, and all if they are few."""
+    return pay_out(context, address, terms, order, None if _owes_few(context, terms, order) else 1)
+
+
+def pay_out(context: Context, address: bytes, terms: OrderTerms, order: Order, line_count: int | None = None) -> Order:
+    """Move what the first lines, or all, have earned from the escrow to payees and treasury; return the order after it."""
     paid, fees = 0, 0
+    settled = (*order.earned[:line_count], *order.settled[len(order.earned[:line_count]) :])
     for index, line in enumerate(terms.lines):
-        amount = order.earned[index] - order.settled[index]
+        amount = settled[index] - order.settled[index]
         if not amount:
             continue
         net = amount * (BASIS_POINTS - context.params.market.fee_bp) // BASIS_POINTS
@@ -172,7 +181,7 @@ def pay_out(context: Context, address: bytes, terms: OrderTerms, order: Order) -
         context.ledger.put(MONEY, ONLY, replace(money, treasury=money.treasury + fees))
     if not paid + fees:
         return replace(order, settled_ms=context.time_ms)
-    order = replace(order, held=order.held - paid - fees, settled=order.earned, settled_ms=context.time_ms)
+    order = replace(order, held=order.held - paid - fees, settled=settled, settled_ms=context.time_ms)
     context.emit(EventKind.SETTLED, order=address, amount=paid, fee=fees, held=order.held)
     return order
 

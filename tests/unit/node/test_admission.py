@@ -69,13 +69,13 @@ def test_replaced_transaction_of_an_unfinal_ancestor_keeps_its_rival_out():
 
 def test_work_counts_by_the_parameters_of_the_parents_state():
     genesis = with_params(make_genesis(4), "fees", signature_work=1_500)
-    fixture = FixtureChain(with_params(genesis, "blocks", work_max=220_000))
+    fixture = FixtureChain(with_params(genesis, "blocks", work_max=240_000))
     pool = Mempool(RULES)
-    fill(pool, fixture, *(pay(fixture, nonce) for nonce in range(150)))
+    fill(pool, fixture, *(pay(fixture, nonce) for nonce in range(170)))
     chosen = select(pool, fixture)
     work = RULES.block_work(fixture.chain.ledger, fixture.chain.tip.block.time_ms + 1_000)
-    assert 0 < sum(work(transaction) for transaction in chosen) <= 220_000
-    assert sum(work(transaction) for transaction in chosen) + work(chosen[0]) > 220_000
+    assert 0 < sum(work(transaction) for transaction in chosen) <= 240_000
+    assert sum(work(transaction) for transaction in chosen) + work(chosen[0]) > 240_000
 
 
 def test_final_block_drops_nonces_that_it_used_and_keeps_skipped_ones():

@@ -36,7 +36,7 @@ from state.trust_records import EnclaveState
 from tests.support.attesting import CUSTOMER, PROVIDER, publish
 from tests.support.chain_builders import account, make_genesis, with_params
 from tests.support.order_laws import check_order_laws
-from tests.support.ordering import ANY_MACHINE, MACHINE_PLAN, SECOND_MS, STRANGER, Market
+from tests.support.ordering import ANY_MACHINE, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, STRANGER, Market
 from tests.unit.state.runtime.test_order_bytes import longest_order, longest_terms
 
 START_MS = 1_750_000_000_000
@@ -198,6 +198,30 @@ def test_a_beat_pays_few_accounts_and_leaves_many_to_the_end(payee_count: int, p
     assert (record.earned[0], record.settled[0]) == (11_000, paid_s * 1_000)
     assert market.report(market.output(order), number=1) == ""
     assert sum(market.balance(payee.account) for payee in payees) == market.order(order).settled[0] * 98 // 100
+    check_order_laws(market)
+
+
+def test_an_attempt_that_ends_pays_its_machine_and_many_others_with_the_order() -> None:
+    market = Market()
+    payees = tuple(Payee(account=bytes(20) + bytes((index,)), share_bp=625) for index in range(16))
+    plan = replace(DATA_PLAN, unit=PlanUnit.SECOND, price=500)
+    data = market.publish(OWNER, publish(ResourceKind.DATA, plans=(plan,), payees=payees))
+    lines = (
+        market.line(LineRole.COMPUTE, market.hardware),
+        market.line(LineRole.SOFTWARE, market.image),
+        market.line(LineRole.DATA, data),
+    )
+    order = market.running(lines=lines)
+    market.pass_time(5)
+    assert market.report(market.beat(order)) == ""
+    market.pass_time(11)
+    market.pass_time(21)
+    record = market.order(order)
+    assert (record.state, record.earned, record.settled) == (OrderState.OPEN, (5_000, 0, 2_500), (5_000, 0, 0))
+    check_order_laws(market)
+    assert market.reason(CUSTOMER, market.close(order)) == ""
+    assert market.order(order).settled == (5_000, 0, 2_500)
+    assert sum(market.balance(payee.account) for payee in payees) == 16 * (2_450 * 625 // 10_000)
     check_order_laws(market)
 
 
