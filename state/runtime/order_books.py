@@ -37,6 +37,12 @@ def compute_plan(order: Order) -> Plan:
     return order.plan
 
 
+def patience_ms(order: Order) -> int:
+    """Return how long an accepted order's machine may be silent, by its plan, and how long it has to start with what it needs."""
+    service_level = compute_plan(order).service_level
+    return service_level.beat_every_ms + service_level.grace_ms
+
+
 def plans_of(terms: OrderTerms, order: Order) -> tuple[Plan | None, ...]:
     """Return the plan of each line; None of any hardware while nobody has accepted."""
     return tuple(line.plan if line.plan is not None else order.plan for line in terms.lines)

@@ -29,7 +29,7 @@ from state.records import MONEY, ONLY
 from state.resource_records import RESOURCES
 from state.runtime.accounts import credit
 from state.runtime.context import Context
-from state.runtime.order_books import next_date, put_order
+from state.runtime.order_books import next_date, patience_ms, put_order
 from state.runtime.order_steps import (
     close_order,
     has_revoked_release,
@@ -90,10 +90,21 @@ def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Orde
         return close_order(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=Trigger.START_BY)
     if find_ungranted(context, address, terms, order) is not None:
         return close_order(context, address, terms, order, CloseReason.GRANT_REFUSED, trigger=Trigger.START_BY)
-    note_service(context, order.operator, start_timeouts=1)
-    penalty = penalty_for(terms, order, order.start_by_ms)
+    penalty = 0
+    if _have_outputs_stood(context, terms, order):
+        note_service(context, order.operator, start_timeouts=1)
+        penalty = penalty_for(terms, order, order.start_by_ms)
     return leave_machine(
         context, address, terms, order, CloseReason.START_TIMEOUT, trigger=Trigger.START_BY, penalty=penalty
+    )
+
+
+def _have_outputs_stood(context: Context, terms: OrderTerms, order: Order) -> bool:
+    """Tell whether the outputs that an order waits for are on record and were final for as long as its machine has to start."""
+    latest_ms = order.start_by_ms - patience_ms(order)
+    others = [context.ledger.find(ORDERS, address) for address in terms.after]
+    return all(
+        other is not None and other.state is OrderState.CLOSED and other.closed_ms <= latest_ms for other in others
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from state.codec import encode
+from state.codec import INTEGER_MAX, encode
 from state.errors import TransactionRejected
 from state.lists import ListKind, add_member, list_name
 from state.offers import NO_CAPACITY, Plan, ResourceKind
@@ -52,7 +52,7 @@ from state.runtime.order_queue import orders_of_resource
 from state.runtime.order_steps import OPEN_ORDERS, reserve_stock
 from state.runtime.order_table import Trigger, check_allowed
 from state.runtime.reasons import TransactionReason
-from state.runtime.settlement import is_funded, least_cost
+from state.runtime.settlement import contributed, is_funded, least_cost
 from state.trust_records import BRAKES, BrakeScope
 
 NO_HEAD: Final = bytes(32)
@@ -355,6 +355,9 @@ def apply_fund(context: Context, sender: bytes, message: Fund) -> None:
     terms, order = find_order(context.ledger, address)
     order = bring_up_to_date(context, address, terms, order)
     check_allowed(order.state, Trigger.FUND)
+    total = contributed(order) + message.amount
+    if total > INTEGER_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_CONTRIBUTIONS, total, INTEGER_MAX)
     given = list(context.ledger.get(ORDER_FUNDS, address).contributions)
     index = _find_contribution(given, sender)
     if index is not None:

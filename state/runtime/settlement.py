@@ -212,8 +212,11 @@ def refund(context: Context, address: bytes, order: Order) -> Order:
 def value_ahead(terms: OrderTerms, order: Order, from_ms: int) -> int:
     """Return what the machine could still earn from a time on, in ubocc: for all ordered time, as far as the escrow reaches."""
     plan, line = compute_plan(order), terms.lines[0]
+    left_ms = max(0, end_ms(terms, order) - from_ms)
     if plan.unit in TIME_UNITS:
-        value = time_cost(plan, line.quantity, max(0, end_ms(terms, order) - from_ms))
+        value = time_cost(plan, line.quantity, left_ms)
+    elif not left_ms:
+        value = 0
     else:
         value = plan.price * line.quantity
     return min(value, free_funds(order))
@@ -263,11 +266,10 @@ def release_bond(context: Context, address: bytes, terms: OrderTerms, order: Ord
 
 
 def note_service(context: Context, operator: bytes, **more: int) -> None:
-    """Add to what is on record of a provider's service."""
+    """Add to what is on record of a provider's service. Money may go round, so its sums stay at the largest number."""
     record: ProviderRecord = context.ledger.find(PROVIDERS, operator) or NO_SERVICE
-    context.ledger.put(
-        PROVIDERS, operator, replace(record, **{name: getattr(record, name) + count for name, count in more.items()})
-    )
+    sums = {name: min(INTEGER_MAX, getattr(record, name) + count) for name, count in more.items()}
+    context.ledger.put(PROVIDERS, operator, replace(record, **sums))
 
 
 def tell_low_funds(context: Context, address: bytes, terms: OrderTerms, before: Order, after: Order) -> None:

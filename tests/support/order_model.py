@@ -270,7 +270,10 @@ class MarketModel:
             return True
         if order.enclave in self.fallen or self.is_revoked:
             return False
-        order.granted = (order.enclave or 0, self.epoch)
+        granted = (order.enclave or 0, self.epoch)
+        if order.granted != granted:
+            order.start_by = max(order.start_by, min(order.end, now + BEAT + GRACE))
+        order.granted = granted
         return True
 
     def receive(self, order: Sketch, what: str, at: int, now: int) -> bool:
