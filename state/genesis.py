@@ -51,7 +51,7 @@ from state.records import (
     ValidatorStatus,
 )
 from state.resource_records import RESOURCE_BOOKS, ResourceBooks
-from state.runtime.prices import check_work_fits
+from state.runtime.prices import check_votes_payable, check_work_fits
 from state.trust_messages import CERTIFICATE_BYTES_MAX
 from state.trust_records import (
     APPRAISAL_RULES,
@@ -174,6 +174,7 @@ def check_genesis(genesis: Genesis) -> None:
     """
     check_params(genesis.params)
     check_work_fits(genesis.params)
+    check_votes_payable(genesis.params)
     if genesis.time_ms > TIME_MS_MAX:
         raise GenesisRejected(GenesisReason.TIME_TOO_LATE, genesis.time_ms, TIME_MS_MAX)
     operators = [validator.operator for validator in genesis.validators]

@@ -22,6 +22,11 @@ BASIS_POINTS: Final = 10_000
 DURATION_MS_MAX: Final = 366 * 86_400_000
 """No delay or window of the chain is longer than a year, so sums with block time stay far from 2^63."""
 
+MOMENT_MS: Final = 1_000
+"""Least time for people or networks to do something: no message crosses the world and is answered in much less."""
+TIMER_MS_MAX: Final = 600_000
+"""Longest view, so also the longest wait for a block of a leader that works."""
+
 BasisPoints = Annotated[int, Meta(ge=0, le=BASIS_POINTS)]
 DurationMs = Annotated[int, Meta(ge=0, le=DURATION_MS_MAX)]
 Price = Annotated[int, Meta(ge=0, le=10**12)]
@@ -198,7 +203,7 @@ class ParamsReason(StrEnum):
     TOO_SHORT = "params_too_short"
     """A time is zero that must pass, or a window is shorter than another that must fit into it."""
     UNGOVERNABLE = "params_ungovernable"
-    """Nothing could pass any more, or a brake without most of the power."""
+    """Nothing could pass or be paid any more, or views take for ever, or a brake needs less than most of the power."""
     TOO_LITTLE_WORK = "params_too_little_work"
     """A block has less work than a legal transaction may need."""
 
@@ -218,6 +223,7 @@ def check_params(params: Params) -> None:
         ("timer_min_ms, timer_first_ms", consensus.timer_min_ms, consensus.timer_first_ms),
         ("timer_first_ms, timer_max_ms", consensus.timer_first_ms, consensus.timer_max_ms),
         ("validators_min, validators_max", consensus.validators_min, consensus.validators_max),
+        ("min_block_interval_ms, timer_max_ms", consensus.min_block_interval_ms, consensus.timer_max_ms),
         ("envelope_bytes_max", blocks.envelope_bytes_max, blocks.large_envelope_bytes_max),
         ("large_envelope_bytes_max, bytes_max", blocks.large_envelope_bytes_max, blocks.bytes_max),
     ):
@@ -230,19 +236,27 @@ def check_params(params: Params) -> None:
         ("timer_min_ms", consensus.timer_min_ms, 0),
         ("precision_ms", consensus.precision_ms, 0),
         ("message_delay_ms", consensus.message_delay_ms, 0),
-        ("voting_ms", params.governance.voting_ms, 0),
+        ("timer_max_ms", consensus.timer_max_ms, MOMENT_MS - 1),
+        ("voting_ms", params.governance.voting_ms, MOMENT_MS - 1),
         ("beat_ms_min", params.market.beat_ms_min, 0),
         ("order_keep_ms", params.market.order_keep_ms, 0),
-        ("expiry_ahead_ms_max", blocks.expiry_ahead_ms_max, 0),
+        ("expiry_ahead_ms_max", blocks.expiry_ahead_ms_max, MOMENT_MS - 1),
         ("unbonding_ms", staking.unbonding_ms, staking.evidence_age_ms + consensus.validator_update_interval_ms),
     ):
         if duration_ms <= longer_than_ms:
             raise ParamsRejected(ParamsReason.TOO_SHORT, f"{name} {duration_ms}", longer_than_ms + 1)
+    _check_governable(params)
+
+
+def _check_governable(params: Params) -> None:
+    """Check that governance could still repair what it has changed: what it asks can be reached, paid, and comes into a block."""
     governance = params.governance
-    for name, share_bp, least_bp, most_bp in (
+    for name, value, least, most in (
         ("pass_bp", governance.pass_bp, 0, BASIS_POINTS - 1),
         ("veto_bp", governance.veto_bp, 1, BASIS_POINTS),
         ("brake_bp", governance.brake_bp, BASIS_POINTS // 2 + 1, BASIS_POINTS),
+        ("timer_max_ms", params.consensus.timer_max_ms, 0, TIMER_MS_MAX),
+        ("proposal_deposit", governance.proposal_deposit, 0, params.staking.own_stake_min),
     ):
-        if not least_bp <= share_bp <= most_bp:
-            raise ParamsRejected(ParamsReason.UNGOVERNABLE, f"{name} {share_bp}", f"{least_bp} to {most_bp}")
+        if not least <= value <= most:
+            raise ParamsRejected(ParamsReason.UNGOVERNABLE, f"{name} {value}", f"{least} to {most}")

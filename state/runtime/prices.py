@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
+from state.governance_messages import CastVote, Propose
 from state.params import Params, ParamsReason, ParamsRejected
 from state.runtime.work import WORK
 from state.transactions import MESSAGES_MAX, SIGNATURES_MAX, Transaction
+
+VOTE_ENVELOPE_BYTES: Final = 1_024
+"""Room for a vote, and for a proposal of other parameters, with the signatures of a few keys."""
 
 
 class PriceTable:
@@ -47,6 +52,12 @@ class PriceTable:
         )
         return SIGNATURES_MAX * self._fees.signature_work + (MESSAGES_MAX - 1) * small + max(small, large)
 
+    def fee_of(self, message_type: type, byte_count: int) -> int:
+        """Return the least fee of an envelope of this size with one signature and one message, in ubocc."""
+        fees = self._fees
+        work = fees.signature_work + self._work_by_type[message_type]
+        return fees.base + fees.per_byte * byte_count + fees.per_work * work
+
     def fee(self, transaction: Transaction) -> int:
         """Return the least fee of a transaction in ubocc."""
         fees = self._fees
@@ -62,6 +73,19 @@ def check_work_fits(params: Params) -> None:
     dearest = PriceTable(params).dearest_work
     if params.blocks.work_max < dearest:
         raise ParamsRejected(ParamsReason.TOO_LITTLE_WORK, f"work_max {params.blocks.work_max}", dearest)
+
+
+def check_votes_payable(params: Params) -> None:
+    """Check that whoever may be a validator could pay for a proposal and a vote, so that dear fees can be lowered again.
+
+    Raises:
+        ParamsRejected: UNGOVERNABLE.
+    """
+    fee = max(PriceTable(params).fee_of(kind, VOTE_ENVELOPE_BYTES) for kind in (Propose, CastVote))
+    if fee > params.staking.own_stake_min:
+        raise ParamsRejected(
+            ParamsReason.UNGOVERNABLE, f"{fee} ubocc for a proposal or vote", params.staking.own_stake_min
+        )
 
 
 def message_tag(message_type: type) -> int:

@@ -36,7 +36,7 @@ from state.runtime.order_books import find_order, put_order
 from state.runtime.order_clock import bring_up_to_date
 from state.runtime.order_steps import close_order
 from state.runtime.order_table import Trigger
-from state.runtime.prices import check_work_fits
+from state.runtime.prices import check_votes_payable, check_work_fits
 from state.runtime.reasons import TransactionReason
 from state.runtime.roster import can_spare, is_eligible, leave_roster, mark_set_stale, set_status
 from state.runtime.trust_rules import (
@@ -141,6 +141,7 @@ def _check_params(context: Context, change: ChangeParams) -> None:
     try:
         check_params(changed)
         check_work_fits(changed)
+        check_votes_payable(changed)
     except ParamsRejected as rejection:
         raise _malformed(str(rejection)) from rejection
 

@@ -209,6 +209,23 @@ TWO = GenesisValidator(operator=b"\x00" + b"\x78" * 20, consensus_key=SigningKey
             )
             for name, share_bp in (("pass_bp", 10_000), ("veto_bp", 0), ("brake_bp", 5_000))
         ),
+        *(
+            pytest.param(with_params(public_genesis(), group, **{name: value}), reason, id=f"{name} {value}")
+            for group, name, value, reason in (
+                ("consensus", "timer_max_ms", 600_001, ParamsReason.UNGOVERNABLE),
+                ("consensus", "min_block_interval_ms", 8_001, ParamsReason.OUT_OF_ORDER),
+                ("governance", "proposal_deposit", 10_000 * 10**6 + 1, ParamsReason.UNGOVERNABLE),
+                ("governance", "voting_ms", 999, ParamsReason.TOO_SHORT),
+                ("blocks", "expiry_ahead_ms_max", 999, ParamsReason.TOO_SHORT),
+                ("fees", "base", 10_000 * 10**6 - 10 * 1_024 - 459, ParamsReason.UNGOVERNABLE),
+                ("fees", "per_work", 10**8, ParamsReason.UNGOVERNABLE),
+            )
+        ),
+        pytest.param(
+            with_params(public_genesis(), "consensus", timer_min_ms=1, timer_first_ms=999, timer_max_ms=999),
+            ParamsReason.TOO_SHORT,
+            id="views too short for any network",
+        ),
         pytest.param(
             with_params(public_genesis(), "blocks", work_max=PriceTable(public_genesis().params).dearest_work - 1),
             ParamsReason.TOO_LITTLE_WORK,
@@ -250,7 +267,11 @@ def test_parameters_at_their_bounds_are_sound() -> None:
     dearest = PriceTable(genesis.params).dearest_work
     genesis = with_params(genesis, "blocks", work_max=dearest)
     genesis = with_params(genesis, "staking", unbonding_ms=1_501, evidence_age_ms=1_000)
-    check_genesis(with_params(genesis, "consensus", validator_update_interval_ms=500, timer_min_ms=1))
+    genesis = with_params(genesis, "governance", proposal_deposit=10_000 * 10**6, voting_ms=1_000)
+    genesis = with_params(genesis, "fees", base=10_000 * 10**6 - 10 * 1_024 - 460)
+    genesis = with_params(genesis, "consensus", validator_update_interval_ms=500, timer_min_ms=1)
+    check_genesis(with_params(genesis, "consensus", timer_first_ms=1, timer_max_ms=1_000))
+    check_genesis(with_params(genesis, "consensus", timer_max_ms=600_000, min_block_interval_ms=600_000))
 
 
 def test_file_that_nests_too_deep_is_refused() -> None:

@@ -98,6 +98,7 @@ def upgrade(height: int = 100, protocol: int = 2, *, verifier_changed: bool = Fa
         pytest.param(lambda world: change(world, "fees"), MALFORMED, id="the same parameters"),
         pytest.param(lambda world: change(world, "consensus", timer_min_ms=9_000), MALFORMED, id="out of order"),
         pytest.param(lambda world: change(world, "governance", veto_bp=0), MALFORMED, id="ungovernable"),
+        pytest.param(lambda world: change(world, "fees", per_work=10**9), MALFORMED, id="votes that nobody can pay"),
         pytest.param(lambda world: change(world, "blocks", work_max=1_000), MALFORMED, id="too little work"),
         pytest.param(
             lambda world: change(world, "fees", work_overrides=(WorkOverride(message=1, work=10**9),)),
