@@ -10,6 +10,7 @@ from typing import Final
 import click
 import msgspec
 
+from bocc.errors import InputRejected
 from bocc.provider.agent import SoftwareProvider, choose_node
 from bocc.provider.place import load_published
 from bocc.provider.rules import Rules, open_rules
@@ -31,7 +32,11 @@ def main(home: Path, name: str) -> None:
     if record is None:
         raise click.ClickException(f"{home} has no provider {name}")
     key = Keyring(home).load(record.name).signing_key()
-    provider = SoftwareProvider(Path(record.home), key, record.name, _rules_of(network, record))
+    try:
+        rules = _rules_of(network, record)
+    except InputRejected as rejected:
+        raise click.ClickException(str(rejected)) from rejected
+    provider = SoftwareProvider(Path(record.home), key, record.name, rules)
     asyncio.run(provider.run(lambda failures: choose_node(load_record(home), failures), [home]))
 
 

@@ -31,6 +31,7 @@ from bocc.provider.software import (
     publish_hardware,
     publish_image,
 )
+from bocc.rpc import RetryPolicy
 from bocc.testnet.process import is_running, process_of
 from bocc.testnet.record import TestnetRecord
 from node.api.errors import ErrorCode
@@ -45,8 +46,10 @@ from state.trust_messages import Attest
 
 ROUND_S: Final = 10.0
 """Between two looks at the chain; reads alone, so an idle chain stays silent."""
-RETRY_S: Final = 2.0
-"""After a round that could not be finished."""
+RETRY_S: Final = 0.5
+"""After a round that could not be finished; then another node is asked, for a beat may be due within a second."""
+NODE_RETRY: Final = RetryPolicy(attempts=2)
+"""Of calls to one node, before another one is asked."""
 FUNDS_MIN: Final = 20_000_000
 FUNDS: Final = 200_000_000
 """ubocc from the faucet of the development chain when less than FUNDS_MIN is left: some hundred attestations."""
@@ -158,7 +161,7 @@ class SoftwareProvider:
         failures = 0
         while True:
             try:
-                async with Client(find_url(failures)) as client:
+                async with Client(find_url(failures), retry=NODE_RETRY) as client:
                     await self._attend(client, service)
             except RpcRejected as error:
                 self._log.warning("call refused", reason=error.reason, seen=error.seen, bound=error.bound)

@@ -33,6 +33,8 @@ from state.runtime.accepting import check_promises
 
 DUE_PART: Final = 2
 """Beats are due when this part of the time that a plan allows is over: enough is left for two blocks."""
+OPEN_SEEN_MAX: Final = 50
+"""Open orders looked at in one round, so that a round stays short however many there are."""
 PAUSE_FIRST_MS: Final = 200
 PAUSE_MAX_MS: Final = 60_000
 """Least and most time before something that was refused is tried again."""
@@ -137,6 +139,16 @@ def _offers_enough(plan: Plan, terms: OrderTerms) -> bool:
     except TransactionRejected:
         return False
     return True
+
+
+def open_window(count: int, turn: int, most: int = OPEN_SEEN_MAX) -> list[int]:
+    """Return the numbers of the open orders to look at in a round: the last ones, and in turn as many of the others."""
+    if count <= most:
+        return list(range(count))
+    half = most // 2
+    older = count - half
+    start = turn * half % older
+    return [*range(start, min(start + half, older)), *range(older, count)]
 
 
 def beats_due_ms(tasks: Sequence[Task]) -> int | None:

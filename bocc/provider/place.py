@@ -85,7 +85,8 @@ class Workshop:
         """Return the orders of which something is here."""
         if not self._work.is_dir():
             return []
-        return sorted(parse_address(path.name, ORDER_PREFIX, AddressKind.ORDER) for path in self._work.iterdir())
+        names = [path.name for path in self._work.iterdir() if path.name.startswith(f"{ORDER_PREFIX}1")]
+        return sorted(parse_address(name, ORDER_PREFIX, AddressKind.ORDER) for name in names)
 
     def erase(self, order: bytes) -> None:
         """Erase whatever is here of an order, but its sealed output."""

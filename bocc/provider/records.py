@@ -42,10 +42,12 @@ class Records:
         (record,) = await self.find(table, (key,))
         return record
 
-    async def newest_members(self, name: bytes, most: int) -> list[bytes]:
-        """Return up to this many members of a dense list, the last ones (state/lists.py)."""
+    async def count_members(self, name: bytes) -> int:
+        """Return how many members a dense list has (state/lists.py)."""
         length = await self.find_one(LIST_LENGTHS, name)
-        count = 0 if length is None else length.count
-        numbers = range(max(0, count - most), count)
+        return 0 if length is None else length.count
+
+    async def members(self, name: bytes, numbers: Sequence[int]) -> list[bytes]:
+        """Return the members of a dense list under these numbers, where there are any."""
         found = await self.find(LIST_MEMBERS, [name + number.to_bytes(8, "big") for number in numbers])
         return [one.member for one in found if one is not None]

@@ -30,6 +30,7 @@ from bocc.provider.orders import (
     erase,
     find_plan,
     next_step,
+    open_window,
     sign_receipts,
 )
 from bocc.provider.place import SIMULATED, Workshop
@@ -53,8 +54,6 @@ from state.runtime.order_queue import orders_of_enclave
 
 OWN_MAX: Final = 1_000
 """Orders of one enclave that a provider attends to."""
-OPEN_SEEN_MAX: Final = 50
-"""Open orders looked at in one round, the newest."""
 SEND_TIMEOUT_S: Final = 10.0
 _REFERENCE_CHARS_MAX: Final = 256
 
@@ -79,6 +78,8 @@ class OrderService:
         self._beaten_ms = 0
         self._beaten: dict[bytes, int] = {}
         """When beats were last sent, and how much of each order's time was proven before."""
+        self._turn = 0
+        """Rounds in which open orders were looked at."""
         self._told: dict[bytes, str] = {}
         """What was logged of an order that is left to others."""
         self._log = EventLog(f"provider.{SIMULATED}.orders")
@@ -94,7 +95,8 @@ class OrderService:
         machine = await find_machine(records, self._enclave)
         if machine is None:
             return None
-        own = await records.newest_members(orders_of_enclave(self._enclave), OWN_MAX)
+        mine = orders_of_enclave(self._enclave)
+        own = await records.members(mine, range(min(OWN_MAX, await records.count_members(mine))))
         held = set(self._workshop.held())
         tasks = await self._reader.find(records, sorted({*own, *held}))
         for address in held - {task.address for task in tasks}:
@@ -290,8 +292,11 @@ class OrderService:
                 self._expected[receipt.order] = receipt.number + 1
 
     async def _offers(self, records: Records, own: set[bytes]) -> list[Task]:
-        """Return open orders that are not ours, the oldest of those looked at first."""
-        open_orders = await records.newest_members(list_name(ListKind.OPEN_ORDERS), OPEN_SEEN_MAX)
+        """Return some open orders that are not ours."""
+        name = list_name(ListKind.OPEN_ORDERS)
+        numbers = open_window(await records.count_members(name), self._turn)
+        self._turn += 1
+        open_orders = await records.members(name, numbers)
         return await self._reader.find(records, [address for address in open_orders if address not in own])
 
     async def _accept(

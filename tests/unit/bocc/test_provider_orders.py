@@ -17,6 +17,7 @@ from bocc.provider.orders import (
     erase,
     find_plan,
     next_step,
+    open_window,
     sign_receipts,
 )
 from bocc.provider.rules import Rules
@@ -216,6 +217,14 @@ ANY = {"lines": (line(LineRole.COMPUTE, b"", plan=None), *TERMS.lines[1:]), "mac
 )
 def test_an_open_order_is_taken_if_it_fits_machine_and_rules(one, rules, choice):
     assert find_plan(MACHINE, rules, one, NOW_MS) == choice
+
+
+def test_every_open_order_is_looked_at_in_its_turn_and_the_newest_always():
+    assert open_window(50, 3) == list(range(50))
+    assert open_window(0, 3) == []
+    windows = [open_window(120, turn) for turn in range(4)]
+    assert all(window[-25:] == list(range(95, 120)) and len(window) <= 50 for window in windows)
+    assert {number for window in windows for number in window} == set(range(120))
 
 
 def beating(*intervals_ms: int) -> list[Task]:

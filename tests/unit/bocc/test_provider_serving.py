@@ -320,3 +320,13 @@ async def test_a_clock_ahead_of_the_chain_makes_no_storm_of_beats(stage):
     sent_ms = stage.market.time_ms + ahead_ms - 1_000
     assert await service.round(stage.node, sent_ms) == sent_ms + 2_500
     assert len(stage.told()) == 4
+
+
+async def test_files_of_strangers_among_those_held_are_left_alone(stage):
+    (stage.home / "work").mkdir()
+    (stage.home / "work" / "notes.txt").touch()
+    stage.place()
+    await stage.round()
+    await stage.round()
+    assert stage.told() == [["Accept"], ["Start"]]
+    assert (stage.home / "work" / "notes.txt").exists()
