@@ -49,6 +49,39 @@ async def test_an_order_is_served_from_accept_to_erase(stage):
     assert sha256(output).digest() == run.output.root
 
 
+class Killed(BaseException):
+    """The end of a process, in the middle of whatever it does."""
+
+
+@pytest.mark.parametrize("has_effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+async def test_a_process_killed_at_any_message_leaves_all_to_the_next(stage, monkeypatch, number, has_effect):
+    """Given a kill just before or after a message had its effect, when others go on, then nothing is missing or done twice."""
+    order, send, sent = stage.place(workload=_working(8)), stage.node.send, 0
+
+    async def dying(*arguments, **named):
+        nonlocal sent
+        sent += 1
+        if sent == number:
+            if has_effect:
+                await send(*arguments, **named)
+            raise Killed
+        return await send(*arguments, **named)
+
+    monkeypatch.setattr(stage.node, "send", dying)
+    deaths = 0
+    for _ in range(14):
+        try:
+            await stage.round()
+        except Killed:
+            deaths += 1
+        stage.market.pass_time(1)
+    assert (deaths, stage.market.standing(order)) == (1, ("closed", "done"))
+    told = [name for names in stage.told() for name in names if name != "Beat"]
+    assert told == ["Accept", "Start", "Output", "Erase"]
+    assert list((stage.home / "work").iterdir()) == []
+
+
 async def test_sealed_data_wait_for_their_key_and_are_opened(stage):
     data = stage.publish_sealed()
     market = stage.market
