@@ -115,15 +115,24 @@ def find_able(context: Context, sender: bytes, address: bytes, terms: OrderTerms
     enclave = find_trusted(context, address)
     if enclave.operator != sender:
         raise TransactionRejected(TransactionReason.NOT_OWNER, sender.hex(), enclave.operator.hex())
+    check_runs(terms, enclave)
+    count = count_members(context.ledger, orders_of_enclave(address))
+    if count >= ENCLAVE_ORDERS_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_ORDERS, count, ENCLAVE_ORDERS_MAX)
+    return enclave
+
+
+def check_runs(terms: OrderTerms, enclave: Enclave) -> None:
+    """Check that a trusted enclave has the level that an order asks for, and runs its software.
+
+    Raises:
+        TransactionRejected: ENCLAVE_NOT_TRUSTED, WRONG_PROGRAM.
+    """
     if enclave.level < terms.level_min:
         raise TransactionRejected(TransactionReason.ENCLAVE_NOT_TRUSTED, f"level {enclave.level}", terms.level_min)
     if not runs_software_of(terms, enclave):
         seen = f"{enclave.image.hex()} release {enclave.release}"
         raise TransactionRejected(TransactionReason.WRONG_PROGRAM, seen, "the order's software")
-    count = count_members(context.ledger, orders_of_enclave(address))
-    if count >= ENCLAVE_ORDERS_MAX:
-        raise TransactionRejected(TransactionReason.TOO_MANY_ORDERS, count, ENCLAVE_ORDERS_MAX)
-    return enclave
 
 
 def find_trusted(context: Context, address: bytes) -> Enclave:

@@ -17,7 +17,7 @@ from state.order_records import ORDER_GRANTS, CloseReason, Order, OrderGrant, Or
 from state.order_terms import AgreedLine
 from state.receipts import EventKind
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, Resource, numbered_key
-from state.runtime.accepting import find_trusted
+from state.runtime.accepting import check_runs, find_trusted
 from state.runtime.context import Context
 from state.runtime.order_books import find_order, patience_ms, put_order
 from state.runtime.order_clock import bring_up_to_date, find_ungranted
@@ -32,7 +32,7 @@ def apply_grant(context: Context, sender: bytes, message: Grant) -> None:
 
     Raises:
         TransactionRejected: NO_ORDER, WRONG_STATE, NO_LINE, UNEXPECTED_FIELD, NOT_OWNER, NO_ENCLAVE, BAD_VAULT, GRANT_STALE,
-            NOT_CURRENT, ENCLAVE_NOT_TRUSTED, POLICY_DENIED.
+            NOT_CURRENT, ENCLAVE_NOT_TRUSTED, WRONG_PROGRAM, POLICY_DENIED.
     """
     address = message.order
     terms, order = find_order(context.ledger, address)
@@ -55,7 +55,7 @@ def apply_grant(context: Context, sender: bytes, message: Grant) -> None:
         order = close_order(context, address, terms, order, reason, trigger=Trigger.REFUSE, closed_by=granted_by)
         put_order(context, address, terms, order)
         return
-    find_trusted(context, order.enclave)
+    check_runs(terms, find_trusted(context, order.enclave))
     _check_not_revoked(context, line)
     check_line_may_run(context, terms, order, message.line)
     capsule_hash = sha256(message.capsule).digest()

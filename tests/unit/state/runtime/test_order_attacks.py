@@ -317,3 +317,14 @@ def test_what_one_transaction_begins_and_cannot_finish_never_was(market: Market)
     changed = {key[:1] for key in before.keys() | market.state.keys() if before.get(key) != market.state.get(key)}
     assert ORDERS.prefix not in changed
     check_order_laws(market)
+
+
+def test_a_key_goes_to_no_enclave_that_proves_another_program_since_it_accepted(market: Market) -> None:
+    order = market.accepted()
+    release = replace(EMPTY_RELEASE, profiles=(td_profile(),))
+    newer = publish(ResourceKind.SOFTWARE, resource=market.image, release=release)
+    assert market.reason(CUSTOMER, newer) == ""
+    market.attest(0, release=1)
+    assert market.reason(OWNER, market.grant_message(order)) == "wrong_program"
+    market.attest(0)
+    assert market.reason(OWNER, market.grant_message(order)) == ""
