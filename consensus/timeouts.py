@@ -1,7 +1,8 @@
 """How long a view may take: adapted to the network, grown after failures, local, and only a matter of liveness (spec 4.6).
 
-T(k) = min(T_max, clamp(4 * median + 50 ms, T_min, T_max) * 1.5^k), where the median is over the last 32 notarised views. Dead
-leaders cannot move it, and fewer than half slow ones cannot move it much.
+T(k) = I + min(T_max, clamp(4 * median + 50 ms, T_min, T_max) * 1.5^k), where the median is over the last 32 notarised views, and I the
+least interval between blocks, which every leader waits for. Dead leaders cannot move it, and fewer than half slow ones cannot move it
+much.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class ViewTimeout:
         if len(self._samples_ms) >= SAMPLES_MIN:
             median = sorted(self._samples_ms)[len(self._samples_ms) // 2]
             base = min(max(4 * median + MARGIN_MS, parameters.timeout_min_ms), parameters.timeout_max_ms)
-        return min(parameters.timeout_max_ms, grow(base, failed_views))
+        return parameters.min_block_interval_ms + min(parameters.timeout_max_ms, grow(base, failed_views))
 
 
 def is_timely(

@@ -163,6 +163,18 @@ def test_timing_that_governance_changes_counts_from_then_on():
     assert 900 - 2 * DELAY_MS <= world.time_ms - start_ms - 4 * 2 * DELAY_MS <= 900 + 3 * DELAY_MS
 
 
+def test_leaders_that_leave_time_between_blocks_lose_no_view_by_it():
+    """A view that times out counts against its leader, so validators that all do what governance asks would be jailed."""
+    world = World(timing=TimingParameters(timeout_min_ms=200, timeout_first_ms=200)).start()
+    assert world.run_to_height(20)
+    for node in world.up:
+        node.feed(
+            TimingChanged(TimingParameters(timeout_min_ms=200, timeout_first_ms=200, min_block_interval_ms=1_000))
+        )
+    assert world.run_to_height(30)
+    assert {node.view - node.height for node in world.up} == {1}
+
+
 def test_a_leader_that_is_gone_costs_no_timeout_any_more():
     timing = TimingParameters(timeout_min_ms=200, timeout_first_ms=200)
     world = World(timing=timing).start()

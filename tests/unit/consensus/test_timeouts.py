@@ -61,6 +61,12 @@ def test_other_parameters_bound_the_samples_so_far():
     assert [timeout.timeout_ms(failed_views) for failed_views in (0, 1)] == [700, 1_000]
 
 
+@pytest.mark.parametrize(("failed_views", "expected"), [(0, 3_200), (1, 3_300), (99, 11_000)])
+def test_the_least_interval_between_blocks_comes_on_top_of_any_timeout(failed_views: int, expected: int):
+    parameters = TimingParameters(min_block_interval_ms=3_000)
+    assert timeout_after([20] * 10, parameters).timeout_ms(failed_views) == expected
+
+
 def test_old_views_are_forgotten():
     assert timeout_after([5_000] * 50 + [100] * SAMPLES_MAX).timeout_ms(0) == 450
 
