@@ -1,8 +1,8 @@
 """How long a view may take: adapted to the network, grown after failures, local, and only a matter of liveness (spec 4.6).
 
-T(k) = I + min(T_max, clamp(4 * median + 50 ms, T_min, T_max) * 1.5^k), where the median is over the last 32 notarised views, and I the
-least interval between blocks, which every leader waits for. Dead leaders cannot move it, and fewer than half slow ones cannot move it
-much.
+T(k) = I + min(T_max, clamp(4 * median + 50 ms, T_min, T_max) * 1.5^k), where the median is over the last 32 notarised views, and I
+the least interval between blocks, for which every leader waits. Dead leaders cannot move it, and fewer than half slow ones cannot
+move it much.
 """
 
 from __future__ import annotations
