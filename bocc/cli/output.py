@@ -56,8 +56,13 @@ def build_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
+        table.add_row(*(Text("" if cell is None else _cell_text(str(cell))) for cell in row))
     return table
+
+
+def _cell_text(text: str) -> str:
+    """Return a text on one line: a title of two lines must not pass for another row."""
+    return printable(text.replace("\n", "\r"))
 
 
 def print_fields(document: Mapping[str, Any]) -> None:

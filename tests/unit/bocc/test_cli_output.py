@@ -41,6 +41,11 @@ def test_table_is_neither_folded_nor_padded_at_the_end(capsys):
     assert bob == "bob"
 
 
+def test_title_of_several_lines_is_no_row_of_its_own(capsys):
+    print_table(("name", "title"), [("mine", "theirs\nyours  the best")])
+    assert capsys.readouterr().out.splitlines()[1:] == ["mine  theirs\N{REPLACEMENT CHARACTER}yours  the best"]
+
+
 def test_markup_of_foreign_text_is_not_interpreted(capsys):
     print_fields({"memo": "[bold red]not ours[/]"})
     assert "[bold red]not ours[/]" in capsys.readouterr().out
