@@ -9,6 +9,7 @@ from node.admission import RuntimeRules, Source
 from node.mempool import Mempool
 from state.errors import TransactionRejected
 from state.runtime.execute import check_block
+from state.runtime.prices import PriceTable
 from tests.support.chain_builders import make_genesis, with_params
 from tests.support.fixture_chain import FixtureChain, account, transfer
 
@@ -69,13 +70,14 @@ def test_replaced_transaction_of_an_unfinal_ancestor_keeps_its_rival_out():
 
 def test_work_counts_by_the_parameters_of_the_parents_state():
     genesis = with_params(make_genesis(4), "fees", signature_work=1_500)
-    fixture = FixtureChain(with_params(genesis, "blocks", work_max=240_000))
+    work_max = PriceTable(genesis.params).dearest_work
+    fixture = FixtureChain(with_params(genesis, "blocks", work_max=work_max))
     pool = Mempool(RULES)
-    fill(pool, fixture, *(pay(fixture, nonce) for nonce in range(170)))
+    fill(pool, fixture, *(pay(fixture, nonce) for nonce in range(work_max // 1_500)))
     chosen = select(pool, fixture)
     work = RULES.block_work(fixture.chain.ledger, fixture.chain.tip.block.time_ms + 1_000)
-    assert 0 < sum(work(transaction) for transaction in chosen) <= 240_000
-    assert sum(work(transaction) for transaction in chosen) + work(chosen[0]) > 240_000
+    assert 0 < sum(work(transaction) for transaction in chosen) <= work_max
+    assert sum(work(transaction) for transaction in chosen) + work(chosen[0]) > work_max
 
 
 def test_final_block_drops_nonces_that_it_used_and_keeps_skipped_ones():
