@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
+from state.codec import encode
 from state.governance_messages import VoteChoice
 from state.governance_records import ELECTORATES, PROPOSALS, VOTES, Proposal, ProposalState, vote_key
 from state.ledger import Ledger
 from state.lists import ListKind, count_members, list_name, member_at
 from state.records import ONLY, PARAMS, number_key
 from state.runtime.ballots import Decision, final_decision
+
+PAGE_BYTES_MAX: Final = 32_768
+"""Payloads of one page, unless the first is longer: a node needs some five milliseconds to show so much."""
 
 
 class ProposalView(Struct, frozen=True):
@@ -54,14 +60,20 @@ def find_proposal(ledger: Ledger, number: int) -> ProposalView | None:
 
 
 def proposals(ledger: Ledger, limit: int, cursor: int | None = None) -> ProposalsPage:
-    """Return up to limit proposals, newest first, from where a page before ended."""
+    """Return up to limit proposals, newest first, from where a page before ended; fewer if they are long."""
     name = list_name(ListKind.PROPOSALS)
     count = count_members(ledger, name)
     stop = count if cursor is None else min(cursor, count)
-    start = max(0, stop - limit)
-    keys = [member_at(ledger, name, index) for index in reversed(range(start, stop))]
-    views = (_view(ledger, int.from_bytes(key, "big"), ledger.get(PROPOSALS, key)) for key in keys)
-    return ProposalsPage(proposals=tuple(views), next_cursor=start or None)
+    views: list[ProposalView] = []
+    byte_count = 0
+    for index in range(stop - 1, max(0, stop - limit) - 1, -1):
+        key = member_at(ledger, name, index)
+        proposal = ledger.get(PROPOSALS, key)
+        byte_count += len(encode(proposal.payload))
+        if views and byte_count > PAGE_BYTES_MAX:
+            break
+        views.append(_view(ledger, int.from_bytes(key, "big"), proposal))
+    return ProposalsPage(proposals=tuple(views), next_cursor=(stop - len(views)) or None)
 
 
 def voters(ledger: Ledger, number: int, limit: int, cursor: int = 0) -> VotersPage:

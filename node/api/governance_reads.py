@@ -18,7 +18,7 @@ from state.runtime.reasons import TransactionReason
 from state.runtime.remedies import remedy_of
 
 PROPOSALS_MAX: Final = 20
-"""A proposal has 64 KiB at most, and a page of them is built at once."""
+"""Longest page; one of long proposals is shorter (state/governance_queries.py), for it is built at once."""
 VOTERS_MAX: Final = 200
 
 

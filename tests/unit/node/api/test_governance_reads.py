@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from node.api.describe import describe_message, describe_validator
-from state import protocol
+from state import governance_queries, protocol
 from state.address import format_address
+from state.codec import encode
 from state.governance_messages import SpendTreasury
 from tests.support.chain_builders import account, operator
 from tests.support.fixture_chain import FixtureChain, FixtureNode
@@ -45,6 +46,22 @@ async def test_proposals_come_newest_first_page_by_page(node):
         cursor = None if page["cursor"] is None else {"cursor": page["cursor"]}
     assert pages == [[5, 4], [3, 2], [1]]
     assert (await ask(node, "proposals", cursor="99", limit=1))["proposals"][0]["number"] == 5
+
+
+def test_a_page_of_long_proposals_is_short(node, monkeypatch):
+    """Given payloads of which two fill a page, when all are read, then none is missing, and one that is longer stands alone."""
+    ledger = node.fixture.chain.ledger
+    length = len(encode(TEXT))
+    numbers = []
+    for byte_count in (2 * length, length - 1):
+        monkeypatch.setattr(governance_queries, "PAGE_BYTES_MAX", byte_count)
+        pages, cursor = [], None
+        while not pages or cursor is not None:
+            page = governance_queries.proposals(ledger, 20, cursor)
+            pages.append([view.number for view in page.proposals])
+            cursor = page.next_cursor
+        numbers.append(pages)
+    assert numbers == [[[5], [4, 3], [2, 1]], [[5], [4], [3], [2], [1]]]
 
 
 async def test_a_proposal_tells_what_it_changes_and_what_its_votes_come_to(node):
