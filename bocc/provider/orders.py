@@ -133,6 +133,14 @@ def find_plan(machine: Machine, rules: Rules, task: Task, now_ms: int) -> tuple[
     return None, "no plan of ours fits"
 
 
+def is_too_long(terms: OrderTerms, duration_ms: int, now_ms: int) -> bool:
+    """Tell whether work that is paid with its last output could not give it in time; what is paid by time just ends."""
+    plan = terms.lines[0].plan
+    if plan is None or plan.unit is not PlanUnit.ONCE:
+        return False
+    return now_ms + duration_ms > terms.end_by_ms or 0 < plan.max_term_ms < duration_ms
+
+
 def _offers_enough(plan: Plan, terms: OrderTerms) -> bool:
     try:
         check_promises(terms, plan)

@@ -37,8 +37,9 @@ image = ""
 [terms]
 # ubocc per second of a slice, paid for proven time alone.
 price = 1000
-# ubocc for a whole piece of work, paid with its last output.
+# ubocc for a whole piece of work, paid with its last output, and the longest that a piece may take.
 piece_price = 20000
+piece_term_ms = 600000
 min_term_ms = 1000
 beat_every_ms = 3000
 grace_ms = 10000
@@ -59,6 +60,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """ubocc per second."""
     piece_price: _Price = 20_000
     """ubocc for a whole piece of work."""
+    piece_term_ms: Annotated[int, Meta(ge=1, le=DURATION_MS_MAX)] = 600_000
+    """The longest that a piece may take."""
     min_term_ms: _Duration = 1_000
     beat_every_ms: Annotated[int, Meta(ge=1_000, le=DURATION_MS_MAX)] = 3_000
     grace_ms: _Duration = 10_000

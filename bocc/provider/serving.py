@@ -29,6 +29,7 @@ from bocc.provider.orders import (
     beats_due_ms,
     erase,
     find_plan,
+    is_too_long,
     next_step,
     open_window,
     sign_receipts,
@@ -326,7 +327,8 @@ class OrderService:
         if plan is not None:
             try:
                 content = await asyncio.to_thread(read_arguments, offer.terms.workload, self._folders)
-                parse_arguments(content)
+                if is_too_long(offer.terms, parse_arguments(content).duration_ms, now_ms):
+                    plan, why = None, "takes longer than it may"
             except WorkRejected as rejected:
                 plan, why = None, str(rejected)
         if plan is None and self._told.get(offer.address) != why:

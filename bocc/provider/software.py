@@ -109,7 +109,15 @@ def _machine_plans(terms: Terms) -> tuple[Plan, ...]:
         notice_ms=terms.notice_ms,
         keep_after_ms=terms.keep_after_ms,
     )
-    return by_second, replace(by_second, number=1, unit=PlanUnit.ONCE, price=terms.piece_price, min_term_ms=0)
+    by_piece = replace(
+        by_second,
+        number=1,
+        unit=PlanUnit.ONCE,
+        price=terms.piece_price,
+        min_term_ms=0,
+        max_term_ms=terms.piece_term_ms,
+    )
+    return by_second, by_piece
 
 
 def publish_image(body: TdBody | None = None) -> Publish:

@@ -32,10 +32,11 @@ WORKLOAD = Workload(args_digest=sha256(ARGS).digest(), args_reference="data:," +
 class Stage:
     """A market whose enclave 0 is that of the software TEE, and its provider's home."""
 
-    def __init__(self, home: Path, **rules: object) -> None:
+    def __init__(self, home: Path, plan: dict[str, object] | None = None, **rules: object) -> None:
+        """Serve by these rules, on a machine whose plan is the market's but for these fields."""
         self.home = home
         self.rules = Rules(**rules)
-        self.market = Market()
+        self.market = Market(**(plan or {}))
         bound = {"seal_key": TEE.seal_key}
         self.market.attest(0, bound=bound, **bound)
         self.node = MarketNode(self.market)

@@ -16,6 +16,7 @@ from bocc.provider.orders import (
     beats_due_ms,
     erase,
     find_plan,
+    is_too_long,
     next_step,
     open_window,
     sign_receipts,
@@ -217,6 +218,25 @@ ANY = {"lines": (line(LineRole.COMPUTE, b"", plan=None), *TERMS.lines[1:]), "mac
 )
 def test_an_open_order_is_taken_if_it_fits_machine_and_rules(one, rules, choice):
     assert find_plan(MACHINE, rules, one, NOW_MS) == choice
+
+
+PIECE = replace(MACHINE_PLAN, unit=PlanUnit.ONCE, max_term_ms=5_000)
+
+
+@pytest.mark.parametrize(
+    ("plan", "duration_ms", "is_long"),
+    [
+        (PIECE, 5_000, False),
+        (PIECE, 5_001, True),
+        (replace(PIECE, max_term_ms=0), 1_000 * SECOND_MS, False),
+        (replace(PIECE, max_term_ms=0), 1_000 * SECOND_MS + 1, True),
+        (MACHINE_PLAN, 1_000 * SECOND_MS + 1, False),
+        (None, 1_000 * SECOND_MS + 1, False),
+    ],
+)
+def test_a_piece_of_work_that_could_not_be_paid_in_time_is_too_long(plan, duration_ms, is_long):
+    terms = replace(TERMS, lines=(line(LineRole.COMPUTE, HARDWARE, plan=plan),))
+    assert is_too_long(terms, duration_ms, NOW_MS) is is_long
 
 
 def test_every_open_order_is_looked_at_in_its_turn_and_the_newest_always():

@@ -12,7 +12,7 @@ from bocc.provider.rules import Rules
 from bocc.provider.worker import FailCode, make_output
 from bocc.sealed import open_output
 from state.address import format_address
-from state.offers import NO_CAPACITY
+from state.offers import NO_CAPACITY, PlanUnit
 from state.order_messages import Accept, Erase, Fail, Start
 from state.order_terms import LineRole, MachineTerms, Workload
 from tests.support.attesting import CUSTOMER, EMPTY_RELEASE
@@ -277,6 +277,16 @@ async def test_an_order_whose_arguments_cannot_be_read_is_left_to_others(stage):
     stage.place(workload=replace(WORKLOAD, args_reference="https://example.com/args"))
     assert await stage.round() is None
     assert stage.node.sent == []
+
+
+async def test_work_that_is_paid_by_the_piece_is_taken_if_it_can_be_done_in_time(tmp_path):
+    stage = Stage(tmp_path, plan={"unit": PlanUnit.ONCE, "min_term_ms": 0, "max_term_ms": 5_000})
+    long, short = stage.place(), stage.place(workload=_working(2))
+    for _ in range(4):
+        await stage.round()
+        stage.market.pass_time(1)
+    assert (stage.market.standing(long)[0], stage.market.standing(short)) == ("open", ("closed", "done"))
+    assert stage.market.order(short).earned[0] == 1_000
 
 
 async def test_what_a_dry_run_refuses_is_tried_again_later(stage):
