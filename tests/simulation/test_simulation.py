@@ -19,8 +19,8 @@ from tests.simulation.tally import Tally
 
 SHARDS = 9
 """Parts for parallel workers; coprime to the number of profiles, so that each part sees all of them."""
-SECONDS = float(os.environ.get("SIMULATION_SECONDS", "290"))
-"""Processor time in all: with the exploration of schedules about four minutes on one core, half of it on two."""
+SECONDS = float(os.environ.get("SIMULATION_SECONDS", "190"))
+"""Processor time in all: with the exploration of schedules about three minutes on one core, half of it on two."""
 HEIGHTS = 30
 FIRST_SEED = 1
 SEEDS_MIN = 3
