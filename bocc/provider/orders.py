@@ -125,6 +125,8 @@ def find_plan(machine: Machine, rules: Rules, task: Task, now_ms: int) -> tuple[
         return None, "another program"
     if task.after_roots is None:
         return None, "waits for other orders"
+    if any(one.is_sealed for one in terms.lines) and order.start_by_ms > now_ms + rules.key_wait_ms:
+        return None, "may wait too long for its keys"
     if line.resource:
         return (0, "") if line.resource == machine.hardware else (None, "another machine")
     for plan in machine.plans:

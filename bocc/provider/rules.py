@@ -24,6 +24,8 @@ TEMPLATE: Final = """\
 accept = true
 # Orders that may run at a time.
 at_once_max = 8
+# How long an order may wait here for its keys: until then it keeps its slice and its part of the bond, and nobody pays.
+key_wait_ms = 3600000
 # Addresses of the customers whose orders it takes; none: of everybody.
 customers = []
 # Folders from which inputs and arguments named by file:// are read, beside the home of the network.
@@ -78,6 +80,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     accept: bool = True
     at_once_max: Annotated[int, Meta(ge=0, le=1_000)] = 8
+    key_wait_ms: _Duration = 3_600_000
     customers: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     bond: str = "50"

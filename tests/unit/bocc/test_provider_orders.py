@@ -208,6 +208,9 @@ ANY = {"lines": (line(LineRole.COMPUTE, b"", plan=None), *TERMS.lines[1:]), "mac
             (None, "another program"),
         ),
         (task(OrderState.OPEN, after_roots=None), Rules(), (None, "waits for other orders")),
+        (task(OrderState.OPEN), Rules(key_wait_ms=119_999), (None, "may wait too long for its keys")),
+        (task(OrderState.OPEN), Rules(key_wait_ms=120_000), (0, "")),
+        (task(OrderState.OPEN, terms={"lines": TERMS.lines[:2]}), Rules(key_wait_ms=0), (0, "")),
         (task(OrderState.OPEN), Rules(customers=(format_address(CUSTOMER),)), (0, "")),
         (
             task(OrderState.OPEN),
