@@ -39,8 +39,11 @@ def find_plan(order: Json, hardware: Json) -> int | None:
     compute, machine = order["lines"][0], order["terms"]["machine"]
     if machine is None:
         return 0
+    ordered_ms = order["terms"]["end_by_ms"] - order["terms"]["created_ms"]
     plans = [
-        plan for plan in open_plans(hardware, compute["quantity"]) if _keeps(plan, machine, int(compute["price_max"]))
+        plan
+        for plan in open_plans(hardware, compute["quantity"])
+        if _keeps(plan, machine, int(compute["price_max"])) and not 0 < plan.max_term_ms < ordered_ms
     ]
     best = max(plans, key=lambda plan: (plan.price, -plan.number), default=None)
     return None if best is None else best.number

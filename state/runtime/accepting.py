@@ -193,6 +193,9 @@ def check_promises(terms: OrderTerms, plan: Plan) -> None:
         raise _too_weak("penalty_bp", service.penalty_bp, machine.penalty_bp_min)
     if plan.min_term_ms > machine.min_term_ms_max:
         raise _too_weak("min_term_ms", plan.min_term_ms, machine.min_term_ms_max)
+    ordered_ms = terms.end_by_ms - terms.created_ms
+    if 0 < plan.max_term_ms < ordered_ms:
+        raise _too_weak("max_term_ms", plan.max_term_ms, ordered_ms)
 
 
 def _too_weak(name: str, seen: int, bound: int) -> TransactionRejected:

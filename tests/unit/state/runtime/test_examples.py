@@ -233,3 +233,11 @@ def test_a_machine_whose_plan_promises_less_cannot_accept(market: Market, name: 
     lines = (market.line(LineRole.COMPUTE, b""), *market.order_message().lines[1:])
     order = market.place(lines=lines, machine=replace(ANY_MACHINE, **{name: bound}))
     assert market.reason(PROVIDER, market.accept_message(order)) == "plan_too_weak"
+
+
+@pytest.mark.parametrize(("max_term_ms", "reason"), [(999 * SECOND_MS, "plan_too_weak"), (1_000 * SECOND_MS, "")])
+def test_a_machine_of_any_kind_cannot_end_an_order_early_by_its_longest_term(max_term_ms: int, reason: str) -> None:
+    market = Market(max_term_ms=max_term_ms)
+    lines = (market.line(LineRole.COMPUTE, b""), *market.order_message().lines[1:])
+    order = market.place(lines=lines, machine=ANY_MACHINE, end_by_ms=market.time_ms + 1_001 * SECOND_MS)
+    assert market.reason(PROVIDER, market.accept_message(order)) == reason
