@@ -59,16 +59,21 @@ def contributed(order: Order) -> int:
 
 def funds_time_ms(terms: OrderTerms, order: Order) -> int | None:
     """Return how much trusted time of this attempt the escrow pays, up to a unit short for rounding; None if time is free."""
-    rate, cost, kept = 0, 0, 0
+    rate, cost = 0, 0
     for line, plan in zip(terms.lines, plans_of(terms, order), strict=True):
         if plan is not None and plan.unit in TIME_UNITS:
             rate += plan.price * line.quantity
             cost += time_cost(plan, line.quantity, order.paid_time_ms)
-        elif plan is not None and _is_paid_at_end(line, plan):
-            kept += plan.price * line.quantity
     if not rate:
         return None
-    return min(INTEGER_MAX, (cost + max(0, free_funds(order) - kept)) * 1_000 // rate)
+    return min(INTEGER_MAX, (cost + _spendable(terms, order)) * 1_000 // rate)
+
+
+def _spendable(terms: OrderTerms, order: Order) -> int:
+    """Return the free ubocc in escrow that are not kept for machines which are paid with the last output."""
+    lines = zip(terms.lines, plans_of(terms, order), strict=True)
+    kept = sum(plan.price * line.quantity for line, plan in lines if plan is not None and _is_paid_at_end(line, plan))
+    return max(0, free_funds(order) - kept)
 
 
 def accrue(terms: OrderTerms, order: Order, until_ms: int) -> Order:
@@ -98,7 +103,7 @@ def is_funded(terms: OrderTerms, order: Order) -> bool:
         for line, plan in zip(terms.lines, plans, strict=True)
         if plan is not None and plan.unit is PlanUnit.USE
     )
-    if free_funds(order) < uses:
+    if _spendable(terms, order) < uses:
         return False
     funded_ms = funds_time_ms(terms, order)
     return funded_ms is None or funded_ms > order.paid_time_ms
@@ -106,26 +111,30 @@ def is_funded(terms: OrderTerms, order: Order) -> bool:
 
 def earn_starts(terms: OrderTerms, order: Order) -> Order:
     """Return a started order whose data and software with one price have earned it."""
-    return _earn_pieces(terms, order, lambda line, plan: plan.unit is PlanUnit.ONCE and bool(line.content_root))
+    return _earn_pieces(terms, order, _is_paid_at_start, _spendable(terms, order))
 
 
 def earn_uses(terms: OrderTerms, order: Order) -> Order:
     """Return an order with an output, whose lines that are paid by use have earned it."""
-    return _earn_pieces(terms, order, lambda _, plan: plan.unit is PlanUnit.USE)
+    return _earn_pieces(terms, order, lambda _, plan: plan.unit is PlanUnit.USE, _spendable(terms, order))
 
 
 def earn_ends(terms: OrderTerms, order: Order) -> Order:
     """Return an order with its last output, whose machines with one price have earned it."""
-    return _earn_pieces(terms, order, _is_paid_at_end)
+    return _earn_pieces(terms, order, _is_paid_at_end, free_funds(order))
+
+
+def _is_paid_at_start(line: AgreedLine, plan: Plan) -> bool:
+    return plan.unit is PlanUnit.ONCE and bool(line.content_root)
 
 
 def _is_paid_at_end(line: AgreedLine, plan: Plan) -> bool:
     return plan.unit is PlanUnit.ONCE and not line.content_root
 
 
-def _earn_pieces(terms: OrderTerms, order: Order, is_due: Callable[[AgreedLine, Plan], bool]) -> Order:
-    """Return the order whose due lines have earned their price once more, as far as the escrow reaches."""
-    free, earned = free_funds(order), list(order.earned)
+def _earn_pieces(terms: OrderTerms, order: Order, is_due: Callable[[AgreedLine, Plan], bool], free: int) -> Order:
+    """Return the order whose due lines have earned their price once more, as far as so many free ubocc reach."""
+    earned = list(order.earned)
     for index, (line, plan) in enumerate(zip(terms.lines, plans_of(terms, order), strict=True)):
         if plan is not None and is_due(line, plan):
             amount = min(free, plan.price * line.quantity)

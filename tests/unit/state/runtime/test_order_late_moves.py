@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from state.codec import INTEGER_MAX
 from state.genesis import Genesis
-from state.offers import PlanUnit
+from state.offers import PlanUnit, ResourceKind
 from state.order_messages import Start
 from state.order_records import NO_SERVICE, ORDERS, PROVIDERS
 from state.order_terms import LineRole
 from state.records import HOLDINGS
 from state.resource_messages import Amend
 from state.runtime.context import Context
-from tests.support.attesting import CUSTOMER
+from tests.support.attesting import CUSTOMER, publish
 from tests.support.chain_builders import account, make_genesis, with_params
 from tests.support.order_laws import check_order_laws
-from tests.support.ordering import BOND, OWNER, SECOND_MS, STRANGER, Market
+from tests.support.ordering import BOND, DATA_PLAN, OWNER, SECOND_MS, STRANGER, Market
 
 OUTPUT_ROOT = b"\x0f" * 32
 PATIENCE_S = 30
@@ -101,7 +103,7 @@ def test_where_a_start_would_come_with_the_end_nobody_pays_for_its_lack(unit: Pl
     assert free_bond(market) == BOND
 
 
-def plain_lines(market: Market) -> dict[str, object]:
+def plain_lines(market: Market) -> dict[str, Any]:
     """Return the lines of an order without data."""
     lines = (market.line(LineRole.COMPUTE, market.hardware), market.line(LineRole.SOFTWARE, market.image))
     return {"lines": lines, "deposit": 150_000}
@@ -184,3 +186,20 @@ def test_what_was_ever_put_into_an_order_stays_below_the_largest_number(market: 
     assert market.reason(STRANGER, market.fund(order, 100_001)) == "too_many_contributions"
     assert market.reason(STRANGER, market.fund(order, 100_000)) == ""
     assert market.reason(CUSTOMER, market.fund(order, 1)) == "too_many_contributions"
+
+
+def test_uses_leave_a_machine_its_price_for_the_last_output() -> None:
+    market = Market(unit=PlanUnit.ONCE, price=20_000, min_term_ms=0)
+    used = publish(ResourceKind.DATA, plans=(replace(DATA_PLAN, unit=PlanUnit.USE, price=10_000),))
+    data = market.publish(OWNER, used)
+    lines = (*plain_lines(market)["lines"], market.line(LineRole.DATA, data))
+    order = market.running(lines=lines, deposit=45_000)
+    assert market.report(market.output(order, is_last=False)) == ""
+    assert market.standing(order) == ("running", "")
+    assert market.report(market.output(order, is_last=False)) == ""
+    assert market.standing(order) == ("stalled", "out_of_funds")
+    assert market.order(order).earned == (0, 0, 20_000)
+    assert market.report(market.output(order)) == ""
+    assert market.standing(order) == ("closed", "done")
+    assert market.order(order).earned == (20_000, 0, 25_000)
+    check_order_laws(market)
