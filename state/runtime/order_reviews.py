@@ -63,6 +63,8 @@ def review_order(context: Context, address: bytes) -> None:
     if order.state is OrderState.RUNNING and not is_fit(context, terms, order):
         cause = StallCause.ENCLAVE_FALLEN
         order = stall_order(context, address, order, cause, context.time_ms, trigger=Trigger.ENCLAVE_FALLEN)
+    # An end waits for one more beat while an order runs, so a stall may find it over.
+    order = bring_up_to_date(context, address, terms, order)
     put_order(context, address, terms, order)
 
 

@@ -102,6 +102,7 @@ class MarketModel:
         for order in self.orders.values():
             if not order.is_closed and self._is_concerned(order):
                 self._review(order, now)
+                self.pass_dates(order, now)
         self.asked.clear()
 
     def pass_dates(self, order: Sketch, now: int) -> None:

@@ -14,7 +14,9 @@ from state.receipts import EventKind
 from state.records import HOLDINGS
 from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.context import Context
+from state.runtime.enclaves import settle
 from state.runtime.order_queue import ask_review, orders_of_resource
+from state.trust_records import EnclaveState
 from tests.support.attesting import CUSTOMER, EMPTY_RELEASE, PROVIDER, publish, td_profile
 from tests.support.chain_builders import account, account_key
 from tests.support.order_laws import check_order_laws
@@ -328,3 +330,25 @@ def test_a_key_goes_to_no_enclave_that_proves_another_program_since_it_accepted(
     assert market.reason(OWNER, market.grant_message(order)) == "wrong_program"
     market.attest(0)
     assert market.reason(OWNER, market.grant_message(order)) == ""
+
+
+def test_a_fall_after_the_end_of_a_notice_ends_the_order_in_the_same_block() -> None:
+    market = Market(notice_ms=5 * SECOND_MS, min_term_ms=0)
+    order = market.running(attempts=1)
+    assert market.reason(PROVIDER, market.close(order)) == ""
+    market.pass_time(7)
+    assert market.standing(order) == ("running", ""), "one more beat may prove the last of its time"
+    expire(market)
+    market.pass_time(1)
+    assert market.standing(order) == ("closed", "provider_fault")
+    check_order_laws(market)
+
+
+def expire(market: Market) -> None:
+    """Let the enclave expire."""
+
+    def decide(context: Context) -> None:
+        address, enclave = market.enclave_of(), market.enclave()
+        settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED))
+
+    market.govern(decide)
