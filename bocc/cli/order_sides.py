@@ -117,7 +117,8 @@ def grant(sending: Sending, order: str, line: int | None, key_file: Path | None,
     """Release the key of your data or software to the enclave that runs an order, or refuse.
 
     The key is sealed to that enclave, for this line of this order alone; nobody else can open it, and the release is public. Look
-    at the enclave first: `bocc query enclave ENCLAVE`.
+    at the enclave first: `bocc query enclave ENCLAVE`. Your node says which enclave runs the order, and what its
+    key is; a false node could name a key of its own and read yours, so use one that you trust.
     """
     if refuse is (key_file is not None):
         raise click.UsageError("give --key-file or --refuse")
