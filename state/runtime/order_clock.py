@@ -6,6 +6,8 @@ message of the same block comes first. Time that no receipt has proven is never 
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from state.deadlines import Deadline
@@ -39,6 +41,10 @@ from state.runtime.order_steps import (
 )
 from state.runtime.order_table import Trigger
 from state.runtime.settlement import note_service, penalty_for
+from state.runtime.standstill import standstill_end
+
+_PROVIDERS_DATES: Final = frozenset({Trigger.START_BY, Trigger.BEAT_DUE, Trigger.GRACE_OVER})
+"""Dates before which somebody must act, or the provider pays."""
 
 
 def bring_up_to_date(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
@@ -47,8 +53,23 @@ def bring_up_to_date(context: Context, address: bytes, terms: OrderTerms, order:
         date_ms, trigger = next_date(context.params, terms, order)
         if date_ms > context.time_ms:
             break
-        order = _pass_date(context, address, terms, order, date_ms, trigger)
+        end_ms = standstill_end(context, date_ms) if trigger in _PROVIDERS_DATES else None
+        if end_ms is None:
+            order = _pass_date(context, address, terms, order, date_ms, trigger)
+        else:
+            order = _begin_anew(context, address, order, trigger, end_ms)
     return order
+
+
+def _begin_anew(context: Context, address: bytes, order: Order, trigger: Trigger, from_ms: int) -> Order:
+    """Return the order whose provider could do nothing before a date, for the chain stood still; its time begins anew."""
+    match trigger:
+        case Trigger.START_BY:
+            return replace(order, start_by_ms=from_ms + patience_ms(order))
+        case Trigger.BEAT_DUE:
+            return stall_order(context, address, order, StallCause.BEAT_MISSED, from_ms, trigger=trigger)
+        case _:
+            return replace(order, stalled_ms=from_ms)
 
 
 def finish_order(context: Context, deadline: Deadline) -> None:
