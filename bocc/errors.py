@@ -25,6 +25,10 @@ class AnswerMalformed(Exception):
     """Something answered that does not speak our JSON-RPC: most likely a wrong URL."""
 
 
+class NotFinal(Exception):
+    """A transaction was not final in its time: the chain stands still, or the node is cut off from the others."""
+
+
 class RpcRejected(Exception):
     """The node understood the call and refuses it: `reason` is the stable name of the rule, seen and bound the values."""
 

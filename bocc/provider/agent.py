@@ -16,7 +16,7 @@ from typing import Any, Final, Never
 import msgspec
 
 from bocc.client import Client, Outcome
-from bocc.errors import AnswerMalformed, NodeUnreachable, RpcRejected
+from bocc.errors import AnswerMalformed, NodeUnreachable, NotFinal, RpcRejected
 from bocc.provider.attesting import parse_resource, take_challenge
 from bocc.provider.documents import VendorDocument
 from bocc.provider.place import SIMULATED, Published, load_published, open_secret, save_published
@@ -164,8 +164,9 @@ class SoftwareProvider:
                 async with Client(find_url(failures), retry=NODE_RETRY) as client:
                     await self._attend(client, service)
             except RpcRejected as error:
+                failures += 1
                 self._log.warning("call refused", reason=error.reason, seen=error.seen, bound=error.bound)
-            except (NodeUnreachable, AnswerMalformed, Rejected) as error:
+            except (NodeUnreachable, NotFinal, AnswerMalformed, Rejected) as error:
                 failures += 1
                 self._log.warning("no answer", error=error)
             await asyncio.sleep(RETRY_S)

@@ -15,7 +15,7 @@ from typing import Final
 
 from bocc.capsules import CapsulePurpose, open_capsule
 from bocc.client import Client, Outcome
-from bocc.errors import CapsuleRejected, RpcRejected, SealRejected
+from bocc.errors import CapsuleRejected, NotFinal, RpcRejected, SealRejected
 from bocc.provider.attesting import take_challenge
 from bocc.provider.granted import find_capsule
 from bocc.provider.inputs import check_input, read_arguments
@@ -91,6 +91,7 @@ class OrderService:
         Raises:
             RpcRejected: a node refuses a call.
             NodeUnreachable: no answer after all attempts.
+            NotFinal: what was sent has no fate after its time.
         """
         records = Records(client)
         machine = await find_machine(records, self._enclave)
@@ -337,7 +338,11 @@ class OrderService:
         return plan
 
     async def _send(self, client: Client, message: Message, *, is_tried: bool = False) -> Outcome | None:
-        """Send one message, after a dry run if it is to be tried; return None if it was refused or its fate is open."""
+        """Send one message, after a dry run if it is to be tried; return None if it was refused.
+
+        Raises:
+            NotFinal: its fate is open; another node may know more.
+        """
         name = type(message).__name__
         try:
             if is_tried:
@@ -352,8 +357,9 @@ class OrderService:
             return None
         if outcome.has_succeeded:
             return outcome
-        reason = (outcome.receipt or {}).get("reason", outcome.status)
-        self._log.warning("refused", message=name, reason=reason, tx_id=outcome.tx_id)
+        if outcome.receipt is None:
+            raise NotFinal(f"{name} {outcome.tx_id} is {outcome.status}")
+        self._log.warning("refused", message=name, reason=outcome.receipt.get("reason"), tx_id=outcome.tx_id)
         return None
 
     def _forget_all_but(self, addresses: set[bytes]) -> None:

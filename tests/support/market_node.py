@@ -24,6 +24,8 @@ class MarketNode:
         """Kinds of messages that a dry run finds fault with."""
         self.is_deaf = False
         """Whether the node refuses all transactions."""
+        self.is_cut_off = False
+        """Whether nothing that the node takes becomes final."""
         self._blocks: dict[int, tuple[Transaction, list[dict[str, Any]]]] = {}
 
     def apply(self, signer: SigningKey, *messages: Message) -> str:
@@ -81,6 +83,8 @@ class MarketNode:
         if self.is_deaf:
             raise RpcRejected(1003, "played", {"reason": "mempool_full"})
         self.sent += messages
+        if self.is_cut_off:
+            return Outcome(tx_id="", status="pending")
         reason = self.apply(key, *messages)
         receipt = {"status": "failed" if reason else "ok", "reason": reason or None}
         return Outcome(tx_id="", status="final", height=self.market.height, index=0, receipt=receipt)

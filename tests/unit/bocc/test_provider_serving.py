@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from msgspec.structs import replace
 
-from bocc.errors import RpcRejected
+from bocc.errors import NotFinal, RpcRejected
 from bocc.provider.rules import Rules
 from bocc.provider.worker import FailCode, make_output
 from bocc.sealed import open_output
@@ -311,6 +311,17 @@ async def test_a_node_that_takes_nothing_is_not_flooded(stage):
     assert await service.round(stage.node, now_ms) == now_ms + 200
     await service.round(stage.node, now_ms + 200)
     assert await service.round(stage.node, now_ms + 200) == now_ms + 600
+
+
+async def test_of_a_node_that_is_cut_off_nothing_is_asked_any_more(stage):
+    stage.place()
+    await stage.round()
+    stage.node.is_cut_off = True
+    with pytest.raises(NotFinal):
+        await stage.round()
+    stage.node.is_cut_off = False
+    await stage.round()
+    assert stage.told() == [["Accept"], ["Start"], ["Start"]]
 
 
 async def test_nothing_is_served_while_the_enclave_is_not_good(stage):
