@@ -81,7 +81,7 @@ def name_fields(wire: Json) -> Json:
 
 def _complete(payload: dict[str, Json], present: Present) -> dict[str, Json]:
     """Return a payload whose groups have all their members: those that are not given are the present ones."""
-    match PAYLOADS.get(payload.get("kind", "")):
+    match PAYLOADS.get(str(payload.get("kind"))):
         case kind if kind is ChangeParams:
             before = name_fields(present.params)
             return {name: _merge(before.get(name), given) for name, given in payload.items()}
@@ -142,7 +142,7 @@ def _unname_union(members: tuple[Json, ...], named: Json, path: str, find_addres
     if len(present) == 1:
         return _unname(present[0], named, path, find_address)
     kinds = {message_name(member): member for member in present}
-    kind = named.get("kind") if isinstance(named, dict) else None
+    kind = str(named.get("kind")) if isinstance(named, dict) else ""
     if kind not in kinds:
         raise _bad(f"{path}.kind: one of {' '.join(kinds)} is needed")
     return _unname(kinds[kind], named, path, find_address)
@@ -150,7 +150,7 @@ def _unname_union(members: tuple[Json, ...], named: Json, path: str, find_addres
 
 def _member(enumeration: type[IntEnum], named: Json, path: str) -> int:
     names = {member.name.lower(): member.value for member in enumeration}
-    if named not in names:
+    if not isinstance(named, str) or named not in names:
         raise _bad(f"{path}: one of {' '.join(names)} is needed")
     return names[named]
 

@@ -134,6 +134,10 @@ def test_every_kind_has_a_template_that_can_be_filled_in(kind: str) -> None:
         pytest.param("title", "Expected '='", id="no TOML"),
         pytest.param('title = "x"\ndeposit = "1"', "document: without payload", id="no payload"),
         pytest.param('payload = 3\ntitle = "x"\ndeposit = "1"', "payload.kind: one of change_params", id="no table"),
+        pytest.param(HEAD + "kind = [1]", "payload.kind: one of change_params", id="kind of no text"),
+        pytest.param(
+            HEAD + 'kind = "change_validator"\nvalidator = "bob"\nchange = [1]', "payload.change: one of", id="list"
+        ),
         pytest.param(HEAD + 'kind = "nonsense"', "payload.kind: one of change_params", id="unknown kind"),
         pytest.param(
             HEAD + 'kind = "text"\nwords = 1', "payload: unknown words; known are statement_hash", id="unknown"
