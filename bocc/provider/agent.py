@@ -191,7 +191,7 @@ class SoftwareProvider:
         next_ms = now_ms + round(ROUND_S * 1_000)
         try:
             look = await self.look(client, now_ms)
-        except Refusal as refusal:
+        except RpcRejected as refusal:
             told = {"reason": refusal.reason, "seen": refusal.seen, "bound": refusal.bound}
             self._log.warning("refused", what=str(refusal), **told)
             return next_ms
@@ -207,9 +207,7 @@ class SoftwareProvider:
         """
         done: list[str] = []
         address = format_address(self.operator)
-        if await client.balance(address) < FUNDS_MIN:
-            await client.faucet(address, FUNDS)
-            self._log.info("got money from the faucet", address=address, amount=FUNDS)
+        if await client.balance(address) < FUNDS_MIN and await self._ask_faucet(client, address):
             done.append("faucet")
         prepared, published = await self.prepare(client, now_ms)
         done += prepared
@@ -223,6 +221,16 @@ class SoftwareProvider:
         if self.rules.accept and await self.add_bond(client):
             done.append("bond")
         return Look(tuple(done), due_ms(enclave["attested_ms"], enclave["expires_ms"]))
+
+    async def _ask_faucet(self, client: Client, address: str) -> bool:
+        """Ask for money, and tell whether there is more now; without it all goes on for as long as what is left lasts."""
+        try:
+            await client.faucet(address, FUNDS)
+        except RpcRejected as error:
+            self._log.warning("no money from the faucet", address=address, reason=error.reason, bound=error.bound)
+            return False
+        self._log.info("got money from the faucet", address=address, amount=FUNDS)
+        return True
 
     async def prepare(self, client: Client, now_ms: int) -> tuple[list[str], Published]:
         """See that the chain has the vendor's documents, the machine and the image; return what that took, and their names.

@@ -251,6 +251,19 @@ async def test_poor_provider_asks_the_faucet_first(tmp_path):
         assert chain.balance > 10**8
 
 
+async def test_provider_to_whom_the_faucet_gives_nothing_goes_on_with_what_it_has(tmp_path):
+    async with fake_node() as node, Client(node.url) as client:
+        chain = PlayedChain(node)
+        chain.balance = 10**7
+
+        def refuse(**_asked: str) -> dict:
+            raise NodeRefusal(-32011, "faucet_limit")
+
+        node.methods["faucet"] = refuse
+        assert (await SoftwareProvider(tmp_path, KEY, "m").look(client, NOW_MS)).done[-2:] == ("attest", "bond")
+        assert chain.balance == 10**7
+
+
 async def test_what_the_chain_would_refuse_is_not_sent(tmp_path):
     failed = {"name": "evidence", "ok": False, "reason": "pck_revoked", "seen": "01", "bound": None, "remedy": "stop"}
     async with fake_node() as node, Client(node.url) as client:
