@@ -31,7 +31,7 @@ from state.records import MONEY, ONLY
 from state.resource_records import RESOURCES
 from state.runtime.accounts import credit
 from state.runtime.context import Context
-from state.runtime.order_books import next_date, patience_ms, put_order
+from state.runtime.order_books import compute_plan, end_ms, next_date, patience_ms, put_order
 from state.runtime.order_steps import (
     close_order,
     has_revoked_release,
@@ -101,8 +101,7 @@ def _pass_date(
         case Trigger.STOP_AT:
             return _stop(context, address, terms, order)
         case _:
-            reason = reason_at_end(context, address, order)
-            return close_order(context, address, terms, order, reason, trigger=Trigger.END_BY)
+            return _end(context, address, terms, order)
 
 
 def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
@@ -145,6 +144,19 @@ def _charge(context: Context, address: bytes, terms: OrderTerms, order: Order, t
     note_service(context, order.operator, provider_faults=1)
     penalty = penalty_for(terms, order, order.accrued_ms)
     return leave_machine(context, address, terms, order, CloseReason.PROVIDER_FAULT, trigger=trigger, penalty=penalty)
+
+
+def _end(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
+    """Ordered time is over. Who has been silent for longer than a beat by then pays for what was not served."""
+    trigger, unserved_ms = Trigger.END_BY, end_ms(terms, order) - order.accrued_ms
+    is_silent = order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
+    is_late = unserved_ms > compute_plan(order).service_level.beat_every_ms
+    if is_silent and is_late and not has_revoked_release(context, terms):
+        note_service(context, order.operator, provider_faults=1)
+        penalty = penalty_for(terms, order, order.accrued_ms)
+        reason = CloseReason.PROVIDER_FAULT
+        return close_order(context, address, terms, order, reason, trigger=trigger, penalty=penalty)
+    return close_order(context, address, terms, order, reason_at_end(context, address, order), trigger=trigger)
 
 
 def _stop(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:

@@ -140,7 +140,11 @@ class MarketModel:
             self.leave(order, "start_timeout", now, self._penalty(order, date))
 
     def _finish(self, order: Sketch, _date: int, now: int) -> None:
-        self.close(order, "done", now)
+        is_silent = order.why in {"beat_missed", "enclave_fallen"} and not self.is_revoked
+        if is_silent and order.end - order.paid_up_to > BEAT:
+            self.close(order, "provider_fault", now, self._penalty(order, order.paid_up_to))
+        else:
+            self.close(order, "done", now)
 
     def _stop_at(self, order: Sketch, _date: int, now: int) -> None:
         is_silent = order.why in {"beat_missed", "enclave_fallen"} and not self.is_revoked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from state import queries
-from state.offers import PlanUnit
+from state.offers import PlanUnit, ServiceLevel
 from state.order_records import PROVIDERS, USAGE, OrderState, usage_key
 from state.records import HOLDINGS
 from state.resource_records import RESOURCES
@@ -116,3 +116,23 @@ def test_work_that_is_paid_by_its_result_has_failed_when_its_time_is_over_withou
         market.send(PROVIDER, market.receipts(market.beat(order)))
     assert market.standing(order) == ("closed", "failed")
     assert market.order(order).earned == (0, 0, 50_000)
+
+
+def test_a_grace_that_outlasts_the_order_makes_silence_no_cheaper() -> None:
+    market = Market(
+        service_level=ServiceLevel(beat_every_ms=10 * SECOND_MS, grace_ms=2_000 * SECOND_MS, penalty_bp=1_000)
+    )
+    order = market.running(end_by_ms=market.time_ms + 150 * SECOND_MS)
+    market.pass_time(160)
+    assert market.standing(order) == ("closed", "provider_fault")
+    assert market.ledger.get(PROVIDERS, account(0)).penalties > 0
+
+
+def test_a_provider_that_proves_all_but_the_last_beat_of_an_order_has_served_it() -> None:
+    market = Market()
+    order = market.running(end_by_ms=market.time_ms + 150 * SECOND_MS)
+    while market.terms(order).end_by_ms - market.order(order).accrued_ms > 9 * SECOND_MS:
+        market.work(order, 5)
+    market.pass_time(20)
+    assert market.standing(order) == ("closed", "done")
+    assert market.ledger.get(PROVIDERS, account(0)).penalties == 0

@@ -243,7 +243,7 @@ DATES: dict[tuple[OrderState, Trigger], tuple[str, str]] = {
     (R, Trigger.END_BY): ("closed failed", "closed failed"),
     (S, Trigger.GRACE_OVER): ("open", "closed provider_fault"),
     (S, Trigger.STOP_AT): ("open", "closed provider_fault"),
-    (S, Trigger.END_BY): ("closed done", "closed done"),
+    (S, Trigger.END_BY): ("closed provider_fault", "closed provider_fault"),
     (C, Trigger.KEEP_OVER): ("", ""),
 }
 """Where each date leads: with another attempt, and without."""
