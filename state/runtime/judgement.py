@@ -30,6 +30,7 @@ from state.trust_records import (
     BRAKES,
     PLATFORM_LISTINGS,
     TRUST_BOOKS,
+    Brake,
     BrakeScope,
     Enclave,
     EnclaveState,
@@ -142,7 +143,7 @@ class Judge:
             if overdue_ms <= self._time_ms and not is_overdue:
                 raise _suspended(EnclaveReason.COLLATERAL_EXPIRED, self._time_ms, grace_end_ms)
             self._check_signers(documents)
-            tcb = self._evaluate(enclave)
+            tcb = evaluate(enclave, self._collateral)
             level = self._appraise(enclave, tcb)
         except _Verdict as verdict:
             return Judgement(verdict.state, 0, 0, verdict.reason, verdict.seen, verdict.bound, tcb, expires_ms)
@@ -256,24 +257,12 @@ class Judge:
 
     def _check_stopped(self, enclave: Enclave) -> None:
         """Look for brakes, and for the release that the enclave runs."""
-        release_key = numbered_key(enclave.image, enclave.release)
-        stopped = {
-            BrakeScope.TEE: (bytes((enclave.tee,)),),
-            BrakeScope.PRODUCT: (product_of(enclave.claims),),
-            BrakeScope.PLATFORM: platforms_of(enclave),
-            BrakeScope.RELEASE: (release_key,),
-        }
-        for brake in self._brakes:
-            if brake.subject in stopped.get(brake.scope, ()):
-                raise _suspended(
-                    EnclaveReason.BRAKED, f"{brake.scope.name.lower()} {brake.subject.hex()}", brake.until_ms
-                )
-        release = self._ledger.get(RELEASES, release_key)
+        brake = find_brake(enclave, self._brakes)
+        if brake is not None:
+            raise _suspended(EnclaveReason.BRAKED, f"{brake.scope.name.lower()} {brake.subject.hex()}", brake.until_ms)
+        release = self._ledger.get(RELEASES, numbered_key(enclave.image, enclave.release))
         if release.status is ReleaseStatus.REVOKED:
             raise _suspended(EnclaveReason.RELEASE_REVOKED, enclave.release)
-
-    def _evaluate(self, enclave: Enclave) -> Tcb | None:
-        return evaluate(enclave, self._collateral)
 
     def _appraise(self, enclave: Enclave, tcb: Tcb | None) -> Level:
         claims, policy = enclave.claims, self._rules.policy
@@ -314,6 +303,16 @@ class Judge:
 
 def _suspended(reason: EnclaveReason, seen: object = "", bound: object = "") -> _Verdict:
     return _Verdict(EnclaveState.SUSPENDED, reason, str(seen), str(bound))
+
+
+def find_brake(enclave: Enclave, brakes: tuple[Brake, ...]) -> Brake | None:
+    """Return the first of these brakes that is on an enclave, or None."""
+    names = {(BrakeScope.PLATFORM, platform) for platform in platforms_of(enclave)} | {
+        (BrakeScope.TEE, bytes((enclave.tee,))),
+        (BrakeScope.PRODUCT, product_of(enclave.claims)),
+        (BrakeScope.RELEASE, numbered_key(enclave.image, enclave.release)),
+    }
+    return next((brake for brake in brakes if (brake.scope, brake.subject) in names), None)
 
 
 def evaluate(enclave: Enclave, collateral: ChainCollateral) -> Tcb | None:

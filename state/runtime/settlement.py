@@ -24,7 +24,9 @@ from state.records import HOLDINGS, MONEY, ONLY
 from state.resource_records import RESOURCES
 from state.runtime.accounts import credit
 from state.runtime.context import Context
+from state.runtime.judgement import find_brake
 from state.runtime.order_books import compute_plan, end_ms, plans_of, resource_of
+from state.trust_records import BRAKES, ENCLAVES, BrakeScope, EnclaveState
 
 TIME_UNITS: Final = frozenset({PlanUnit.SECOND, PlanUnit.GB_SECOND})
 """Units whose quantity is paid for each second; of GB_SECOND it counts gigabytes."""
@@ -251,9 +253,12 @@ def lock_bond(context: Context, operator: bytes, amount: int) -> None:
 
 
 def release_bond(context: Context, address: bytes, terms: OrderTerms, order: Order, penalty: int) -> Order:
-    """Free the bond that stands for an order, but for a penalty of at most as much, which the customer gets."""
+    """Free the bond that stands for an order, but for a penalty of at most as much, which the customer gets.
+
+    While a brake keeps its enclave from being trusted there is none: nobody could have done better.
+    """
     locked = order.penalty_locked
-    penalty = min(penalty, locked)
+    penalty = 0 if penalty and _is_braked(context, order) else min(penalty, locked)
     if locked:
         holdings = context.ledger.get(HOLDINGS, order.operator)
         context.ledger.put(
@@ -272,6 +277,16 @@ def release_bond(context: Context, address: bytes, terms: OrderTerms, order: Ord
             EventKind.PENALISED, order=address, operator=order.operator, customer=terms.customer, amount=penalty
         )
     return replace(order, penalty_locked=0)
+
+
+def _is_braked(context: Context, order: Order) -> bool:
+    """Tell whether an order's enclave is not trusted because of a brake, on itself or on all attestations."""
+    enclave = context.ledger.find(ENCLAVES, order.enclave)
+    if enclave is None or enclave.state not in {EnclaveState.SUSPENDED, EnclaveState.EXPIRED}:
+        return False
+    brakes = tuple(brake for brake in context.ledger.get(BRAKES, ONLY).brakes if brake.until_ms > context.time_ms)
+    are_all_braked = any(brake.scope is BrakeScope.ATTESTATIONS for brake in brakes)
+    return are_all_braked or find_brake(enclave, brakes) is not None
 
 
 def note_service(context: Context, operator: bytes, **more: int) -> None:
