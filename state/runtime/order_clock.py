@@ -147,13 +147,17 @@ def _charge(context: Context, address: bytes, terms: OrderTerms, order: Order, t
 
 
 def _end(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """Ordered time is over. Who has been silent for longer than a beat by then pays for what was not served."""
-    trigger, unserved_ms = Trigger.END_BY, end_ms(terms, order) - order.accrued_ms
+    """Ordered time is over. Who has been silent for longer than a beat by then pays for what was not served.
+
+    Silence begins a beat before the stall, or after a standstill of the chain.
+    """
+    trigger, beat_every_ms = Trigger.END_BY, compute_plan(order).service_level.beat_every_ms
     is_silent = order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
-    is_late = unserved_ms > compute_plan(order).service_level.beat_every_ms
+    from_ms = max(order.accrued_ms, order.stalled_ms - beat_every_ms)
+    is_late = end_ms(terms, order) - from_ms > beat_every_ms
     if is_silent and is_late and not has_revoked_release(context, terms):
         note_service(context, order.operator, provider_faults=1)
-        penalty = penalty_for(terms, order, order.accrued_ms)
+        penalty = penalty_for(terms, order, from_ms)
         reason = CloseReason.PROVIDER_FAULT
         return close_order(context, address, terms, order, reason, trigger=trigger, penalty=penalty)
     return close_order(context, address, terms, order, reason_at_end(context, address, order), trigger=trigger)
@@ -166,7 +170,8 @@ def _stop(context: Context, address: bytes, terms: OrderTerms, order: Order) -> 
     """
     trigger, who = Trigger.STOP_AT, order.stop_by
     if who == order.operator:
-        is_silent = order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
+        could_speak = standstill_end(context, order.stop_at_ms) is None
+        is_silent = could_speak and order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
         if is_silent and not has_revoked_release(context, terms):
             return _charge(context, address, terms, order, trigger)
         return leave_machine(context, address, terms, order, CloseReason.CANCELLED, trigger=trigger, closed_by=who)

@@ -8,6 +8,7 @@ from state.order_records import PROVIDERS
 from state.records import HOLDINGS
 from state.runtime.context import Context
 from state.runtime.standstill import LATE_MS, STANDSTILL_MS, standstill_end
+from tests.support.attesting import PROVIDER
 from tests.support.chain_builders import account, make_genesis, with_params
 from tests.support.order_laws import check_order_laws
 from tests.support.ordering import BOND, OWNER, SECOND_MS, Market
@@ -82,6 +83,21 @@ def test_a_start_that_is_due_in_a_standstill_has_time_again(market: Market) -> N
     market.pass_time(GRACE_S + 11)
     assert market.standing(late) == ("closed", "start_timeout")
     assert market.ledger.get(PROVIDERS, account(0)).start_timeouts == 1
+
+
+def test_an_end_in_a_standstill_costs_nothing(market: Market) -> None:
+    order = market.running(end_by_ms=market.time_ms + 200 * SECOND_MS)
+    market.apply(interval_ms=LONG_MS)
+    assert market.standing(order) == ("closed", "done")
+    assert free_bond(market) == BOND
+
+
+def test_a_notice_that_ends_in_a_standstill_costs_nothing(market: Market) -> None:
+    order = market.running(attempts=1)
+    assert market.reason(PROVIDER, market.close(order)) == ""
+    market.apply(interval_ms=LONG_MS)
+    assert market.standing(order) == ("closed", "cancelled")
+    assert free_bond(market) == BOND
 
 
 @pytest.mark.parametrize("gap_ms", [STANDSTILL_MS, 60 * SECOND_MS])
