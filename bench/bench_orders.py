@@ -19,6 +19,7 @@ from state.ledger import Overlay
 from state.lists import ListKind
 from state.messages import Bond, BondAction, BondPurpose, Message
 from state.offers import NO_CAPACITY
+from state.order_messages import DEAR_RECEIPTS_MAX, SendReceipts, WorkReceipt
 from state.receipts import Event, ReceiptStatus
 from state.runtime.enclaves import settle
 from state.runtime.execute import BlockExecution
@@ -123,6 +124,13 @@ class Crowd(Market):
         self.measure(name, signer, messages)
         self.keep(signer, messages)
 
+    def messages_of(self, receipts: Sequence[WorkReceipt]) -> list[SendReceipts]:
+        """Return the messages that carry receipts which are no beats, as many in each as may be."""
+        return [
+            self.receipts(*receipts[first : first + DEAR_RECEIPTS_MAX])
+            for first in range(0, len(receipts), DEAR_RECEIPTS_MAX)
+        ]
+
     def state_bytes(self) -> int:
         """Return the bytes of all records with their keys."""
         return sum(len(key) + len(value) for key, value in self.state.items())
@@ -138,8 +146,9 @@ def live(crowd: Crowd) -> None:
     crowd.step("grant", OWNER, [crowd.grant_message(order) for order in orders])
     starts = [crowd.start(order) for order in orders]
     crowd.measure("start, each by itself", PROVIDER, [crowd.receipts(start) for start in starts])
-    crowd.measure("start, in one message", PROVIDER, [crowd.receipts(*starts)], ORDERS)
-    crowd.keep(PROVIDER, [crowd.receipts(*starts)])
+    messages = crowd.messages_of(starts)
+    crowd.measure(f"start, {DEAR_RECEIPTS_MAX} in one message", PROVIDER, messages, ORDERS)
+    crowd.keep(PROVIDER, messages)
     paid = crowd.order(orders[0]).bond_locked // crowd.params.market.storage_bond_per_byte
     held = (crowd.state_bytes() - before) // ORDERS
     print(f"bytes of state per running order: {held}, paid for by its bond: {paid}")
@@ -158,7 +167,7 @@ def report(crowd: Crowd) -> None:
     crowd.measure("beat, 1,000 that pay out", PROVIDER, [crowd.receipts(*beats)], ORDERS, 2 * SECOND_MS)
     outputs = [crowd.output(order) for order in orders]
     crowd.measure("output, each by itself", PROVIDER, [crowd.receipts(output) for output in outputs])
-    crowd.measure("output, 1,000 in one message", PROVIDER, [crowd.receipts(*outputs)], ORDERS)
+    crowd.measure(f"output, {DEAR_RECEIPTS_MAX} in one message", PROVIDER, crowd.messages_of(outputs), ORDERS)
     crowd.measure("close, by the customer", CUSTOMER, [crowd.close(order) for order in orders])
     crowd.measure("close, by the provider: notice", PROVIDER, [crowd.close(order) for order in orders])
 

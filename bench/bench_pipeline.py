@@ -15,9 +15,9 @@ from bench.lone_chain import ACCOUNTS, ADDRESSES, Clock, Fleet, LoneChain, lone_
 from node.admission import RuntimeRules, Source
 from node.mempool import Mempool
 from p2p.gossip import Gossip, GossipStore
+from state.chain import Chain
 from state.messages import Transfer
 from state.runtime.execute import check_block
-from state.chain import Chain
 from state.runtime.warming import EvidenceTasks, Lack, has_evidence, keep_answer
 from state.transactions import Transaction, hash_envelope, parse_transaction
 

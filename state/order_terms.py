@@ -62,6 +62,8 @@ class MachineTerms(Wire, frozen=True):
     """Proof at least this often; some is always needed."""
     grace_ms_max: DurationMs
     penalty_bp_min: BasisPoints
+    notice_ms_min: DurationMs
+    """So that no provider leaves at will without a penalty."""
     min_term_ms_max: DurationMs
     """So that no plan makes leaving as dear as the whole deposit."""
 

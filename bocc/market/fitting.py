@@ -55,6 +55,7 @@ def _keeps(plan: Plan, machine: Json, price_max: int) -> bool:
     return (
         plan.unit is PlanUnit.SECOND
         and plan.price <= price_max
+        and plan.notice_ms >= machine["notice_ms_min"]
         and plan.min_term_ms <= machine["min_term_ms_max"]
         and 0 < level.beat_every_ms <= machine["beat_every_ms_max"]
         and level.grace_ms <= machine["grace_ms_max"]

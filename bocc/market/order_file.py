@@ -82,6 +82,7 @@ class ComputeForm(WantForm, frozen=True):
     """With `any`: what the plan of whoever accepts must promise, in this and the following."""
     grace_max: Millis = Millis(300_000)
     penalty_bp_min: BasisPoints = 0
+    notice_min: Millis = Millis(0)
     min_term_max: Millis = Millis(300_000)
     """With `any`: cancelling costs this long at most."""
 
@@ -92,6 +93,7 @@ class ComputeForm(WantForm, frozen=True):
             beat_every_ms_max=int(self.beat_every_max),
             grace_ms_max=int(self.grace_max),
             penalty_bp_min=self.penalty_bp_min,
+            notice_ms_min=int(self.notice_min),
             min_term_ms_max=int(self.min_term_max),
         )
 

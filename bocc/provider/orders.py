@@ -19,6 +19,7 @@ from state.crypto import SigningKey
 from state.errors import TransactionRejected
 from state.offers import Plan, PlanUnit
 from state.order_messages import (
+    DEAR_RECEIPTS_MAX,
     RECEIPTS_MAX,
     Beat,
     Erase,
@@ -197,8 +198,8 @@ def sign_receipts(
     heads: dict[bytes, bytes],
     receipts: Sequence[WorkReceipt],
 ) -> SendReceipts:
-    """Return the message with receipts of one enclave, at most RECEIPTS_MAX; heads are those of their orders by address."""
-    chosen = tuple(receipts[:RECEIPTS_MAX])
+    """Return the message with the first receipts of one enclave that fit; heads are those of their orders by address."""
+    chosen = _first_that_fit(receipts)
     before: list[bytes] = []
     head_of = dict(heads)
     for receipt in chosen:
@@ -208,6 +209,16 @@ def sign_receipts(
         chain_id, enclave=enclave, at_height=at_height, at_hash=at_hash, heads=tuple(before), receipts=chosen
     )
     return SendReceipts(enclave=enclave, at_height=at_height, receipts=chosen, signature=key.sign(signed))
+
+
+def _first_that_fit(receipts: Sequence[WorkReceipt]) -> tuple[WorkReceipt, ...]:
+    """Return as many of the first receipts as one message may carry."""
+    dear_count = 0
+    for index, receipt in enumerate(receipts[:RECEIPTS_MAX]):
+        dear_count += not isinstance(receipt, Beat)
+        if dear_count > DEAR_RECEIPTS_MAX:
+            return tuple(receipts[:index])
+    return tuple(receipts[:RECEIPTS_MAX])
 
 
 class Pauses:

@@ -191,6 +191,8 @@ def check_promises(terms: OrderTerms, plan: Plan) -> None:
         raise _too_weak("grace_ms", service.grace_ms, machine.grace_ms_max)
     if service.penalty_bp < machine.penalty_bp_min:
         raise _too_weak("penalty_bp", service.penalty_bp, machine.penalty_bp_min)
+    if plan.notice_ms < machine.notice_ms_min:
+        raise _too_weak("notice_ms", plan.notice_ms, machine.notice_ms_min)
     if plan.min_term_ms > machine.min_term_ms_max:
         raise _too_weak("min_term_ms", plan.min_term_ms, machine.min_term_ms_max)
     ordered_ms = terms.end_by_ms - terms.created_ms

@@ -41,6 +41,7 @@ MARKET_REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.GRANT_STALE: "seal again, to the order's present enclave and in the resource's present epoch",
     TransactionReason.GRANT_LACKING: "have the line's owner grant its key to this enclave first",
     TransactionReason.BAD_VAULT: "use a trusted enclave that runs the resource's vault, and sign with its key",
+    TransactionReason.TOO_MANY_RECEIPTS: "send what is no beat in several messages",
     TransactionReason.RECEIPT_NUMBER: "continue from the order's receipt_count",
     TransactionReason.BAD_RECEIPT_SIGNATURE: "sign with the enclave's key over the orders' present heads and a recent block",
     TransactionReason.INPUTS_MISMATCH: "load exactly what was ordered, and name the digests in the order of the lines",

@@ -196,6 +196,8 @@ class TransactionReason(StrEnum):
     """A line's key was not released to this enclave in this epoch."""
     BAD_VAULT = "bad_vault"
     """The enclave does not run the resource's vault, or has not signed."""
+    TOO_MANY_RECEIPTS = "too_many_receipts"
+    """More starts, outputs and ends in one message than may be; beats may be many."""
     RECEIPT_NUMBER = "receipt_number"
     """The receipt's number is not the next: one is missing, or this one came before."""
     BAD_RECEIPT_SIGNATURE = "bad_receipt_signature"

@@ -13,7 +13,19 @@ from msgspec import Struct
 from state.governance_messages import CastVote, Propose
 from state.messages import Bond, Message, Report, SetAuth, Transfer
 from state.offers import PLANS_MAX
-from state.order_messages import RECEIPTS_MAX, Accept, Beat, Close, Fund, Grant, PlaceOrder, SendReceipts
+from state.order_messages import (
+    DEAR_RECEIPTS_MAX,
+    RECEIPTS_MAX,
+    Accept,
+    Beat,
+    Close,
+    Fund,
+    Grant,
+    PlaceOrder,
+    SendReceipts,
+    Start,
+    WorkReceipt,
+)
 from state.order_terms import AFTER_MAX, LINES_MAX
 from state.resource_messages import RELEASE_CHANGES_MAX, Amend, Assign
 from state.trust_messages import (
@@ -91,7 +103,9 @@ LINE_WORK: Final = 240
 """What a line costs over an order's life: to pin it, to judge its resource's policy, and at the end to pay up to sixteen payees."""
 AFTER_WORK: Final = 10
 START_WORK: Final = 150
-"""What a start costs, with a row of use for each line; an end costs less."""
+"""What a start costs beside its inputs; an output and an end cost less."""
+INPUT_WORK: Final = 150
+"""What a start costs for each input: the judgement of a policy, a row of use, and its resource written anew."""
 BEAT_WORK: Final = 50
 """What it costs to note that the work of an order goes on."""
 
@@ -103,7 +117,19 @@ def order_work(message: PlaceOrder) -> int:
 
 def receipts_work(message: SendReceipts) -> int:
     """Return what receipts cost; beats are many and cheap."""
-    return sum(BEAT_WORK if type(receipt) is Beat else START_WORK for receipt in message.receipts)
+    return sum(map(_receipt_work, message.receipts))
+
+
+def _receipt_work(receipt: WorkReceipt) -> int:
+    if type(receipt) is Beat:
+        return BEAT_WORK
+    return START_WORK + (len(receipt.inputs) * INPUT_WORK if type(receipt) is Start else 0)
+
+
+RECEIPTS_WORK_MAX: Final = (
+    DEAR_RECEIPTS_MAX * (START_WORK + LINES_MAX * INPUT_WORK) + (RECEIPTS_MAX - DEAR_RECEIPTS_MAX) * BEAT_WORK
+)
+"""Of a message that is not refused unread."""
 
 
 WORK: Final[Mapping[type[Message], Work]] = {
@@ -137,9 +163,9 @@ WORK: Final[Mapping[type[Message], Work]] = {
     ),
     PlaceOrder: Work(units=150, extra=order_work, extra_max=LINES_MAX * LINE_WORK + AFTER_MAX * AFTER_WORK),
     Fund: Work(units=60),
-    Accept: Work(units=400),
+    Accept: Work(units=1_400),
     Grant: Work(units=250),
-    SendReceipts: Work(units=200, is_large=True, extra=receipts_work, extra_max=RECEIPTS_MAX * START_WORK),
+    SendReceipts: Work(units=200, is_large=True, extra=receipts_work, extra_max=RECEIPTS_WORK_MAX),
     Close: Work(units=300),
     Propose: Work(units=400),
     CastVote: Work(units=200),

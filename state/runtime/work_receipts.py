@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from state.crypto import verify
 from state.errors import TransactionRejected
 from state.order_messages import (
+    DEAR_RECEIPTS_MAX,
     Beat,
     Erase,
     Fail,
@@ -42,6 +43,7 @@ from state.runtime.accepting import find_trusted
 from state.runtime.context import Context
 from state.runtime.order_books import end_ms, put_order
 from state.runtime.order_clock import bring_up_to_date, find_ungranted
+from state.runtime.order_policies import check_may_run
 from state.runtime.order_reviews import is_fit
 from state.runtime.order_steps import close_order, has_revoked_release, reason_at_end, stall_order
 from state.runtime.order_table import Trigger, check_allowed, check_leads_to
@@ -78,10 +80,13 @@ def apply_receipts(context: Context, _sender: bytes, message: SendReceipts) -> N
     """Give each receipt of an enclave its effect.
 
     Raises:
-        TransactionRejected: NO_ENCLAVE, CHALLENGE_UNKNOWN, CHALLENGE_TOO_OLD, BAD_RECEIPT_SIGNATURE, and, if no receipt has an
-            effect, the reason of the first: NO_ORDER, NO_ENCLAVE, ENCLAVE_NOT_TRUSTED, RECEIPT_NUMBER, WRONG_STATE,
-            GRANT_LACKING, INPUTS_MISMATCH, NOT_CURRENT.
+        TransactionRejected: TOO_MANY_RECEIPTS, NO_ENCLAVE, CHALLENGE_UNKNOWN, CHALLENGE_TOO_OLD, BAD_RECEIPT_SIGNATURE, and, if no
+            receipt has an effect, the reason of the first: NO_ORDER, NO_ENCLAVE, ENCLAVE_NOT_TRUSTED, RECEIPT_NUMBER, WRONG_STATE,
+            GRANT_LACKING, INPUTS_MISMATCH, NOT_CURRENT, POLICY_DENIED.
     """
+    dear_count = sum(not isinstance(receipt, Beat) for receipt in message.receipts)
+    if dear_count > DEAR_RECEIPTS_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_RECEIPTS, dear_count, DEAR_RECEIPTS_MAX)
     enclave = context.ledger.find(ENCLAVES, message.enclave)
     if enclave is None:
         raise TransactionRejected(TransactionReason.NO_ENCLAVE, message.enclave.hex())
@@ -217,7 +222,7 @@ def _check_fit(context: Context, batch: _Batch, terms: OrderTerms, order: Order)
 
 
 def _check_start(context: Context, address: bytes, terms: OrderTerms, order: Order, receipt: Start) -> None:
-    """Check that all keys were released to this enclave and that exactly what was ordered was loaded."""
+    """Check that all keys were released to this enclave, exactly what was ordered was loaded, and all policies hold now."""
     ungranted = find_ungranted(context, address, terms, order)
     if ungranted is not None:
         raise TransactionRejected(TransactionReason.GRANT_LACKING, ungranted)
@@ -233,6 +238,7 @@ def _check_start(context: Context, address: bytes, terms: OrderTerms, order: Ord
     if receipt.args_digest != terms.workload.args_digest:
         seen, bound = receipt.args_digest.hex(), terms.workload.args_digest.hex()
         raise TransactionRejected(TransactionReason.INPUTS_MISMATCH, f"arguments {seen}", bound)
+    check_may_run(context, terms, order)
 
 
 def _start(context: Context, address: bytes, terms: OrderTerms, order: Order, receipt: Start) -> Order:

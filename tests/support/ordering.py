@@ -70,6 +70,7 @@ ANY_MACHINE = MachineTerms(
     beat_every_ms_max=10 * SECOND_MS,
     grace_ms_max=20 * SECOND_MS,
     penalty_bp_min=1_000,
+    notice_ms_min=30 * SECOND_MS,
     min_term_ms_max=10 * SECOND_MS,
 )
 """What the usual machine's plan promises, exactly."""

@@ -237,6 +237,7 @@ ANY_MACHINE = MachineTerms(
     beat_every_ms_max=1_000,
     grace_ms_max=2_000,
     penalty_bp_min=500,
+    notice_ms_min=0,
     min_term_ms_max=3_000,
 )
 

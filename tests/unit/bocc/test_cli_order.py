@@ -161,6 +161,7 @@ def test_order_for_any_machine_names_a_price_and_its_capacity(run, node, write):
         beat_every_ms_max=60_000,
         grace_ms_max=300_000,
         penalty_bp_min=0,
+        notice_ms_min=0,
         min_term_ms_max=300_000,
     )
     assert message.constraints == (TeeIn(kinds=(2,)),)

@@ -169,6 +169,7 @@ ASKED = MachineTerms(
     beat_every_ms_max=10 * SECOND_MS,
     grace_ms_max=20 * SECOND_MS,
     penalty_bp_min=0,
+    notice_ms_min=0,
     min_term_ms_max=10_000,
 )
 ANY = {"lines": (line(LineRole.COMPUTE, b"", plan=None), *TERMS.lines[1:]), "machine": ASKED}

@@ -339,6 +339,7 @@ async def test_any_hardware_is_served_with_a_plan_of_ours(stage):
         beat_every_ms_max=60_000,
         grace_ms_max=60_000,
         penalty_bp_min=0,
+        notice_ms_min=0,
         min_term_ms_max=60_000,
     )
     order = stage.place(lines=lines, machine=asked)

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from state import queries
 from state.messages import AuthKey, Bond, BondAction, BondPurpose, Scope, SetAuth
 from state.offers import PlanUnit, ResourceKind
-from state.order_messages import Fail, GrantAnswer
+from state.order_messages import DEAR_RECEIPTS_MAX, Fail, GrantAnswer
 from state.order_records import PROVIDERS
 from state.order_terms import LineRole, Mark
+from state.policies import UsesAtMost
 from state.receipts import EventKind
 from state.records import HOLDINGS
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, numbered_key
@@ -218,6 +219,7 @@ WEAK_PROMISES = [
     ("beat_every_ms_max", 9_999),
     ("grace_ms_max", 19_999),
     ("penalty_bp_min", 1_001),
+    ("notice_ms_min", 30_001),
     ("min_term_ms_max", 9_999),
 ]
 
@@ -241,3 +243,23 @@ def test_a_machine_of_any_kind_cannot_end_an_order_early_by_its_longest_term(max
     lines = (market.line(LineRole.COMPUTE, b""), *market.order_message().lines[1:])
     order = market.place(lines=lines, machine=ANY_MACHINE, end_by_ms=market.time_ms + 1_001 * SECOND_MS)
     assert market.reason(PROVIDER, market.accept_message(order)) == reason
+
+
+def test_a_resource_is_not_used_more_often_than_its_policy_allows(market: Market) -> None:
+    once = publish(
+        ResourceKind.DATA, release=EMPTY_RELEASE, policy=(UsesAtMost(count=1),), plans=(replace(MACHINE_PLAN, price=0),)
+    )
+    data = market.publish(OWNER, once)
+    lines = (*market.order_message().lines[:2], market.line(LineRole.DATA, data))
+    first, second = market.accepted(lines=lines), market.accepted(lines=lines)
+    assert market.report(market.start(first)) == ""
+    assert market.report(market.start(second)) == "policy_denied"
+    assert market.ledger.get(RESOURCES, data).usage_count == 1
+
+
+def test_a_message_carries_few_receipts_that_are_no_beats(market: Market) -> None:
+    order = market.running()
+    number = market.order(order).receipt_count
+    outputs = [market.output(order, is_last=False, number=number + index) for index in range(DEAR_RECEIPTS_MAX + 1)]
+    assert market.report(*outputs) == "too_many_receipts"
+    assert market.report(*outputs[:-1]) == ""

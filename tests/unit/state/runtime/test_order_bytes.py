@@ -117,6 +117,7 @@ def longest_terms(line_count: int, attempts: int) -> OrderTerms:
             beat_every_ms_max=DURATION_MS_MAX,
             grace_ms_max=DURATION_MS_MAX,
             penalty_bp_min=10_000,
+            notice_ms_min=DURATION_MS_MAX,
             min_term_ms_max=DURATION_MS_MAX,
         ),
         accept_window_ms=DURATION_MS_MAX,
