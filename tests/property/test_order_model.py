@@ -76,7 +76,9 @@ class Fair(Market):
         paid_by_use = replace(plan, unit=PlanUnit.USE, price=USE_PRICE)
         self.feed = self.publish(account_key(OWNER), publish(ResourceKind.DATA, plans=(paid_by_use,)))
         self.apply(interval_ms=UNIT_MS - self.time_ms % UNIT_MS)
-        self.machine = replace(ANY_MACHINE, beat_every_ms_max=BEAT, grace_ms_max=GRACE, notice_ms_min=0, min_term_ms_max=MIN_TERM)
+        self.machine = replace(
+            ANY_MACHINE, beat_every_ms_max=BEAT, grace_ms_max=GRACE, notice_ms_min=0, min_term_ms_max=MIN_TERM
+        )
         self.times = {self.height: self.time_ms}
         self.model = MarketModel({payer: self.balance(account(payer)) for payer in PAYERS}, BOND)
         self.income = self._income()
