@@ -104,7 +104,7 @@ def test_killed_provider_is_noticed_and_goes_on_with_the_same_enclave(attested):
 
 
 def test_overdue_document_is_renewed_by_the_provider_and_the_level_held_meanwhile(attested, tmp_path):
-    """Given a list that ended while the provider was down, when it is back, then it renews the list and nothing else."""
+    """Given a list that ended while all providers were down, when one is back, then it renews the list and nothing else."""
     net = LiveNetwork(Network(attested))
     enclave = {"id": enclave_of(attested / "provider")}
 
@@ -113,7 +113,8 @@ def test_overdue_document_is_renewed_by_the_provider_and_the_level_held_meanwhil
         return {name: answer[name] for name in ("state", "reason", "level", "is_usable", "attested_ms")}
 
     before = look()
-    told("testnet", "kill", "provider", "--home", attested)
+    for name in ("provider", "provider2"):
+        told("testnet", "kill", name, "--home", attested)
     (issued_ms,) = (
         one["issued_ms"]
         for one in told("collateral", "list", "--home", attested)["collaterals"]
@@ -134,6 +135,8 @@ def test_overdue_document_is_renewed_by_the_provider_and_the_level_held_meanwhil
         ("intel_pck_crl", False),
         ("intel_pck_crl", True),
     ]
+    told("testnet", "restart", "provider2", "--home", attested)
+    await_providers(attested)
 
 
 ORDER = """\
