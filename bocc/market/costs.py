@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import Struct
 
 from state.offers import Plan, PlanUnit
-from state.order_messages import PlaceOrder
 from state.order_records import OrderTerms
 from state.order_terms import AgreedLine
 from state.params import Params
@@ -36,30 +35,6 @@ def line_cost(plan: Plan, quantity: int, time_ms: int) -> int:
     if plan.unit in TIME_UNITS:
         return max(time_cost(plan, quantity, time_ms), least_cost(plan, quantity))
     return plan.price * quantity
-
-
-def terms_of(
-    message: PlaceOrder, lines: tuple[AgreedLine, ...], customer: bytes, now_ms: int, height: int
-) -> OrderTerms:
-    """Return the terms that a chain would put on record for an order now."""
-    return OrderTerms(
-        customer=customer,
-        lines=lines,
-        workload=message.workload,
-        result_key=message.result_key,
-        output_to=message.output_to,
-        purpose=message.purpose,
-        constraints=message.constraints,
-        level_min=message.level_min,
-        machine=message.machine,
-        accept_window_ms=message.accept_by_ms - now_ms,
-        start_window_ms=message.start_by_ms - message.accept_by_ms,
-        end_by_ms=message.end_by_ms,
-        attempts=message.attempts,
-        after=message.after,
-        created_ms=now_ms,
-        created_height=height,
-    )
 
 
 def order_bond(terms: OrderTerms, params: Params) -> int:

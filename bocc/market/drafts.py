@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from bocc.client import Client
 from bocc.errors import InputReason, InputRejected
-from bocc.market.costs import Costs, compute_costs, order_bond, terms_of
+from bocc.market.costs import Costs, compute_costs, order_bond
 from bocc.market.offers import Choice, choose_offers, constraints_of
 from bocc.market.order_file import OrderForm, build_workload, check_shape, output_party
 from state.address import format_address
 from state.order_messages import PlaceOrder
+from state.runtime.ordering import build_terms
 
 RESULT_KEY_SUFFIX: Final = ".result.key"
 """Of the file beside an order's with the private part of its result key."""
@@ -67,7 +68,7 @@ async def draft_order(
     )
     agreed = tuple(choice.agreed for choice in choices)
     height = int((await client.status())["height"])
-    bond = order_bond(terms_of(unpaid, agreed, customer, now_ms, height), await client.price_params())
+    bond = order_bond(build_terms(unpaid, agreed, customer, now_ms, height), await client.price_params())
     costs = compute_costs(agreed, duration_ms, bond)
     deposit = costs.whole if form.terms.deposit is None else int(form.terms.deposit)
     if deposit < costs.least:

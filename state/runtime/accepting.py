@@ -14,12 +14,13 @@ from state.lists import add_member, count_members
 from state.offers import Plan, PlanUnit, ResourceKind
 from state.order_messages import Accept
 from state.order_records import ORDER_RUNS, Order, OrderState, OrderTerms
+from state.order_terms import OutputOfOrder
 from state.receipts import EventKind
 from state.records import HOLDINGS, NEW_HOLDINGS
 from state.runtime.capacities import check_capacity_fits
 from state.runtime.context import Context
-from state.runtime.enclaves import reappraise
-from state.runtime.judgement import GOOD_STATES, Judge
+from state.runtime.enclaves import judge_of, reappraise
+from state.runtime.judgement import GOOD_STATES
 from state.runtime.order_books import find_order, plans_of, put_order
 from state.runtime.order_clock import bring_up_to_date
 from state.runtime.order_policies import check_may_run
@@ -46,7 +47,7 @@ def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
     """
     address = message.order
     terms, order = find_open(context, address)
-    check_outputs(context, terms)
+    find_outputs(context, terms)
     enclave = find_able(context, sender, message.enclave, terms)
     check_leads_to(order.state, Trigger.ACCEPT, OrderState.ACCEPTED)
     order = replace(
@@ -94,16 +95,19 @@ def find_open(context: Context, address: bytes) -> tuple[OrderTerms, Order]:
     return terms, order
 
 
-def check_outputs(context: Context, terms: OrderTerms) -> None:
-    """Check that the orders to wait for have given their output.
+def find_outputs(context: Context, terms: OrderTerms) -> list[OutputOfOrder]:
+    """Return the outputs of the orders to wait for, all of which must have given theirs.
 
     Raises:
         TransactionRejected: AFTER_PENDING.
     """
+    outputs: list[OutputOfOrder] = []
     for address in terms.after:
         run = context.ledger.find(ORDER_RUNS, address)
         if run is None or run.output is None:
             raise TransactionRejected(TransactionReason.AFTER_PENDING, address.hex())
+        outputs.append(run.output)
+    return outputs
 
 
 def find_able(context: Context, sender: bytes, address: bytes, terms: OrderTerms) -> Enclave:
@@ -143,7 +147,7 @@ def find_trusted(context: Context, address: bytes) -> Enclave:
     """
     if context.ledger.find(ENCLAVES, address) is None:
         raise TransactionRejected(TransactionReason.NO_ENCLAVE, address.hex())
-    reappraise(context, address, Judge(context.ledger, context.params, context.time_ms))
+    reappraise(context, address, judge_of(context))
     enclave = context.ledger.get(ENCLAVES, address)
     if enclave.state not in GOOD_STATES:
         seen = f"{enclave.state.name.lower()} {enclave.reason}".strip()

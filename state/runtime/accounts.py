@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from state.address import AddressKind
 from state.errors import TransactionRejected
 from state.messages import Transfer
 from state.receipts import EventKind
-from state.records import ACCOUNTS, NEW_ACCOUNT, Account
+from state.records import ACCOUNTS, MONEY, NEW_ACCOUNT, ONLY, Account
 from state.runtime.context import Context
 from state.runtime.reasons import TransactionReason
 
@@ -42,6 +44,13 @@ def credit(context: Context, address: bytes, amount: int) -> None:
     """Give money to an account, which exists from then on."""
     account = context.ledger.find(ACCOUNTS, address) or NEW_ACCOUNT
     context.ledger.put(ACCOUNTS, address, with_balance(account, account.balance + amount))
+
+
+def credit_treasury(context: Context, amount: int) -> None:
+    """Give money to the treasury."""
+    if amount:
+        money = context.ledger.get(MONEY, ONLY)
+        context.ledger.put(MONEY, ONLY, replace(money, treasury=money.treasury + amount))
 
 
 def with_balance(account: Account, balance: int) -> Account:

@@ -16,11 +16,13 @@ from state.attestation import attest_signing_bytes, enclave_address, gpu_nonce, 
 from state.crypto import verify
 from state.errors import TransactionRejected
 from state.offers import Profile, ResourceKind
-from state.records import ONLY, RECENT_BLOCKS, RecentBlock, number_key
+from state.records import ONLY, RecentBlock
 from state.resource_records import RELEASES, RESOURCES, Release, ReleaseStatus, Resource, ResourceStatus, numbered_key
+from state.runtime.challenges import find_challenge
 from state.runtime.context import Context
+from state.runtime.enclaves import judge_of
 from state.runtime.evidence import SHARED_CACHE, Answer
-from state.runtime.judgement import LIVE, Judge, Judgement, certificate_ends, find_repeated_platform, platforms_of
+from state.runtime.judgement import LIVE, Judgement, certificate_ends, find_repeated_platform, platforms_of
 from state.runtime.profiles import find_mismatch
 from state.runtime.reasons import EnclaveReason, TransactionReason
 from state.trust_messages import Attest
@@ -117,14 +119,7 @@ def check_enclave(attempt: Attempt) -> None:
 
 def check_challenge(attempt: Attempt) -> None:
     """CHALLENGE_UNKNOWN, CHALLENGE_TOO_OLD: whether the evidence was made just now."""
-    context, height = attempt.context, attempt.message.challenge_height
-    challenge = context.ledger.find(RECENT_BLOCKS, number_key(height))
-    if challenge is None:
-        raise TransactionRejected(TransactionReason.CHALLENGE_UNKNOWN, height, context.height - 1)
-    oldest_ms = context.time_ms - context.params.attestation.challenge_window_ms
-    if challenge.time_ms < oldest_ms:
-        raise TransactionRejected(TransactionReason.CHALLENGE_TOO_OLD, challenge.time_ms, oldest_ms)
-    attempt.challenge = challenge
+    attempt.challenge = find_challenge(attempt.context, attempt.message.challenge_height)
 
 
 def check_brakes(attempt: Attempt) -> None:
@@ -224,7 +219,7 @@ def check_platform(attempt: Attempt) -> None:
 def check_judgement(attempt: Attempt) -> None:
     """Reasons of EnclaveReason and of tee/appraisal.py: whether the chain would trust such an enclave now."""
     context = attempt.context
-    judgement = Judge(context.ledger, context.params, context.time_ms).judge(attempt.proven)
+    judgement = judge_of(context).judge(attempt.proven)
     if judgement.state not in {EnclaveState.TRUSTED, EnclaveState.GRACE}:
         assert judgement.reason is not None
         raise TransactionRejected(judgement.reason, judgement.seen, judgement.bound)

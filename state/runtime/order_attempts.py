@@ -21,7 +21,7 @@ from state.order_terms import AgreedLine
 from state.policies import PolicyNode
 from state.policy_judgement import Facts, Verdict, judge_policy
 from state.resource_records import RESOURCES
-from state.runtime.accepting import check_bond, check_funds, check_outputs, choose_plan, find_able, find_open
+from state.runtime.accepting import check_bond, check_funds, choose_plan, find_able, find_open, find_outputs
 from state.runtime.accounts import debit
 from state.runtime.context import Context
 from state.runtime.order_books import resource_of
@@ -111,7 +111,7 @@ class _Placing:
     @cached_property
     def terms(self) -> OrderTerms:
         """The terms that the order would have."""
-        return build_terms(self.context, self.sender, self.message, self.lines)
+        return build_terms(self.message, self.lines, self.sender, self.context.time_ms, self.context.height)
 
     @cached_property
     def order(self) -> Order:
@@ -184,7 +184,7 @@ class _Accepting:
         return f"open, {self.order.attempts_left} attempts left after this", ""
 
     def _check_outputs(self) -> Found:
-        check_outputs(self.context, self.terms)
+        find_outputs(self.context, self.terms)
         return NO_MORE
 
     def _check_enclave(self) -> Found:

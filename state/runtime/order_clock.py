@@ -27,9 +27,8 @@ from state.order_records import (
     line_key,
 )
 from state.receipts import EventKind
-from state.records import MONEY, ONLY
 from state.resource_records import RESOURCES
-from state.runtime.accounts import credit
+from state.runtime.accounts import credit, credit_treasury
 from state.runtime.context import Context
 from state.runtime.order_books import compute_plan, end_ms, next_date, patience_ms, put_order
 from state.runtime.order_steps import (
@@ -53,11 +52,11 @@ def bring_up_to_date(context: Context, address: bytes, terms: OrderTerms, order:
         date_ms, trigger = next_date(context.params, terms, order)
         if date_ms > context.time_ms:
             break
-        end_ms = standstill_end(context, date_ms) if trigger in _PROVIDERS_DATES else None
-        if end_ms is None:
+        moved_ms = standstill_end(context, date_ms) if trigger in _PROVIDERS_DATES else None
+        if moved_ms is None:
             order = _pass_date(context, address, terms, order, date_ms, trigger)
         else:
-            order = _begin_anew(context, address, order, trigger, end_ms)
+            order = _begin_anew(context, address, order, trigger, moved_ms)
     return order
 
 
@@ -197,9 +196,7 @@ def _forget(context: Context, address: bytes, terms: OrderTerms, order: Order) -
     row_count = 0 if run is None else run.start_count * len(terms.lines)
     kept = min(order.bond_locked, row_count * USAGE_ROW_BYTES * context.params.market.storage_bond_per_byte)
     credit(context, terms.customer, order.bond_locked - kept)
-    if kept:
-        money = ledger.get(MONEY, ONLY)
-        ledger.put(MONEY, ONLY, replace(money, treasury=money.treasury + kept))
+    credit_treasury(context, kept)
     for index, line in enumerate(terms.lines):
         if line.is_sealed:
             ledger.delete(ORDER_GRANTS, line_key(address, index))

@@ -61,7 +61,8 @@ def close_order(
     remove_member(ledger, OPEN_ORDERS, address)
     for line in terms.lines:
         if line.resource:
-            _release_stock(context, line.resource, line.plan.number if line.plan is not None else 0, line.quantity)
+            assert line.plan is not None, "a line that names its resource has its plan"
+            _release_stock(context, line.resource, line.plan.number, line.quantity)
             remove_member(ledger, orders_of_resource(line.resource), address)
     if reason is CloseReason.DONE and order.operator:
         note_service(context, order.operator, orders_done=1)
@@ -98,13 +99,10 @@ def leave_machine(
 
     Keys granted for the machine it leaves are void: its next enclave needs fresh capsules.
     """
-    may_return = order.attempts_left > 0 and terms.end_by_ms > context.time_ms
-    if not may_return:
-        return close_order(
-            context, address, terms, order, reason, trigger=trigger, closed_by=closed_by, penalty=penalty
-        )
-    if find_withdrawn(context, terms, order) is not None:
-        reason = CloseReason.POLICY_REVOKED
+    is_over = not order.attempts_left or terms.end_by_ms <= context.time_ms
+    if not is_over and find_withdrawn(context, terms, order) is not None:
+        is_over, reason = True, CloseReason.POLICY_REVOKED
+    if is_over:
         return close_order(
             context, address, terms, order, reason, trigger=trigger, closed_by=closed_by, penalty=penalty
         )

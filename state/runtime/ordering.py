@@ -87,7 +87,7 @@ def apply_order(context: Context, sender: bytes, message: PlaceOrder) -> None:
     lines = tuple(agree(context, message, line) for line in message.lines)
     check_requirements(context, message, lines)
     address = order_address(context.chain_id, sender, context.nonce, context.message_index)
-    terms = build_terms(context, sender, message, lines)
+    terms = build_terms(message, lines, sender, context.time_ms, context.height)
     order = build_order(context, message, terms)
     check_may_be_ordered(context, terms, order)
     check_deposit(message, lines)
@@ -264,10 +264,12 @@ def check_deposit(message: PlaceOrder, lines: tuple[AgreedLine, ...]) -> int:
     return least
 
 
-def build_terms(context: Context, sender: bytes, message: PlaceOrder, lines: tuple[AgreedLine, ...]) -> OrderTerms:
-    """Return the terms of an order that was checked."""
+def build_terms(
+    message: PlaceOrder, lines: tuple[AgreedLine, ...], customer: bytes, time_ms: int, height: int
+) -> OrderTerms:
+    """Return the terms of an order that was checked, as of a block."""
     return OrderTerms(
-        customer=sender,
+        customer=customer,
         lines=lines,
         workload=message.workload,
         result_key=message.result_key,
@@ -276,13 +278,13 @@ def build_terms(context: Context, sender: bytes, message: PlaceOrder, lines: tup
         constraints=message.constraints,
         level_min=message.level_min,
         machine=message.machine,
-        accept_window_ms=message.accept_by_ms - context.time_ms,
+        accept_window_ms=message.accept_by_ms - time_ms,
         start_window_ms=message.start_by_ms - message.accept_by_ms,
         end_by_ms=message.end_by_ms,
         attempts=message.attempts,
         after=message.after,
-        created_ms=context.time_ms,
-        created_height=context.height,
+        created_ms=time_ms,
+        created_height=height,
     )
 
 

@@ -40,8 +40,8 @@ from state.governance_records import (
 from state.lists import ListKind, add_member, list_name
 from state.messages import message_name
 from state.receipts import EventKind
-from state.records import CURRENT_SET, MONEY, ONLY, number_key
-from state.runtime.accounts import credit, debit
+from state.records import CURRENT_SET, ONLY, number_key
+from state.runtime.accounts import credit, credit_treasury, debit
 from state.runtime.ballots import final_decision, find_early_decision, is_brake, is_voted_down, recount
 from state.runtime.context import Context
 from state.runtime.proposal_effects import apply_payload, check_new_payload, check_payload
@@ -216,8 +216,7 @@ def _end(context: Context, number: int, proposal: Proposal, state: ProposalState
     ledger = context.ledger
     is_vetoed = state is ProposalState.VETOED or reason == TransactionReason.VOTED_DOWN
     if is_vetoed:
-        money = ledger.get(MONEY, ONLY)
-        ledger.put(MONEY, ONLY, replace(money, treasury=money.treasury + proposal.deposit))
+        credit_treasury(context, proposal.deposit)
     elif proposal.deposit:
         credit(context, proposal.proposer, proposal.deposit)
     ended = replace(proposal, deposit=0, state=state, reason=str(reason), decided_ms=context.time_ms)

@@ -20,9 +20,9 @@ from state.order_records import NO_SERVICE, ORDER_FUNDS, PROVIDERS, Order, Order
 from state.order_terms import AgreedLine
 from state.params import BASIS_POINTS
 from state.receipts import EventKind
-from state.records import HOLDINGS, MONEY, ONLY
+from state.records import HOLDINGS, ONLY
 from state.resource_records import RESOURCES
-from state.runtime.accounts import credit
+from state.runtime.accounts import credit, credit_treasury
 from state.runtime.context import Context
 from state.runtime.judgement import find_brake
 from state.runtime.order_books import compute_plan, end_ms, plans_of, resource_of
@@ -187,9 +187,7 @@ def pay_out(context: Context, address: bytes, terms: OrderTerms, order: Order, l
         if index == 0:
             note_service(context, order.operator, earned=net)
         paid, fees = paid + net, fees + amount - net
-    if fees:
-        money = context.ledger.get(MONEY, ONLY)
-        context.ledger.put(MONEY, ONLY, replace(money, treasury=money.treasury + fees))
+    credit_treasury(context, fees)
     if not paid + fees:
         return replace(order, settled_ms=context.time_ms)
     order = replace(order, held=order.held - paid - fees, settled=settled, settled_ms=context.time_ms)

@@ -38,8 +38,9 @@ from state.order_records import (
 )
 from state.order_terms import Mark, Meter, OutputOfOrder
 from state.receipts import EventKind
-from state.records import RECENT_BLOCKS, RecentBlock, number_key
-from state.runtime.accepting import find_trusted
+from state.records import RecentBlock
+from state.runtime.accepting import find_outputs, find_trusted
+from state.runtime.challenges import find_challenge
 from state.runtime.context import Context
 from state.runtime.order_books import end_ms, put_order
 from state.runtime.order_clock import bring_up_to_date, find_ungranted
@@ -67,11 +68,10 @@ from state.trust_records import ENCLAVES, Enclave
 class _Batch:
     """What all receipts of one message share."""
 
-    __slots__ = ("at_height", "at_ms", "enclave", "is_good")
+    __slots__ = ("at_ms", "enclave", "is_good")
 
-    def __init__(self, enclave: bytes, at_height: int, at_ms: int, *, is_good: bool) -> None:
+    def __init__(self, enclave: bytes, at_ms: int, *, is_good: bool) -> None:
         self.enclave = enclave
-        self.at_height = at_height
         self.at_ms = at_ms
         self.is_good = is_good
 
@@ -90,13 +90,13 @@ def apply_receipts(context: Context, _sender: bytes, message: SendReceipts) -> N
     enclave = context.ledger.find(ENCLAVES, message.enclave)
     if enclave is None:
         raise TransactionRejected(TransactionReason.NO_ENCLAVE, message.enclave.hex())
-    block = _find_block(context, message.at_height)
-    _check_signature(context, message, enclave, block)
-    batch = _Batch(message.enclave, message.at_height, block.time_ms, is_good=_is_good(context, message.enclave))
+    block = find_challenge(context, message.at_height)
+    heads = _check_signature(context, message, enclave, block)
+    batch = _Batch(message.enclave, block.time_ms, is_good=_is_good(context, message.enclave))
     skipped: list[tuple[WorkReceipt, TransactionRejected]] = []
-    for receipt in message.receipts:
+    for receipt, head in zip(message.receipts, heads, strict=True):
         try:
-            _apply_one(context, batch, receipt)
+            _apply_one(context, batch, receipt, head)
         except TransactionRejected as rejection:
             skipped.append((receipt, rejection))
     if len(skipped) == len(message.receipts):
@@ -113,19 +113,13 @@ def apply_receipts(context: Context, _sender: bytes, message: SendReceipts) -> N
         context.ledger.put(ENCLAVES, message.enclave, replace(record, last_beat_ms=context.time_ms))
 
 
-def _find_block(context: Context, height: int) -> RecentBlock:
-    block = context.ledger.find(RECENT_BLOCKS, number_key(height))
-    if block is None:
-        raise TransactionRejected(TransactionReason.CHALLENGE_UNKNOWN, height, context.height - 1)
-    oldest_ms = context.time_ms - context.params.attestation.challenge_window_ms
-    if block.time_ms < oldest_ms:
-        raise TransactionRejected(TransactionReason.CHALLENGE_TOO_OLD, block.time_ms, oldest_ms)
-    return block
+def _check_signature(context: Context, message: SendReceipts, enclave: Enclave, block: RecentBlock) -> list[bytes]:
+    """Check the enclave's signature over the receipts in their place after those before; return the head with each of them.
 
-
-def _check_signature(context: Context, message: SendReceipts, enclave: Enclave, block: RecentBlock) -> None:
-    """Check the enclave's signature over the receipts in their place after those before."""
+    That is the order's head if the receipt counts: numbers have no gaps, so none counts behind one of its order that does not.
+    """
     heads: list[bytes] = []
+    heads_after: list[bytes] = []
     head_of: dict[bytes, bytes] = {}
     for receipt in message.receipts:
         head = head_of.get(receipt.order)
@@ -134,6 +128,7 @@ def _check_signature(context: Context, message: SendReceipts, enclave: Enclave, 
             head = NO_HEAD if order is None else order.head
         heads.append(head)
         head_of[receipt.order] = next_head(head, receipt, message.at_height)
+        heads_after.append(head_of[receipt.order])
     signed = receipts_signing_bytes(
         context.chain_id,
         enclave=message.enclave,
@@ -144,6 +139,7 @@ def _check_signature(context: Context, message: SendReceipts, enclave: Enclave, 
     )
     if not verify(enclave.sign_key, message.signature, signed):
         raise TransactionRejected(TransactionReason.BAD_RECEIPT_SIGNATURE, message.enclave.hex())
+    return heads_after
 
 
 def _is_good(context: Context, address: bytes) -> bool:
@@ -155,7 +151,7 @@ def _is_good(context: Context, address: bytes) -> bool:
     return True
 
 
-def _apply_one(context: Context, batch: _Batch, receipt: WorkReceipt) -> None:
+def _apply_one(context: Context, batch: _Batch, receipt: WorkReceipt, head: bytes) -> None:
     """Check one receipt against its order and give it its effect. Nothing is written before all checks have passed."""
     address = receipt.order
     found = context.ledger.find(ORDERS, address)
@@ -180,7 +176,6 @@ def _apply_one(context: Context, batch: _Batch, receipt: WorkReceipt) -> None:
         raise TransactionRejected(TransactionReason.DEPOSIT_TOO_LOW, free_funds(order))
     if isinstance(receipt, Erase) and not order.started_ms:
         raise TransactionRejected(TransactionReason.WRONG_STATE, "never started", "an order that ran")
-    head = next_head(order.head, receipt, batch.at_height)
     order = replace(order, head=head, receipt_count=order.receipt_count + 1)
     match receipt:
         case Start():
@@ -227,11 +222,7 @@ def _check_start(context: Context, address: bytes, terms: OrderTerms, order: Ord
     if ungranted is not None:
         raise TransactionRejected(TransactionReason.GRANT_LACKING, ungranted)
     expected = [line.content_root for line in terms.lines if line.content_root]
-    for other in terms.after:
-        run = context.ledger.find(ORDER_RUNS, other)
-        if run is None or run.output is None:
-            raise TransactionRejected(TransactionReason.AFTER_PENDING, other.hex())
-        expected.append(run.output.root)
+    expected += [output.root for output in find_outputs(context, terms)]
     if receipt.inputs != tuple(expected):
         seen, bound = (sha256(b"".join(roots)).hexdigest() for roots in (receipt.inputs, expected))
         raise TransactionRejected(TransactionReason.INPUTS_MISMATCH, f"inputs {seen}", bound)
