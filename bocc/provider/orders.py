@@ -15,6 +15,8 @@ from typing import Final
 from msgspec import Struct
 
 from bocc.provider.rules import Rules
+from state.block import ENVELOPE_BYTES_MAX
+from state.codec import encode
 from state.crypto import SigningKey
 from state.errors import TransactionRejected
 from state.offers import Plan, PlanUnit
@@ -32,6 +34,8 @@ from state.order_records import Order, OrderGrant, OrderRun, OrderState, OrderTe
 from state.order_terms import LineRole
 from state.runtime.accepting import check_promises
 
+ENVELOPE_REST_BYTES: Final = 288
+"""What an envelope with receipts and one signature takes beside the receipts, at most: 260 with the longest numbers."""
 DUE_PART: Final = 2
 """Beats are due when this part of the time that a plan allows is over: enough is left for two blocks."""
 OPEN_SEEN_MAX: Final = 50
@@ -197,9 +201,10 @@ def sign_receipts(
     at_hash: bytes,
     heads: dict[bytes, bytes],
     receipts: Sequence[WorkReceipt],
+    envelope_bytes_max: int = ENVELOPE_BYTES_MAX,
 ) -> SendReceipts:
     """Return the message with the first receipts of one enclave that fit; heads are those of their orders by address."""
-    chosen = _first_that_fit(receipts)
+    chosen = _first_that_fit(receipts, envelope_bytes_max - ENVELOPE_REST_BYTES)
     before: list[bytes] = []
     head_of = dict(heads)
     for receipt in chosen:
@@ -211,12 +216,13 @@ def sign_receipts(
     return SendReceipts(enclave=enclave, at_height=at_height, receipts=chosen, signature=key.sign(signed))
 
 
-def _first_that_fit(receipts: Sequence[WorkReceipt]) -> tuple[WorkReceipt, ...]:
-    """Return as many of the first receipts as one message may carry."""
-    dear_count = 0
+def _first_that_fit(receipts: Sequence[WorkReceipt], bytes_max: int) -> tuple[WorkReceipt, ...]:
+    """Return as many of the first receipts as one message may carry, by their number, their kind and their bytes; one at least."""
+    dear_count = byte_count = 0
     for index, receipt in enumerate(receipts[:RECEIPTS_MAX]):
         dear_count += not isinstance(receipt, Beat)
-        if dear_count > DEAR_RECEIPTS_MAX:
+        byte_count += len(encode(receipt))
+        if index and (dear_count > DEAR_RECEIPTS_MAX or byte_count > bytes_max):
             return tuple(receipts[:index])
     return tuple(receipts[:RECEIPTS_MAX])
 

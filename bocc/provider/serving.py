@@ -50,6 +50,7 @@ from state.lists import ListKind, list_name
 from state.messages import Message
 from state.order_messages import Accept, Fail, Output, Start, WorkReceipt
 from state.order_records import OrderState
+from state.records import ONLY, PARAMS
 from state.resource_records import RELEASES, numbered_key
 from state.runtime.order_queue import orders_of_enclave
 
@@ -153,7 +154,7 @@ class OrderService:
             dates_ms.append(beats_ms)
         if receipts or (beats_ms is not None and beats_ms <= now_ms):
             self._beaten_ms, self._beaten = now_ms, {task.address: task.order.proven_ms for task in going}
-            await self._send_receipts(client, tasks, [*receipts, *map(beat, going)], now_ms)
+            await self._send_receipts(client, records, tasks, [*receipts, *map(beat, going)], now_ms)
             return now_ms
         return min(dates_ms, default=None)
 
@@ -273,10 +274,12 @@ class OrderService:
         return [fail] if task.run is None else [fail, erase(task, number + 1)]
 
     async def _send_receipts(
-        self, client: Client, tasks: Sequence[Task], receipts: list[WorkReceipt], now_ms: int
+        self, client: Client, records: Records, tasks: Sequence[Task], receipts: list[WorkReceipt], now_ms: int
     ) -> None:
         """Sign receipts for the newest block and send them; what comes of them shows in the orders at the next round."""
         challenge = await take_challenge(client)
+        params = await records.find_one(PARAMS, ONLY)
+        assert params is not None, "every state has parameters"
         message = sign_receipts(
             self._tee.key,
             self._enclave,
@@ -285,6 +288,7 @@ class OrderService:
             at_hash=challenge.block_hash,
             heads={task.address: task.order.head for task in tasks},
             receipts=receipts,
+            envelope_bytes_max=params.blocks.large_envelope_bytes_max,
         )
         outcome = await self._send(client, message)
         for receipt in message.receipts:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bocc.provider.orders import (
+    ENVELOPE_REST_BYTES,
     PAUSE_FIRST_MS,
     PAUSE_MAX_MS,
     Machine,
@@ -23,12 +24,14 @@ from bocc.provider.orders import (
 )
 from bocc.provider.rules import Rules
 from state.address import format_address
+from state.codec import INTEGER_MAX, encode
 from state.crypto import SigningKey, verify
 from state.offers import PlanUnit, ServiceLevel
-from state.order_messages import RECEIPTS_MAX, Beat, next_head, receipts_signing_bytes
+from state.order_messages import DEAR_RECEIPTS_MAX, RECEIPTS_MAX, Beat, Output, next_head, receipts_signing_bytes
 from state.order_records import Order, OrderGrant, OrderRun, OrderState, OrderTerms, StallCause
 from state.order_terms import AgreedLine, LineRole, MachineTerms, Mark, Workload
 from state.policies import OutputParty
+from state.transactions import Body, sign_transaction
 from tests.support.ordering import DATA_PLAN, IMAGE_PLAN, MACHINE_PLAN, SLICE
 
 NOW_MS = 1_750_000_000_000
@@ -318,6 +321,27 @@ def test_one_message_has_no_more_receipts_than_the_chain_takes():
         receipts=receipts,
     )
     assert len(message.receipts) == RECEIPTS_MAX
+
+
+@pytest.mark.parametrize(("bytes_max", "count"), [(0, 1), (1 << 10, 1), (2 << 10, 3), (64 << 10, DEAR_RECEIPTS_MAX)])
+def test_receipts_of_one_message_fit_into_an_envelope(bytes_max, count):
+    """Given long receipts, when they are sent, then in as few messages as their bytes allow, and never in none."""
+    key, most = SigningKey(bytes(32)), INTEGER_MAX
+    long = Output(order=ORDER, number=most, root=bytes(32), reference="r" * 500, is_last=True, meter=None)
+    message = sign_receipts(
+        key,
+        ENCLAVE,
+        chain_id=bytes(32),
+        at_height=most,
+        at_hash=bytes(32),
+        heads={ORDER: bytes(32)},
+        receipts=[long] * (DEAR_RECEIPTS_MAX + 1),
+        envelope_bytes_max=bytes_max,
+    )
+    assert len(message.receipts) == count
+    body = Body(sender=CUSTOMER, nonce=most, expires_at_ms=most, fee=most, messages=(message,), memo=b"")
+    size = len(sign_transaction(bytes(32), body, (key,)).encoded)
+    assert size <= max(bytes_max, len(encode(long)) + ENVELOPE_REST_BYTES)
 
 
 def test_what_is_refused_again_waits_longer_each_time_up_to_a_bound():

@@ -15,6 +15,7 @@ from state.address import format_address
 from state.offers import NO_CAPACITY, PlanUnit
 from state.order_messages import Accept, Erase, Fail, Start
 from state.order_terms import LineRole, MachineTerms, Workload
+from state.records import ONLY, PARAMS
 from tests.support.attesting import CUSTOMER, EMPTY_RELEASE
 from tests.support.ordering import OWNER, STRANGER
 from tests.support.provider_stage import CONTENT, RESULT_SECRET, WORKLOAD, Stage
@@ -197,6 +198,23 @@ async def test_beats_of_all_running_orders_travel_together(stage):
     await stage.round()
     assert stage.told()[4:] == [["Start", "Beat", "Beat"]]
     assert {receipt.order for receipt in stage.node.sent[-1].receipts} == {first, second, third}
+
+
+async def test_receipts_that_no_envelope_holds_together_are_sent_in_turn(tmp_path):
+    """Given the smallest envelopes that a chain may allow, when many orders start, then all of them soon run."""
+    stage = Stage(tmp_path, plan={"capacity": NO_CAPACITY})
+    market = stage.market
+    orders = [stage.place(workload=_working(600)) for _ in range(8)]
+    await stage.round()
+    blocks = replace(market.params.blocks, envelope_bytes_max=1 << 10, large_envelope_bytes_max=1 << 10)
+    changed = replace(market.params, blocks=blocks)
+    market.govern(lambda context: context.ledger.put(PARAMS, ONLY, changed))
+    service = stage.service()
+    for _ in range(2):
+        await service.round(stage.node, market.time_ms)
+    assert {market.standing(order) for order in orders} == {("running", "")}
+    starts = [told for told in stage.told() if "Start" in told]
+    assert (len(starts), sum(told.count("Start") for told in starts)) == (2, 8)
 
 
 async def test_what_a_cancelled_order_left_is_erased_and_told_once(stage):
