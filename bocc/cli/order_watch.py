@@ -96,7 +96,8 @@ async def _draw_events(client: Client, address: str, told: dict[str, Any]) -> No
 def output(context: Context, order: str, key_file: Path, sealed_path: Path | None, path: Path | None) -> None:
     """Open what came out of an order: its last output, checked against the digest on the chain.
 
-    It is sealed to the result key of the order, so only who has that key can read it.
+    It is sealed to the result key of the order, so only who has that key can read it. A terminal shows texts alone, with what would
+    steer it escaped; a file or another program gets the bytes as they are.
     """
     address = parse_order(order)
     key = read_result_key(key_file).private_bytes_raw()
@@ -105,6 +106,7 @@ def output(context: Context, order: str, key_file: Path, sealed_path: Path | Non
     content = open_output(sealed, key, chain_id, address)
     if sha256(content).hexdigest() != told["root"]:
         raise InputRejected(InputReason.BAD_OUTPUT, sha256(content).hexdigest(), told["root"])
+    shown = _as_text(content) if path is None and not context.as_json and is_terminal() else content
     if path is not None:
         _write_private(path, content)
     if context.as_json:
@@ -112,7 +114,24 @@ def output(context: Context, order: str, key_file: Path, sealed_path: Path | Non
     elif path is not None:
         print_line(f"{len(content)} bytes in {path}, with the digest that the enclave signed: {told['root']}")
     else:
-        click.echo(content, nl=False)
+        click.echo(shown, nl=False)
+
+
+def _as_text(content: bytes) -> str:
+    """Return an output as a terminal may show it: nothing in it colours, moves or hides anything.
+
+    Raises:
+        InputRejected: BAD_OUTPUT: it is no text.
+    """
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InputRejected(InputReason.BAD_OUTPUT, f"{len(content)} bytes that are no text", "--save FILE, or a pipe")
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else ascii(character)[1:-1] for character in text
+    )
 
 
 async def _ask_output(client: Client, address: str) -> tuple[bytes, dict[str, Any]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec.structs import replace
 
 from bocc.cli import order_watch
@@ -329,6 +330,36 @@ def test_output_is_opened_with_the_key_of_its_order(run, node, market, write, tm
     assert refusal(run(*arguments, "--sealed", tmp_path / "sealed")) == ("bad_output", root.hex(), "00" * 32)
     key.write_text("ff" * 32)
     assert isinstance(run(*arguments, "--sealed", tmp_path / "sealed").exception, SealRejected)
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("r\u00e9sum\u00e9\n\t'1'\n".encode(), "r\u00e9sum\u00e9\n\t'1'\n"),
+        ("a\x1b[2Jb\u202e\r\n".encode(), "a\\x1b[2Jb\\u202e\\r\n"),
+        (b"\xff\xfe", None),
+        (b"PK\0", None),
+    ],
+    ids=["text", "text that steers", "no text", "text with zero bytes"],
+)
+def test_terminal_shows_an_output_only_if_it_is_text(run, market, tmp_path, monkeypatch, content, shown):
+    """Given an output, when it is asked for, then nothing in it steers a terminal, and a pipe gets it as it is."""
+    secret = X25519PrivateKey.from_private_bytes(b"s" * 32)
+    result_key = secret.public_key().public_bytes_raw()
+    order = market.running(result_key=result_key)
+    (tmp_path / "key").write_text(secret.private_bytes_raw().hex())
+    (tmp_path / "sealed").write_bytes(seal_output(content, result_key, market.chain_id, order))
+    assert market.report(market.output(order, root=sha256(content).digest())) == ""
+    options = ("--key-file", tmp_path / "key", "--sealed", tmp_path / "sealed")
+    arguments = ("output", format_address(order), *options)
+    assert run(*arguments).stdout_bytes == content
+    monkeypatch.setattr(order_watch, "is_terminal", lambda: True)
+    ended = run(*arguments)
+    if shown is None:
+        expected = ("bad_output", f"{len(content)} bytes that are no text", "--save FILE, or a pipe")
+        assert (refusal(ended), ended.stdout) == (expected, "")
+    else:
+        assert ended.stdout == shown
 
 
 def test_watching_an_order_that_is_closed_asks_for_no_events(run, node, market):
