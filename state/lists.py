@@ -54,6 +54,8 @@ class ListKind(IntEnum):
     """Endorsements of one subject; named by the digest of its kind and bytes."""
     HARDWARE = 17
     """Enclaves on a hardware resource that are neither expired nor revoked; named by the resource."""
+    SERVED = 18
+    """Closed orders on record that an operator was the last to serve; named by its account."""
 
 
 class ListLength(Wire, frozen=True):

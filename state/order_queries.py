@@ -130,7 +130,8 @@ def orders(
 ) -> OrderPage:
     """Return up to `limit` orders of one list, in one state if given, from a cursor on, the last of the list first.
 
-    The list is one of ORDERS, OPEN_ORDERS, CUSTOMER, PROVIDER, ENCLAVE, RESOURCE; the last three have none that is closed.
+    The list is one of ORDERS, OPEN_ORDERS, CUSTOMER, PROVIDER, SERVED, ENCLAVE, RESOURCE. PROVIDER, ENCLAVE and RESOURCE have none
+    that is closed, SERVED no other.
     """
     full_name, params = list_name(kind, name), ledger.get(PARAMS, ONLY)
     count = count_members(ledger, full_name)

@@ -139,7 +139,7 @@ async def _create(sending: Sending, file: Path) -> int:
 
 @command.command(name="list")
 @click.option("--customer", metavar="ADDRESS|NAME", help="Whose orders.")
-@click.option("--operator", metavar="ADDRESS|NAME", help="Those that it has accepted and that are not closed.")
+@click.option("--operator", metavar="ADDRESS|NAME", help="Those that it has accepted; with --state closed, those that it served.")
 @click.option("--enclave", metavar="ENCLAVE", help="Those that it works on.")
 @click.option("--resource", metavar="RESOURCE", help="Those that use it and are not closed.")
 @click.option("--open", "is_open", is_flag=True, help="Those that wait for a provider.")

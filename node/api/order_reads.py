@@ -51,7 +51,8 @@ class OrdersParams(Params, frozen=True):
 
     customer: AddressText | None = None
     operator: AddressText | None = None
-    """Those that it has accepted and that are not closed; so for enclave and resource."""
+    """Those that it has accepted and that are not closed; so for enclave and resource. With the state `closed`: those that it was
+    the last to serve."""
     enclave: AddressText | None = None
     resource: AddressText | None = None
     open: bool = False
@@ -98,7 +99,8 @@ def _list_of(params: OrdersParams) -> tuple[ListKind, bytes]:
     if params.customer is not None:
         lists.append((ListKind.CUSTOMER, parse_account(params.customer)))
     if params.operator is not None:
-        lists.append((ListKind.PROVIDER, parse_account(params.operator)))
+        kind = ListKind.SERVED if params.state is OrderStateName.CLOSED else ListKind.PROVIDER
+        lists.append((kind, parse_account(params.operator)))
     if params.enclave is not None:
         lists.append((ListKind.ENCLAVE, parse_kind(params.enclave, AddressKind.ENCLAVE)))
     if params.resource is not None:

@@ -23,9 +23,9 @@ from state.runtime.enclaves import judge_of, reappraise
 from state.runtime.judgement import GOOD_STATES
 from state.runtime.order_books import find_order, plans_of, put_order
 from state.runtime.order_clock import bring_up_to_date
+from state.runtime.order_fitness import runs_software_of
 from state.runtime.order_policies import check_may_run
 from state.runtime.order_queue import orders_of_enclave, orders_of_resource
-from state.runtime.order_reviews import runs_software_of
 from state.runtime.order_steps import find_withdrawn, reserve_machine, reserve_stock
 from state.runtime.order_table import Trigger, check_allowed, check_leads_to
 from state.runtime.ordering import find_open_plan, find_usable

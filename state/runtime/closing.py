@@ -16,6 +16,7 @@ from state.resource_records import RESOURCES
 from state.runtime.context import Context
 from state.runtime.order_books import find_order, put_order
 from state.runtime.order_clock import bring_up_to_date
+from state.runtime.order_fitness import is_kept_from_starting
 from state.runtime.order_steps import close_order, give_notice, has_revoked_release, leave_machine
 from state.runtime.order_table import Trigger, check_allowed
 from state.runtime.reasons import TransactionReason
@@ -88,7 +89,10 @@ def _close_by_provider(context: Context, address: bytes, terms: OrderTerms, orde
     if order.state is OrderState.RUNNING:
         return give_notice(context, address, terms, order, 0, order.operator)
     penalty, reason = 0, CloseReason.CANCELLED
-    is_excused = order.cause in {StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED}
+    if order.state is OrderState.ACCEPTED:
+        is_excused = is_kept_from_starting(context, terms, order)
+    else:
+        is_excused = order.cause in {StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED}
     if not is_excused and not has_revoked_release(context, terms):
         penalty, reason = penalty_for(terms, order, order.accrued_ms or context.time_ms), CloseReason.PROVIDER_FAULT
         note_service(context, order.operator, provider_faults=1)

@@ -31,6 +31,7 @@ from state.resource_records import RESOURCES
 from state.runtime.accounts import credit, credit_treasury
 from state.runtime.context import Context
 from state.runtime.order_books import compute_plan, end_ms, next_date, patience_ms, put_order
+from state.runtime.order_fitness import is_kept_from_starting
 from state.runtime.order_steps import (
     close_order,
     has_revoked_release,
@@ -104,11 +105,13 @@ def _pass_date(
 
 
 def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """An order did not start: an owner's doing if a key is missing or a release is revoked, otherwise the provider's."""
+    """An order did not start: the doing of an owner or the customer if they kept it from starting, otherwise the provider's."""
     if has_revoked_release(context, terms):
         return close_order(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=Trigger.START_BY)
     if find_ungranted(context, address, terms, order) is not None:
         return close_order(context, address, terms, order, CloseReason.GRANT_REFUSED, trigger=Trigger.START_BY)
+    if is_kept_from_starting(context, terms, order):
+        return leave_machine(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=Trigger.START_BY)
     penalty = 0
     if _have_outputs_stood(context, terms, order):
         note_service(context, order.operator, start_timeouts=1)
@@ -206,4 +209,6 @@ def _forget(context: Context, address: bytes, terms: OrderTerms, order: Order) -
     ledger.delete(ORDER_RUNS, address)
     remove_member(ledger, list_name(ListKind.ORDERS), address)
     remove_member(ledger, list_name(ListKind.CUSTOMER, terms.customer), address)
+    if order.operator:
+        remove_member(ledger, list_name(ListKind.SERVED, order.operator), address)
     context.emit(EventKind.ORDER_FORGOTTEN, order=address, customer=terms.customer)

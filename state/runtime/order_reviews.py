@@ -19,16 +19,14 @@ from state.order_records import (
     OrderTerms,
     StallCause,
 )
-from state.order_terms import LineRole
 from state.resource_records import RESOURCES
 from state.runtime.context import Context
-from state.runtime.judgement import GOOD_STATES
 from state.runtime.order_books import put_order, resource_of
 from state.runtime.order_clock import bring_up_to_date
+from state.runtime.order_fitness import is_fit
 from state.runtime.order_queue import REVIEWS
 from state.runtime.order_steps import close_order, give_notice, has_revoked_release, stall_order
 from state.runtime.order_table import Trigger
-from state.trust_records import ENCLAVES, Enclave
 
 
 def run_reviews(context: Context) -> None:
@@ -88,21 +86,3 @@ def _review_resources(context: Context, address: bytes, terms: OrderTerms, order
         cause = StallCause.RELEASE_REVOKED
         order = stall_order(context, address, order, cause, context.time_ms, trigger=Trigger.RELEASE_REVOKED)
     return order
-
-
-def is_fit(context: Context, terms: OrderTerms, order: Order) -> bool:
-    """Tell whether an order's enclave may earn: trusted or in grace, at the order's level, running the order's software."""
-    enclave = context.ledger.find(ENCLAVES, order.enclave)
-    return (
-        enclave is not None
-        and enclave.state in GOOD_STATES
-        and enclave.level >= terms.level_min
-        and enclave.hardware == order.hardware
-        and runs_software_of(terms, enclave)
-    )
-
-
-def runs_software_of(terms: OrderTerms, enclave: Enclave) -> bool:
-    """Tell whether an enclave booted one of the order's software releases; any will do where the order names none."""
-    programs = [(line.resource, line.release) for line in terms.lines if line.role is LineRole.SOFTWARE]
-    return not programs or (enclave.image, enclave.release) in programs

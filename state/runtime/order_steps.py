@@ -14,12 +14,14 @@ from state.offers import PlanUnit
 from state.order_records import (
     ORDER_GRANTS,
     ORDER_RUNS,
+    USAGE,
     CloseReason,
     Order,
     OrderState,
     OrderTerms,
     StallCause,
     line_key,
+    usage_key,
 )
 from state.receipts import EventKind
 from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, numbered_key
@@ -30,6 +32,7 @@ from state.runtime.order_queue import orders_of_enclave, orders_of_resource
 from state.runtime.order_table import Trigger, check_leads_to
 from state.runtime.reasons import TransactionReason
 from state.runtime.settlement import (
+    earn_ends,
     note_service,
     pay_attempt,
     pay_out,
@@ -53,6 +56,8 @@ def close_order(
 ) -> Order:
     """End an order: settle what was earned, give back the rest, free what it held."""
     check_leads_to(order.state, trigger, OrderState.CLOSED)
+    if _has_given(context, address, terms, order) and _is_owed(order, reason, trigger, closed_by):
+        order = earn_ends(terms, order)
     order = pay_out(context, address, terms, order)
     left = order.held
     order = refund(context, address, order)
@@ -64,6 +69,8 @@ def close_order(
             assert line.plan is not None, "a line that names its resource has its plan"
             _release_stock(context, line.resource, line.plan.number, line.quantity)
             remove_member(ledger, orders_of_resource(line.resource), address)
+    if order.operator:
+        add_member(ledger, list_name(ListKind.SERVED, order.operator), address)
     if reason is CloseReason.DONE and order.operator:
         note_service(context, order.operator, orders_done=1)
     context.emit(
@@ -82,6 +89,30 @@ def close_order(
         closed_ms=context.time_ms,
         closed_by=closed_by,
     )
+
+
+def _has_given(context: Context, address: bytes, terms: OrderTerms, order: Order) -> bool:
+    """Tell whether the present attempt of an order has an output: its row in the machine's ledger of use says so."""
+    run = context.ledger.find(ORDER_RUNS, address) if order.started_ms else None
+    if run is None or run.usages[0] is None:
+        return False
+    row = context.ledger.get(USAGE, usage_key(resource_of(order, terms.lines[0]), run.usages[0]))
+    return bool(row.output_receipt)
+
+
+def _is_owed(order: Order, reason: CloseReason, trigger: Trigger, closed_by: bytes) -> bool:
+    """Tell whether a machine that has given an output gets its one price: with the last, or if others end its work before.
+
+    The program says which output is the last, and the program is the customer's choice; so that alone cannot decide.
+    """
+    if reason is CloseReason.DONE and trigger in {Trigger.LAST_OUTPUT, Trigger.END_BY}:
+        return True
+    is_its_own_doing = (
+        reason in {CloseReason.FAILED, CloseReason.PROVIDER_FAULT}
+        or order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
+        or closed_by == order.operator
+    )
+    return not is_its_own_doing
 
 
 def leave_machine(

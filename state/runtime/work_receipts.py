@@ -44,8 +44,8 @@ from state.runtime.challenges import find_challenge
 from state.runtime.context import Context
 from state.runtime.order_books import end_ms, put_order
 from state.runtime.order_clock import bring_up_to_date, find_ungranted
+from state.runtime.order_fitness import is_fit
 from state.runtime.order_policies import check_may_run
-from state.runtime.order_reviews import is_fit
 from state.runtime.order_steps import close_order, has_revoked_release, reason_at_end, stall_order
 from state.runtime.order_table import Trigger, check_allowed, check_leads_to
 from state.runtime.order_usage import note_erase, note_output, open_usage
@@ -53,7 +53,6 @@ from state.runtime.ordering import NO_HEAD
 from state.runtime.reasons import TransactionReason
 from state.runtime.settlement import (
     accrue,
-    earn_ends,
     earn_starts,
     earn_uses,
     free_funds,
@@ -322,7 +321,6 @@ def _output(context: Context, address: bytes, terms: OrderTerms, order: Order, b
         order = replace(order, proven_ms=max(order.proven_ms, batch.at_ms))
     order = earn_uses(terms, order)
     if receipt.is_last:
-        order = earn_ends(terms, order)
         return close_order(context, address, terms, order, CloseReason.DONE, trigger=trigger)
     return _end_if_over(context, address, terms, order)
 

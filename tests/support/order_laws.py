@@ -25,7 +25,7 @@ from state.order_records import (
     OrderTerms,
 )
 from state.records import HOLDINGS
-from state.resource_records import PLANS, RESOURCES, numbered_key
+from state.resource_records import PLANS, RESOURCE_USES, RESOURCES, numbered_key
 from state.runtime.capacities import scale_capacity, sum_capacity
 from state.runtime.order_books import next_date, plans_of, resource_of
 from state.runtime.order_table import TRANSITIONS
@@ -115,6 +115,8 @@ def _check_lists(world: World, orders: _Orders) -> None:
         place(address, ListKind.ORDERS)
         place(address, ListKind.CUSTOMER, terms.customer)
         if order.state is OrderState.CLOSED:
+            if order.operator:
+                place(address, ListKind.SERVED, order.operator)
             continue
         if order.state is OrderState.OPEN:
             place(address, ListKind.OPEN_ORDERS)
@@ -130,6 +132,7 @@ def _check_lists(world: World, orders: _Orders) -> None:
         ListKind.OPEN_ORDERS,
         ListKind.CUSTOMER,
         ListKind.PROVIDER,
+        ListKind.SERVED,
         ListKind.ENCLAVE,
         ListKind.RESOURCE,
     )
@@ -146,13 +149,13 @@ def _check_lists(world: World, orders: _Orders) -> None:
 
 
 def _check_usage(world: World) -> None:
-    """Rows of use are numbered without gaps up to their resource's count."""
+    """Rows of use are numbered without gaps up to their resource's count, which is on record for every resource."""
     counts: Counter[bytes] = Counter()
     for key, _ in rows(world, USAGE):
         assert int.from_bytes(key[21:], "big") == counts[key[:21]]
         counts[key[:21]] += 1
-    uses = {address: resource.usage_count for address, resource in rows(world, RESOURCES)}
-    assert {address: count for address, count in uses.items() if count} == dict(counts)
+    uses = {address: use.count for address, use in rows(world, RESOURCE_USES)}
+    assert uses == {address: counts[address] for address, _ in rows(world, RESOURCES)}
 
 
 def _check_dates(world: World, orders: _Orders) -> None:

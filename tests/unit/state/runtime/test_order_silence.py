@@ -110,7 +110,14 @@ def test_who_falls_silent_harms_nobody_else(state: str, gone: str) -> None:
     penalties = 0 if record is None else record.penalties
     assert (holdings.provider_bond, holdings.provider_locked) == (BOND - penalties, 0)
     names = {name[0] for name, _ in rows(market, LIST_LENGTHS)}
-    kinds = (ListKind.ORDERS, ListKind.OPEN_ORDERS, ListKind.CUSTOMER, ListKind.PROVIDER, ListKind.ENCLAVE)
+    kinds = (
+        ListKind.ORDERS,
+        ListKind.OPEN_ORDERS,
+        ListKind.CUSTOMER,
+        ListKind.PROVIDER,
+        ListKind.SERVED,
+        ListKind.ENCLAVE,
+    )
     assert not names & {*kinds, ListKind.RESOURCE, ListKind.REVIEWS}
     closed = [dict(event.attributes) for event in story.events if event.kind is EventKind.ORDER_CLOSED]
     settlements = [dict(event.attributes) for event in story.events if event.kind is EventKind.SETTLED]
