@@ -20,7 +20,7 @@ from bocc.errors import AnswerMalformed, NodeUnreachable, NotFinal, RpcRejected
 from bocc.provider.attesting import parse_resource, take_challenge
 from bocc.provider.documents import VendorDocument
 from bocc.provider.place import SIMULATED, Published, load_published, open_secret, save_published
-from bocc.provider.posting import PostResult, find_failed_check, post_document
+from bocc.provider.posting import PostResult, find_failed_check, post_document, stored_documents
 from bocc.provider.records import Records
 from bocc.provider.rules import Rules, open_rules
 from bocc.provider.serving import OrderService
@@ -66,7 +66,6 @@ WAKING: Final = (
 WAKING_PAUSE_S: Final = 0.05
 """After such an event, so that a busy chain does not wake a provider for each of many."""
 _EVENTS_PAGE: Final = 100
-_PAGE: Final = 100
 
 
 class Refusal(RpcRejected):
@@ -239,7 +238,7 @@ class SoftwareProvider:
             Refusal: the chain would refuse something.
         """
         done: list[str] = []
-        stored = await _stored_documents(client)
+        stored = await stored_documents(client)
         documents = self.tee.documents(now_ms // 1_000 - BACKDATED_S, number_in_force(stored))
         for document in due_documents(documents, stored, now_ms):
             await self._post(client, document)
@@ -333,18 +332,6 @@ async def find_enclave(client: Client, address: str) -> dict[str, Any] | None:
             return None
         raise
     return enclave
-
-
-async def _stored_documents(client: Client) -> list[dict[str, Any]]:
-    """Return everything that the chain has of vendors, without the documents themselves."""
-    stored: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = await client.call("collaterals", limit=_PAGE, cursor=cursor)
-        stored += page["collaterals"]
-        cursor = page["cursor"]
-        if cursor is None:
-            return stored
 
 
 async def _published_by(client: Client, outcome: Outcome) -> list[str]:

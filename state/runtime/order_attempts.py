@@ -25,7 +25,7 @@ from state.runtime.accepting import check_bond, check_funds, choose_plan, find_a
 from state.runtime.accounts import debit
 from state.runtime.context import Context
 from state.runtime.order_books import resource_of
-from state.runtime.order_policies import CheckPolicy, facts_of
+from state.runtime.order_policies import facts_of
 from state.runtime.order_steps import reserve_machine
 from state.runtime.ordering import (
     agree,
@@ -144,7 +144,13 @@ class _Placing:
         return NO_MORE
 
     def _check_policy(self, address: bytes) -> Found:
-        return _judge(self.context, self.terms, self.order, address, check_not_denied)
+        policy, facts = _judged(self.context, self.terms, self.order, address)
+        if not policy:
+            return "no conditions", ""
+        if judge_policy(policy, facts).verdict is Verdict.TRUE:
+            return "holds", ""
+        check_not_denied(policy, facts)
+        return "not denied; decided when a provider accepts", ""
 
     def _check_deposit(self) -> Found:
         least = check_deposit(self.message, self.lines)
@@ -210,7 +216,7 @@ class _Accepting:
     def _check_policies(self) -> Found:
         addresses = [resource_of(self.order, line) for line in self.terms.lines]
         for _index, address in (*_distinct(addresses), (0, b"")):
-            _judge(self.context, self.terms, self.order, address, check_holds)
+            check_holds(*_judged(self.context, self.terms, self.order, address))
         return "all hold", ""
 
     def _check_capacity(self) -> Found:
@@ -231,16 +237,11 @@ def _distinct(addresses: Iterable[bytes]) -> list[tuple[int, bytes]]:
     return [(index, address) for address, index in places.items()]
 
 
-def _judge(context: Context, terms: OrderTerms, order: Order, address: bytes, check: CheckPolicy) -> Found:
-    """Judge the policy of a resource, or the constraints for no bytes."""
+def _judged(context: Context, terms: OrderTerms, order: Order, address: bytes) -> tuple[tuple[PolicyNode, ...], Facts]:
+    """Return the policy of a resource, or the constraints for no bytes, and what it is judged by."""
     resource = context.ledger.get(RESOURCES, address) if address else None
-    policy: tuple[PolicyNode, ...] = terms.constraints if resource is None else resource.policy
-    facts: Facts = facts_of(context, terms, order, address, resource)
-    check(policy, facts)
-    if not policy:
-        return "no conditions", ""
-    is_decided = judge_policy(policy, facts).verdict is Verdict.TRUE
-    return "holds" if is_decided else "not denied; decided when a provider accepts", ""
+    policy = terms.constraints if resource is None else resource.policy
+    return policy, facts_of(context, terms, order, address, resource)
 
 
 def _words_of(plan: Plan, quantity: int) -> str:

@@ -170,3 +170,10 @@ WORK: Final[Mapping[type[Message], Work]] = {
     Propose: Work(units=400),
     CastVote: Work(units=200),
 }
+
+
+def work_of(message: Message) -> int:
+    """Return the work units of a message as they were measured, whatever the parameters charge for it."""
+    row = WORK[type(message)]
+    extra_work = row.extra
+    return row.units + (0 if extra_work is None else extra_work(message))

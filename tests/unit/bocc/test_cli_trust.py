@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,21 @@ def test_document_that_the_chain_has_or_would_refuse_is_not_sent(run, chain, nod
     assert ended.return_value == code
     assert [(one["result"], one["reason"]) for one in json.loads(ended.stdout)] == [(result, reason)]
     assert not chain.taken
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_document_too_large_for_a_dry_run_is_sent_unless_the_chain_has_it(run, chain, node, folder, is_known):
+    untried = {"name": "m", "ok": False, "reason": "too_much_work", "seen": "90000", "bound": "9000", "remedy": "send"}
+    path = folder / "root_ca_crl.der"
+    has = sha256(path.read_bytes()).hexdigest() if is_known else "00" * 32
+    node.methods |= {
+        "explain": lambda **_tx: {"ok": False, "checks": [untried]},
+        "collaterals": lambda **_page: {"collaterals": [{"body_hash": has}], "cursor": None},
+    }
+    ended = run(collateral, "put", path, "--from", "alice", "--json")
+    assert ended.return_value == ExitCode.DONE
+    assert [one["result"] for one in json.loads(ended.stdout)] == ["known" if is_known else "stored"]
+    assert len(sent(chain)) == (0 if is_known else 1)
 
 
 def test_document_that_fails_in_its_block_is_a_refusal_unless_somebody_was_faster(run, chain, folder):

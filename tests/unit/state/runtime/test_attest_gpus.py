@@ -14,7 +14,7 @@ from state.runtime.explain import Check, explain
 from state.runtime.judgement import platforms_of
 from state.runtime.reasons import TransactionReason
 from state.runtime.trust_rules import distrust_root
-from state.trust_messages import Attest, GpuEvidence
+from state.trust_messages import GPUS_MAX, Attest, GpuEvidence
 from state.trust_records import PLATFORMS
 from tests.support.attesting import FEE, PROVIDER, Lab, enclave_key, list_verifications
 from tests.support.chain_builders import make_genesis
@@ -107,10 +107,13 @@ def test_a_dry_run_verifies_one_gpu(lab: Lab, monkeypatch: pytest.MonkeyPatch) -
     assert verified_count == 1
 
 
-def test_a_dry_run_verifies_nothing_of_an_attestation_with_more_gpus(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    checks, verified_count = explain_counting(lab, monkeypatch, attest_with_gpu(lab, 2))
+@pytest.mark.parametrize("count", [2, GPUS_MAX])
+def test_a_dry_run_verifies_nothing_of_an_attestation_with_more_gpus(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    checks, verified_count = explain_counting(lab, monkeypatch, attest_with_gpu(lab, count))
     refused = checks["message 0 attest: evidence"]
-    assert (refused.ok, refused.reason, refused.seen, refused.bound) == (False, "too_many_gpus", "2", "1")
+    assert (refused.ok, refused.reason, refused.seen, refused.bound) == (False, "too_many_gpus", str(count), "1")
     assert checks["message 0 attest"] == replace(refused, name="message 0 attest")
     assert verified_count == 0
 

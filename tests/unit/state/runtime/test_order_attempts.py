@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from state.address import format_address
 from state.order_messages import order_address
-from state.order_terms import LineRole
+from state.order_terms import LINES_MAX, LineRole
 from state.policies import CustomerIn, LevelAtLeast
 from state.resource_records import RESOURCES
 from state.runtime.explain import Check, DryRunReason, explain
@@ -166,3 +166,16 @@ def test_other_messages_of_orders_tell_why_they_fail_and_what_helps(market, buil
     (check,) = tried(market, CUSTOMER, build(market, market.place()))
     assert (check.name, check.ok, check.reason) == ("message", False, reason)
     assert check.remedy
+
+
+def test_an_order_of_the_most_lines_is_tried_and_no_second_one(market):
+    order = market.order_message(lines=(market.line(LineRole.COMPUTE, market.hardware),) * LINES_MAX)
+    assert refused(tried(market, CUSTOMER, order))["message"] == TransactionReason.LINES_MALFORMED
+    checks = explain(market.ledger, market.sign(CUSTOMER, market.order_message(), order, fee=10**6), market.time_ms)
+    assert refused(checks) == {"message 1 order": DryRunReason.TOO_MUCH_WORK}
+
+
+def test_one_acceptance_is_tried_and_no_second_one_because_any_may_judge_sixteen_policies(market):
+    accepts = [market.accept_message(market.place()) for _ in range(2)]
+    checks = explain(market.ledger, market.sign(PROVIDER, *accepts, fee=10**6), market.time_ms)
+    assert refused(checks) == {"message 1 accept": DryRunReason.TOO_MUCH_WORK}
