@@ -1,7 +1,7 @@
 """The ledger of a resource's use, checked offline from the genesis alone: that rows are on the chain, and that none is missing.
 
-The proof is what stands under `proof` in a node's answer to `usage`. Rows are numbered without gaps, and the resource's record says
-how many there are, so a page that begins at 0 and comes to the end is the whole ledger.
+The proof is what stands under `proof` in a node's answer to `usage`. Rows are numbered without gaps, and the record of
+the resource's use says how many there are, so a page that begins at 0 and comes to the end is the whole ledger.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from state.proof_bundle import (
     VerifiedState,
     verify_records,
 )
-from state.resource_records import RESOURCES
+from state.resource_records import RESOURCE_USES
 
 ROWS_MAX = 10_000
 
@@ -31,7 +31,8 @@ ROWS_MAX = 10_000
 class UsageProof(Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a ledger of use with its proofs, all after one block."""
 
-    resource: StateBundle
+    use: StateBundle
+    """Of the record of the resource's use, which is there also for one that was never used."""
     rows: Annotated[list[RecordProof], Meta(max_length=ROWS_MAX)]
     absent: RecordProof | None
 
@@ -74,14 +75,14 @@ def verify_usage(shown: UsageProof, genesis: Genesis) -> VerifiedUsage:
     Raises:
         Rejected: as for a bundle; BAD_FILE also for records that are not rows of this ledger, one after the other.
     """
-    if shown.resource.format != FORMAT:
-        raise BundleRejected(BundleReason.BAD_FILE, shown.resource.format, FORMAT)
+    if shown.use.format != FORMAT:
+        raise BundleRejected(BundleReason.BAD_FILE, shown.use.format, FORMAT)
     others = shown.rows if shown.absent is None else [*shown.rows, shown.absent]
-    fact, *facts = verify_records(shown.resource, others, genesis)
+    fact, *facts = verify_records(shown.use, others, genesis)
     address = fact.key[1:]
-    if fact.value is None or fact.key != RESOURCES.raw_key(address):
-        raise BundleRejected(BundleReason.BAD_FILE, fact.key.hex(), "the record of a resource")
-    count = RESOURCES.codec.decode(fact.value).usage_count
+    if fact.value is None or fact.key != RESOURCE_USES.raw_key(address):
+        raise BundleRejected(BundleReason.BAD_FILE, fact.key.hex(), "the record of a resource's use")
+    count = RESOURCE_USES.codec.decode(fact.value).count
     if shown.absent is not None:
         last = facts.pop()
         if (last.key, last.value) != (USAGE.raw_key(usage_key(address, count)), None):

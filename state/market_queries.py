@@ -21,7 +21,7 @@ from state.policies import AllOf, AnyOf, Condition, CustomerIn, Not, PolicyNode,
 from state.policy_judgement import EnclaveFacts, Facts, Verdict, judge_condition, judge_policy
 from state.policy_words import ListedNode, list_policy
 from state.records import CHAIN_STATE, ONLY
-from state.resource_records import ENDORSEMENTS, RESOURCES, Endorsement, Resource, subject_name
+from state.resource_records import ENDORSEMENTS, RESOURCE_USES, RESOURCES, Endorsement, Resource, subject_name
 from state.runtime.policy import endorsements_in
 from state.trust_queries import EnclaveFilter, EnclaveView, enclaves
 
@@ -108,7 +108,7 @@ def _facts(ledger: Ledger, address: bytes, resource: Resource) -> Facts:
     chain_state = ledger.get(CHAIN_STATE, ONLY)
     return Facts(
         resource=address,
-        usage_count=resource.usage_count,
+        usage_count=ledger.get(RESOURCE_USES, address).count,
         order=None,
         hardware=address if resource.kind is ResourceKind.HARDWARE else None,
         enclave=None,

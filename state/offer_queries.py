@@ -23,12 +23,14 @@ from state.records import CHAIN_STATE, HOLDINGS, NEW_HOLDINGS, ONLY
 from state.resource_records import (
     PLANS,
     RELEASES,
+    RESOURCE_USES,
     RESOURCES,
     PlanRecord,
     Release,
     ReleaseStatus,
     Resource,
     ResourceStatus,
+    ResourceUse,
     numbered_key,
 )
 from state.runtime.capacities import SCALARS, check_capacity_fits
@@ -56,6 +58,7 @@ class ResourceView(Struct, frozen=True):
 
     address: bytes
     resource: Resource
+    use: ResourceUse
 
 
 class ResourcePage(Struct, frozen=True):
@@ -152,7 +155,7 @@ def resources(ledger: Ledger, wanted: ResourceFilter, limit: int, cursor: int | 
             (wanted.status, resource.status),
         )
         if all(asked is None or asked == seen for asked, seen in pairs):
-            found.append(ResourceView(address, resource))
+            found.append(ResourceView(address, resource, ledger.get(RESOURCE_USES, address)))
     return ResourcePage(tuple(found), None)
 
 
@@ -290,10 +293,10 @@ def _current_release(ledger: Ledger, address: bytes, resource: Resource) -> tupl
 
 def usage(ledger: Ledger, address: bytes, first: int, last: int | None, limit: int) -> UsagePage | None:
     """Return up to `limit` rows of a resource's ledger, from one number to another or the end; None if there is no resource."""
-    resource = ledger.find(RESOURCES, address)
-    if resource is None:
+    use = ledger.find(RESOURCE_USES, address)
+    if use is None:
         return None
-    count = resource.usage_count
+    count = use.count
     end = count if last is None else min(count, last + 1)
     stop = max(first, min(end, first + limit))
     rows = tuple((number, ledger.get(USAGE, usage_key(address, number))) for number in range(first, stop))

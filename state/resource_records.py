@@ -49,7 +49,6 @@ class Resource(Wire, frozen=True):
     payees: Annotated[tuple[Payee, ...], Meta(max_length=PAYEES_MAX)]
     vault: OptionalAddress
     derived_from: OptionalAddress
-    usage_count: UInt
     grant_epoch: UInt
     """Goes up when keys granted so far shall open nothing more."""
     bond_locked: Amount
@@ -63,6 +62,13 @@ class Resource(Wire, frozen=True):
     created_ms: TimeMs
     frozen_ms: TimeMs
     """When its owner had all orders with it ended; 0: they go on."""
+
+
+class ResourceUse(Wire, frozen=True):
+    """How often a resource was used, on record from its publication; id: its address."""
+
+    count: UInt
+    """Rows of its ledger of use, numbered from 0."""
 
 
 class ReleaseStatus(IntEnum):
@@ -123,6 +129,10 @@ RELEASES: Final = Table(0x41, Release, 65_536)
 PLANS: Final = Table(0x42, PlanRecord, 2_048)
 RESOURCE_BOOKS: Final = Table(0x43, ResourceBooks, 16)
 ENDORSEMENTS: Final = Table(0x44, Endorsement, 512)
+RESOURCE_USES: Final = Table(0x45, ResourceUse, 32)
+
+NO_USE: Final = ResourceUse(count=0)
+"""Of a resource that was never used."""
 
 
 def numbered_key(resource: bytes, number: int) -> bytes:

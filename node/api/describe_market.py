@@ -44,7 +44,7 @@ def describe_resource_row(view: ResourceView) -> ResourceRow:
         has_policy=bool(resource.policy),
         plan_count=resource.plan_count,
         release_count=resource.release_count,
-        usage_count=resource.usage_count,
+        usage_count=view.use.count,
         capacity=describe("capacity", resource.capacity),
         in_use=describe("in_use", resource.in_use),
         created_ms=resource.created_ms,

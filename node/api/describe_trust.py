@@ -22,7 +22,7 @@ from state.forecasts import Forecast
 from state.offer_queries import PlanView as StoredPlan
 from state.policies import PolicyNode
 from state.policy_words import ListedNode, list_policy
-from state.resource_records import Release, Resource
+from state.resource_records import Release, Resource, ResourceUse
 from state.runtime.profiles import measurements
 from state.trust_queries import CollateralItem
 from state.trust_queries import CollateralView as StoredCollateral
@@ -186,6 +186,7 @@ def describe_plan(view: StoredPlan) -> PlanView:
 def describe_resource(
     address: bytes,
     resource: Resource,
+    use: ResourceUse,
     releases: list[ReleaseView],
     plans: list[PlanView],
     height: int,
@@ -213,7 +214,7 @@ def describe_resource(
         vault=describe_optional_address(resource.vault),
         derived_from=describe_optional_address(resource.derived_from),
         meta_hash=resource.meta_hash.hex() or None,
-        usage_count=resource.usage_count,
+        usage_count=use.count,
         grant_epoch=resource.grant_epoch,
         frozen_ms=resource.frozen_ms or None,
         drain_at_ms=resource.drain_at_ms or None,

@@ -45,7 +45,7 @@ from state.offer_queries import OfferFilter, ResourceFilter, UsagePage
 from state.offers import Capacity, GpuCount, PlanUnit, ResourceKind
 from state.order_records import USAGE, usage_key
 from state.policies import SubjectKind
-from state.resource_records import RESOURCES, ResourceStatus, numbered_key
+from state.resource_records import RESOURCE_USES, ResourceStatus, numbered_key
 from tee.evidence import EvidenceKind
 
 RESOURCES_MAX: Final = 50
@@ -243,7 +243,7 @@ def read_usage(call: Call, params: UsageParams) -> UsageView:
 def _prove_usage(call: Call, address: bytes, params: UsageParams, page: UsagePage) -> UsageProof:
     is_end = page.next_number is None and (params.last is None or params.last >= page.count)
     return UsageProof(
-        resource=prove(call, RESOURCES, address),
+        use=prove(call, RESOURCE_USES, address),
         rows=[_prove_row(call, address, number) for number, _row in page.rows],
         absent=_prove_row(call, address, page.count) if is_end else None,
     )

@@ -36,7 +36,7 @@ from node.api.views_trust import (
 from state import forecasts, offer_queries, trust_queries
 from state.address import AddressKind, format_address
 from state.attestation import enclave_address
-from state.resource_records import RESOURCES
+from state.resource_records import RESOURCE_USES, RESOURCES
 from state.runtime.documents import simulated_roots
 from state.runtime.evidence import SHARED_CACHE, Answer
 from state.runtime.explain import GPUS_TRIED_MAX, Check
@@ -244,7 +244,8 @@ def read_resource(call: Call, params: ResourceParams) -> ResourceView:
     releases = [describe_release(number, release) for number, release in pairs if release is not None]
     plans = [describe_plan(view) for view in offer_queries.plans(chain.ledger, address, resource, PLANS_SHOWN)]
     proof = prove(call, RESOURCES, address) if params.prove else None
-    return describe_resource(address, resource, releases, plans, chain.tip.block.height, proof)
+    use = chain.ledger.get(RESOURCE_USES, address)
+    return describe_resource(address, resource, use, releases, plans, chain.tip.block.height, proof)
 
 
 def appraise_evidence(call: Call, params: AppraiseParams) -> AppraisalView:

@@ -157,8 +157,8 @@ class RecordProofView(View, frozen=True):
 class UsageProof(View, frozen=True):
     """Proof that these rows stand in the ledger, and how many it has (docs/PROOFS.md)."""
 
-    resource: JsonObject
-    """A bundle of the resource's record, whose usage_count says how many rows there are."""
+    use: JsonObject
+    """A bundle of the record of the resource's use, whose count says how many rows there are."""
     rows: list[RecordProofView]
     """Of each row, in their order, after the same block."""
     absent: RecordProofView | None

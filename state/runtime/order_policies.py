@@ -7,7 +7,7 @@ from collections.abc import Callable
 from state.order_records import Order, OrderTerms
 from state.policies import PolicyNode
 from state.policy_judgement import EnclaveFacts, Facts
-from state.resource_records import RESOURCES, Resource
+from state.resource_records import RESOURCE_USES, RESOURCES, Resource
 from state.runtime.context import Context
 from state.runtime.order_books import resource_of
 from state.runtime.policy import check_holds, check_not_denied, endorsements_in, order_facts
@@ -63,7 +63,7 @@ def facts_of(context: Context, terms: OrderTerms, order: Order, address: bytes, 
         enclave = EnclaveFacts(address=order.enclave, record=record, level=record.level)
     return Facts(
         resource=address,
-        usage_count=0 if resource is None else resource.usage_count,
+        usage_count=0 if resource is None else context.ledger.get(RESOURCE_USES, address).count,
         order=order_facts(terms),
         hardware=resource_of(order, terms.lines[0]) or None,
         enclave=enclave,

@@ -1,6 +1,7 @@
 """The ledger of use: one row for each start of an order with a resource, numbered without gaps.
 
-That a resource has n rows stands in its record, so a proof of that record proves that no further row exists.
+How many rows a resource has stands in a small record of its own, which each start writes: a proof of it proves that no further
+row exists.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from state.order_records import ORDER_RUNS, USAGE, Order, OrderTerms, UsageRow, usage_key
 from state.receipts import EventKind
-from state.resource_records import RESOURCES
+from state.resource_records import RESOURCE_USES
 from state.runtime.context import Context
 from state.runtime.order_books import resource_of
 
@@ -19,8 +20,8 @@ def open_usage(context: Context, address: bytes, terms: OrderTerms, order: Order
     ledger, numbers = context.ledger, []
     for line in terms.lines:
         name = resource_of(order, line)
-        resource = ledger.get(RESOURCES, name)
-        number = resource.usage_count
+        use = ledger.get(RESOURCE_USES, name)
+        number = use.count
         row = UsageRow(
             order=address,
             release=line.release,
@@ -33,7 +34,7 @@ def open_usage(context: Context, address: bytes, terms: OrderTerms, order: Order
             erase_receipt=b"",
         )
         ledger.put(USAGE, usage_key(name, number), row)
-        ledger.put(RESOURCES, name, replace(resource, usage_count=number + 1))
+        ledger.put(RESOURCE_USES, name, replace(use, count=number + 1))
         numbers.append(number)
         context.emit(
             EventKind.USED,

@@ -25,9 +25,11 @@ from state.policies import OutputParty
 from state.receipts import EventKind
 from state.records import ONLY
 from state.resource_records import (
+    NO_USE,
     PLANS,
     RELEASES,
     RESOURCE_BOOKS,
+    RESOURCE_USES,
     RESOURCES,
     PlanRecord,
     Release,
@@ -35,6 +37,7 @@ from state.resource_records import (
     Resource,
     ResourceBooks,
     ResourceStatus,
+    ResourceUse,
     numbered_key,
 )
 from state.runtime.accounts import credit, debit
@@ -50,13 +53,13 @@ _RESOURCE_TAG: Final = tag("resource")
 GROWING: Final = (
     "plan_count",
     "release_count",
-    "usage_count",
     "grant_epoch",
     "bond_locked",
     "drain_at_ms",
     "frozen_ms",
 )
 """Numbers of a resource that change later."""
+_MOST_USE: Final = ResourceUse(count=INTEGER_MAX)
 
 
 def apply_publish(context: Context, sender: bytes, message: Publish) -> None:
@@ -214,7 +217,6 @@ def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, R
         payees=message.payees,
         vault=message.vault,
         derived_from=message.derived_from,
-        usage_count=0,
         grant_epoch=0,
         bond_locked=0,
         capacity=message.capacity,
@@ -223,7 +225,9 @@ def _create(context: Context, sender: bytes, message: Publish) -> tuple[bytes, R
         created_ms=context.time_ms,
         frozen_ms=0,
     )
-    byte_count = counted_bytes(address, resource) + sum(write_plan(ledger, address, plan) for plan in message.plans)
+    ledger.put(RESOURCE_USES, address, NO_USE)
+    byte_count = counted_bytes(address, resource) + RESOURCE_USES.byte_count(address, _MOST_USE)
+    byte_count += sum(write_plan(ledger, address, plan) for plan in message.plans)
     for name in (list_name(ListKind.OWNER, sender), list_name(ListKind.RESOURCES)):
         add_member(ledger, name, address)
         byte_count += member_bytes(name, address)

@@ -15,15 +15,17 @@ from state.address import format_address
 from state.errors import Rejected
 from state.genesis_file import format_genesis
 from tests.support.fixture_chain import FixtureNode
-from tests.support.market_fixture import build_market_fixture
+from tests.support.market_fixture import OWNER, build_market_fixture, publish_data
 from tests.support.rpc import ask
 
 
 @pytest.fixture(scope="module")
 def fixture():
-    """The market with two orders that have used its data."""
+    """The market with two orders that have used its data, and with more data that nobody has used."""
     made = build_market_fixture()
     made.run(made.open)
+    events = made.send(OWNER, publish_data())
+    made.unused = next(attributes["resource"] for attributes in events if "resource" in attributes)
     return made
 
 
@@ -32,6 +34,7 @@ def told(fixture):
     node = FixtureNode(fixture.trust)
     return {
         "data": asyncio.run(ask(node, "usage", resource=format_address(fixture.data), prove=True)),
+        "unused": asyncio.run(ask(node, "usage", resource=format_address(fixture.unused), prove=True)),
         "image": asyncio.run(ask(node, "usage", resource=format_address(fixture.trust.image), prove=True)),
     }
 
@@ -45,6 +48,11 @@ def test_a_whole_ledger_shows_every_use(told, fixture):
     assert (usage.resource, usage.count, usage.is_whole) == (fixture.data, 2, True)
     assert [(number, row.order) for number, row in usage.rows] == [(0, fixture.running), (1, fixture.open)]
     assert verify(told["data"]["proof"], fixture) == verify({"result": told["data"]}, fixture) == usage
+
+
+def test_of_a_resource_that_was_never_used_it_is_proven_that_it_was_not(told, fixture):
+    usage = verify(told["unused"], fixture)
+    assert (usage.resource, usage.count, usage.rows, usage.is_whole) == (fixture.unused, 0, (), True)
 
 
 def test_a_part_of_a_ledger_is_told_as_a_part(told, fixture):
@@ -62,8 +70,8 @@ def foreign_row(proof, other):
     proof["rows"][1] = other["rows"][1]
 
 
-def foreign_resource(proof, other):
-    proof["resource"] = other["resource"]
+def foreign_use(proof, other):
+    proof["use"] = other["use"]
 
 
 def swapped_rows(proof, other):
@@ -79,12 +87,12 @@ def hidden_rows(proof, other):
 
 
 def unknown_format(proof, other):
-    proof["resource"]["format"] = "bocc-proof-0"
+    proof["use"]["format"] = "bocc-proof-0"
 
 
-def no_resource(proof, other):
+def no_use(proof, other):
     row = proof["rows"][0]
-    proof["resource"] |= {name: row[name] for name in ("key", "value", "proof")}
+    proof["use"] |= {name: row[name] for name in ("key", "value", "proof")}
 
 
 def no_proof(proof, other):
@@ -96,12 +104,12 @@ def no_proof(proof, other):
     [
         (absence_as_row, "bundle_bad_file"),
         (foreign_row, "bundle_bad_file"),
-        (foreign_resource, "bundle_bad_file"),
+        (foreign_use, "bundle_bad_file"),
         (swapped_rows, "bundle_bad_file"),
         (changed_row, "wrong_value"),
         (hidden_rows, "bundle_bad_file"),
         (unknown_format, "bundle_bad_file"),
-        (no_resource, "bundle_bad_file"),
+        (no_use, "bundle_bad_file"),
         (no_proof, "bundle_bad_file"),
     ],
     ids=lambda part: getattr(part, "__name__", ""),

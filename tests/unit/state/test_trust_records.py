@@ -8,7 +8,15 @@ from state.codec import INTEGER_MAX, Wire
 from state.ledger import Table
 from state.offers import PAYEES_MAX, Capacity, GpuCount, Payee, ResourceKind
 from state.policies import NAMES_MAX, AllOf, ReleaseName, SoftwareIn, SubjectKind
-from state.resource_records import ENDORSEMENTS, RESOURCES, Endorsement, Resource, ResourceStatus
+from state.resource_records import (
+    ENDORSEMENTS,
+    RESOURCE_USES,
+    RESOURCES,
+    Endorsement,
+    Resource,
+    ResourceStatus,
+    ResourceUse,
+)
 from state.trust_messages import CERTIFICATE_BYTES_MAX, CHAIN_MAX, COLLATERAL_BYTES_MAX
 from state.trust_records import (
     BRAKES,
@@ -71,7 +79,6 @@ LARGEST: list[tuple[Table, Wire]] = [
             payees=(Payee(account=ADDRESS, share_bp=10_000),) * PAYEES_MAX,
             vault=ADDRESS,
             derived_from=ADDRESS,
-            usage_count=MAX,
             grant_epoch=MAX,
             bond_locked=MAX,
             capacity=CAPACITY,
@@ -81,6 +88,7 @@ LARGEST: list[tuple[Table, Wire]] = [
             frozen_ms=MAX,
         ),
     ),
+    (RESOURCE_USES, ResourceUse(count=MAX)),
     (
         ENDORSEMENTS,
         Endorsement(

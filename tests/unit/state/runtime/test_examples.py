@@ -14,7 +14,7 @@ from state.order_terms import LineRole, Mark
 from state.policies import UsesAtMost
 from state.receipts import EventKind
 from state.records import HOLDINGS
-from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, numbered_key
+from state.resource_records import RELEASES, RESOURCE_USES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.execute import Executed
 from state.trust_messages import Supersede
 from state.trust_records import EnclaveState
@@ -254,7 +254,7 @@ def test_a_resource_is_not_used_more_often_than_its_policy_allows(market: Market
     first, second = market.accepted(lines=lines), market.accepted(lines=lines)
     assert market.report(market.start(first)) == ""
     assert market.report(market.start(second)) == "policy_denied"
-    assert market.ledger.get(RESOURCES, data).usage_count == 1
+    assert market.ledger.get(RESOURCE_USES, data).count == 1
 
 
 def test_a_message_carries_few_receipts_that_are_no_beats(market: Market) -> None:

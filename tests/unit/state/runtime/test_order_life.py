@@ -8,7 +8,7 @@ from state import queries
 from state.offers import PlanUnit, ServiceLevel
 from state.order_records import PROVIDERS, USAGE, OrderState, usage_key
 from state.records import HOLDINGS
-from state.resource_records import RESOURCES
+from state.resource_records import RESOURCE_USES, RESOURCES
 from tests.support.attesting import CUSTOMER, FEE, PROVIDER
 from tests.support.chain_builders import account
 from tests.support.ordering import BOND, OWNER, SECOND_MS, Market
@@ -57,7 +57,7 @@ def test_a_start_and_an_output_stand_in_the_ledger_of_each_resource(market: Mark
         run.start_receipt,
         record.head,
     )
-    assert market.ledger.get(RESOURCES, market.data).usage_count == 1
+    assert market.ledger.get(RESOURCE_USES, market.data).count == 1
 
 
 def test_an_order_that_nobody_accepts_returns_all_but_the_fee(market: Market) -> None:

@@ -25,7 +25,15 @@ from state.offers import (
 from state.policies import AllOf, LevelAtLeast, Not
 from state.receipts import EventKind
 from state.records import RECENT_BLOCKS
-from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, ResourceStatus, numbered_key
+from state.resource_records import (
+    PLANS,
+    RELEASES,
+    RESOURCE_USES,
+    RESOURCES,
+    ReleaseStatus,
+    ResourceStatus,
+    numbered_key,
+)
 from state.runtime.reasons import TransactionReason
 from state.runtime.resources import GROWING
 from state.trust_messages import Publish, Supersede
@@ -64,6 +72,7 @@ def byte_count(added: dict[bytes, bytes]) -> int:
         table.prefix: (table, names)
         for table, names in (
             (RESOURCES, GROWING),
+            (RESOURCE_USES, ("count",)),
             (RELEASES, ("until_ms",)),
             (PLANS, ("in_use",)),
             (LIST_PLACES, ("number",)),
@@ -91,7 +100,7 @@ def test_a_bond_counts_every_byte_that_the_first_publication_of_an_owner_adds_to
     (address,) = lab.members(ListKind.RESOURCES)
     record = resource(lab.ledger, address)
     assert record is not None
-    assert len({raw_key[:1] for raw_key in added}) == 6
+    assert len({raw_key[:1] for raw_key in added}) == 7
     assert record.bond_locked == 10 * byte_count(added)
 
 
