@@ -2,18 +2,19 @@
 
 `python -m bench.bench_runtime` executes blocks of one kind of transaction each and prints, per transaction, medians over rounds:
 execution on an overlay, the validity check before it, and the changes and totals at the end of the block. Parsing and signatures of
-envelopes are excluded; signatures inside messages (proofs, votes) are not. Neither is what a deadline costs when it fires. Tree and
-disk cost per record: see bench_tree.
+envelopes are excluded; signatures inside messages (proofs, votes) are not. What a deadline costs when it fires is excluded, but for
+the dates of proposals, which have rows of their own. Tree and disk cost per record: see bench_tree.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from msgspec.structs import replace
 
+from bench.governance import blocks_of_dates, blocks_of_votes
 from state.address import account_address
 from state.crypto import SigningKey, verify
 from state.genesis import Genesis, GenesisAccount
@@ -35,6 +36,7 @@ from state.votes import VoteKind
 from tests.support.amending import amend, assign, release_change
 from tests.support.attesting import publish
 from tests.support.chain_builders import (
+    BLOCK_INTERVAL_MS,
     World,
     bond,
     delegate,
@@ -198,10 +200,12 @@ def signed(world: World, build: Build, count: int) -> list[Transaction]:
     return transactions
 
 
-def measure(world: World, transactions: list[Transaction]) -> tuple[float, float, float]:
-    """Return medians of check, execution, and end of block with changes, in microseconds per transaction."""
+def measure(
+    world: World, transactions: Sequence[Transaction], interval_ms: int = BLOCK_INTERVAL_MS
+) -> tuple[float, float, float]:
+    """Return medians of check, execution, and end of block with changes, in microseconds per transaction, or of an empty block."""
     checks, runs, ends = [], [], []
-    header = world.header(len(transactions))
+    header = world.header(len(transactions), interval_ms)
     for _ in range(ROUNDS):
         started = time.perf_counter()
         check_block(world.ledger, header, world.time_ms, transactions)
@@ -217,14 +221,14 @@ def measure(world: World, transactions: list[Transaction]) -> tuple[float, float
         ends.append(time.perf_counter() - ran)
         checks.append(checked - started)
         runs.append(ran - began)
-    scale = 1e6 / len(transactions)
+    scale = 1e6 / (len(transactions) or 1)
     return median(checks) * scale, median(runs) * scale, median(ends) * scale
 
 
 def show(row: Iterable[object]) -> None:
     """Print one row of the table."""
     name, *figures = row
-    print(f"{name:28}", *(f"{figure:>9.2f}" if isinstance(figure, float) else f"{figure:>9}" for figure in figures))
+    print(f"{name:34}", *(f"{figure:>9.2f}" if isinstance(figure, float) else f"{figure:>9}" for figure in figures))
 
 
 def measure_messages() -> None:
@@ -235,11 +239,28 @@ def measure_messages() -> None:
         if prepare is not None:
             world.apply(*signed(world, prepare, count))
         transactions = signed(world, build, count)
-        outcomes = {receipt.status for receipt in world.execute(transactions, world.header(count))[0].receipts}
-        assert outcomes == {ReceiptStatus.FAILED if name.endswith("fails") else ReceiptStatus.OK}, name
-        signatures = len(transactions[0].signatures) * world.params.fees.signature_work
-        work = price_table(world.params).work(transactions[0]) - signatures
-        show((name, *measure(world, transactions), work))
+        show_messages(name, world, transactions)
+    for block in blocks_of_votes():
+        show_messages(block.name, block.world, block.transactions)
+
+
+def show_messages(name: str, world: World, transactions: Sequence[Transaction]) -> None:
+    """Print what a message of a block of one kind costs, and is charged."""
+    executed, _overlay = world.execute(transactions, world.header(len(transactions)))
+    outcomes = {receipt.status for receipt in executed.receipts}
+    assert outcomes == {ReceiptStatus.FAILED if name.endswith("fails") else ReceiptStatus.OK}, name
+    signatures = len(transactions[0].signatures) * world.params.fees.signature_work
+    work = price_table(world.params).work(transactions[0]) - signatures
+    show((name, *measure(world, transactions), work))
+
+
+def measure_dates() -> None:
+    """Print what the end of a block takes in which all proposals are due."""
+    print()
+    show(("end of a block", "ms"))
+    for block in blocks_of_dates():
+        _check, _execute, end = measure(block.world, block.transactions, block.interval_ms)
+        show((block.name, end / 1_000))
 
 
 def measure_rest() -> None:
@@ -267,6 +288,7 @@ def measure_rest() -> None:
 def main() -> None:
     """Print all figures."""
     measure_messages()
+    measure_dates()
     measure_rest()
 
 
