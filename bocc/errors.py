@@ -66,6 +66,8 @@ class InputReason(StrEnum):
     """Nothing on offer fits what an order asks for."""
     BAD_GRANT = "bad_grant"
     """No key can be released for this order or line now."""
+    UNPROVEN = "unproven"
+    """What a node says cannot be proven from the genesis that is trusted, or is something else than what is proven."""
     BAD_OUTPUT = "bad_output"
     """An order has no output yet, it is elsewhere, or it is not what the enclave signed."""
     BAD_SUBJECT = "bad_subject"

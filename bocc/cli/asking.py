@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -11,6 +12,7 @@ from bocc.cli.context import Context, run
 from bocc.cli.output import print_fields, print_json
 from bocc.client import Client
 
+Answer = TypeVar("Answer")
 Question = Callable[[Client], Coroutine[Any, Any, Any]]
 
 
@@ -34,4 +36,17 @@ def answer(context: Context, question: Question) -> None:
 
 
 height_option = click.option("--height", type=click.IntRange(min=0), help="As of this final block.")
+
+
+def trust_option(what: str, *, is_required: bool = False) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
+    """Give a command --trust: the genesis file from which it checks proofs."""
+    return click.option(
+        "--trust",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        required=is_required,
+        metavar="GENESIS",
+        help=f"Genesis of the chain, from a source that you trust{what}.",
+    )
+
+
 prove_option = click.option("--prove", is_flag=True, help="With a proof for `bocc proof verify`.")

@@ -55,6 +55,7 @@ _HINTS: Final = {
     "bad_amount": "write 5 or 0.25 for BOCC, 5ubocc for the smallest unit",
     "bad_file": "`bocc order init` and `bocc resource init KIND` print files that say what may stand where",
     "no_offer": "`bocc query market` shows what is on offer",
+    "unproven": "ask again, then another node by --node URL; if all say the same, is --trust the genesis of this chain?",
     "unknown_name": "`bocc keys list` shows the keys of this home, --home names another",
     "bad_url": "write http://HOST:PORT, or the name of a node of the local network",
     "bad_bech32m": "copy the whole address again; its checksum does not fit",

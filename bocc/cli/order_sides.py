@@ -8,23 +8,30 @@ from typing import Any, Final
 
 import click
 
-from bocc.cli.asking import ask
+from bocc.cli.asking import ask, trust_option
 from bocc.cli.context import Context, common_options, run
-from bocc.cli.order_text import print_open_orders
+from bocc.cli.order_text import print_open_orders, print_proven_grant
 from bocc.cli.output import print_json, print_line
 from bocc.cli.sending import Sending, sending_options
 from bocc.client import Client
 from bocc.errors import InputReason, InputRejected
 from bocc.market.fitting import find_fit, find_plan
 from bocc.market.forms import parse_enclave, parse_order
-from bocc.market.grants import build_grant
-from state.address import format_address
+from bocc.market.grant_proofs import prove_grant
+from bocc.market.grants import ask_grant, build_grant
+from state.address import format_address, parse_address
+from state.genesis import Genesis
+from state.genesis_file import parse_genesis
 from state.order_messages import Accept
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 PAGE: Final = 20
 ORDERS_MAX: Final = 200
 """Open orders looked at, the newest first."""
+_UNVERIFIED: Final = (
+    "Not verified: the order's enclave, its seal key, level and program are as the node says."
+    " --trust GENESIS verifies them."
+)
 
 
 @click.command(name="open")
@@ -112,24 +119,37 @@ async def _choose_plan(client: Client, order: str, enclave: str) -> int:
 @click.option("--line", type=click.IntRange(0, 15), help="Which line.  [default: the one that needs a key]")
 @click.option("--key-file", type=_FILE, help="File with the key, as the content was sealed with it.")
 @click.option("--refuse", is_flag=True, help="Give no key; the order ends without a penalty for its provider.")
+@trust_option("; what the key is sealed to is then verified")
 @sending_options
-def grant(sending: Sending, order: str, line: int | None, key_file: Path | None, refuse: bool) -> int:
+def grant(
+    sending: Sending, order: str, line: int | None, key_file: Path | None, refuse: bool, trust: Path | None
+) -> int:
     """Release the key of your data or software to the enclave that runs an order, or refuse.
 
     The key is sealed to that enclave, for this line of this order alone; nobody else can open it, and the release is public. Look
     at the enclave first: `bocc query enclave ENCLAVE`. Your node says which enclave runs the order, and what its
-    key is; a false node could name a key of its own and read yours, so use one that you trust.
+    key is. A false node could name a key of its own and read yours; with --trust all of it is verified by proofs first.
     """
     if refuse is (key_file is not None):
         raise click.UsageError("give --key-file or --refuse")
     key = None if key_file is None else key_file.read_bytes()
+    genesis = None if trust is None else parse_genesis(trust.read_bytes())
     address = format_address(parse_order(order))
-    return run(_grant(sending, address, line, key))
+    return run(_grant(sending, address, line, key, genesis))
 
 
-async def _grant(sending: Sending, order: str, line: int | None, key: bytes | None) -> int:
+async def _grant(sending: Sending, order: str, line: int | None, key: bytes | None, genesis: Genesis | None) -> int:
     async with sending.context.client() as client:
-        message = await build_grant(client, order, line, key)
+        asked = await ask_grant(client, order, line)
+        if genesis is not None:
+            now_ms = time.time_ns() // 1_000_000
+            proven = await prove_grant(client, genesis, asked, parse_address(sending.sender), now_ms)
+            asked = proven.asked
+            if not sending.context.as_json:
+                print_proven_grant(proven, now_ms)
+        elif key is not None:
+            click.echo(_UNVERIFIED, err=True)
+        message = build_grant(asked, key)
     return await sending.send_messages((message,))
 
 

@@ -12,8 +12,9 @@ from bocc.durations import format_duration
 from bocc.market.costs import UNIT_WORDS, line_cost
 from bocc.market.drafts import Draft
 from bocc.market.forms import format_moment
+from bocc.market.grant_proofs import ProvenGrant
 from bocc.market.offers import Choice
-from node.api.describe import MONEY_NAMES
+from node.api.describe import MONEY_NAMES, describe
 from state.address import format_address
 
 Json = Mapping[str, Any]  # JSON of the node
@@ -190,6 +191,28 @@ def print_open_orders(rows: Iterable[tuple[Json, str]], now_ms: int) -> None:
             for one, enclave in rows
         ],
     )
+
+
+def print_proven_grant(proven: ProvenGrant, now_ms: int) -> None:
+    """Print to whom a key goes, as verified from the genesis."""
+    asked, enclave = proven.asked, proven.enclave
+    kind = str(describe("tee", enclave.tee)) + (" SIMULATED" if enclave.is_simulated else "")
+    print_table(
+        ("", ""),
+        [
+            ("verified", f"at height {proven.height}, {format_moment(proven.time_ms, now_ms)}"),
+            ("key of", f"{format_address(asked.resource)} release {asked.release}, line {asked.line}"),
+            (
+                "enclave",
+                f"{format_address(asked.enclave)}: {enclave.state.name.lower()}, {kind}, level {enclave.level}",
+            ),
+            ("program", f"{format_address(enclave.image)} release {enclave.release}"),
+            ("machine", format_address(enclave.hardware)),
+            ("operator", format_address(enclave.operator)),
+            ("seal key", asked.seal_key.hex()),
+        ],
+    )
+    print_line("")
 
 
 def event_line(event: Json) -> str:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 import click
 
+from bocc.cli.asking import trust_option
 from bocc.cli.context import Context, common_options
 from bocc.cli.failures import ExitCode
 from bocc.cli.output import print_fields, print_json, print_line
@@ -27,12 +28,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("file", type=click.File("rb"))
-@click.option(
-    "--trust",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    required=True,
-    help="Genesis of the chain, from a source that you trust.",
-)
+@trust_option("", is_required=True)
 @common_options
 def verify(context: Context, file: BinaryIO, trust: Path) -> int:
     """Verify FILE (- for the standard input) against a genesis, without any network.
