@@ -62,6 +62,8 @@ class DeadlineKind(IntEnum):
     """A date of an order has come; subject: the order."""
     PROPOSAL_DUE = 13
     """The time for votes on a proposal, or its timelock, is over; subject: its number."""
+    VOTES_OVER = 14
+    """Votes on a proposal that has ended are forgotten; subject: its number, and how many of its electorate are gone, 8 bytes."""
 
 
 class Deadline(Wire, frozen=True):

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from state.codec import encode
 from state.governance_messages import VoteChoice
-from state.governance_records import ELECTORATES, PROPOSALS, VOTES, Proposal, ProposalState, vote_key
+from state.governance_records import (
+    ELECTORATES,
+    PROPOSALS,
+    VOTES,
+    Proposal,
+    ProposalState,
+    is_under_way,
+    vote_key,
+    votes_kept_until_ms,
+)
 from state.ledger import Ledger
 from state.lists import ListKind, count_members, list_name, member_at
-from state.records import ONLY, PARAMS, number_key
+from state.records import CHAIN_STATE, ONLY, PARAMS, number_key
 from state.runtime.ballots import Decision, final_decision
+from state.runtime.proposal_basis import Replacement, find_basis, find_replacements
 
 PAGE_BYTES_MAX: Final = 32_768
 """Payloads of one page, unless the first is longer: a node needs some five milliseconds to show so much."""
@@ -25,6 +36,8 @@ class ProposalView(Struct, frozen=True):
     proposal: Proposal
     decision: Decision | None
     """What the votes cast so far come to, while votes count; None afterwards."""
+    is_stale: bool
+    """Whether it is under way, but what it replaces has changed since it was proposed: so it would fail."""
 
 
 class ProposalsPage(Struct, frozen=True):
@@ -59,6 +72,11 @@ def find_proposal(ledger: Ledger, number: int) -> ProposalView | None:
     return None if proposal is None else _view(ledger, number, proposal)
 
 
+def replacements(ledger: Ledger, proposal: Proposal) -> Mapping[str, Replacement]:
+    """Return what a proposal that is under way would replace as a whole, by name; nothing of one that has ended."""
+    return find_replacements(ledger, proposal.payload) if is_under_way(proposal) else {}
+
+
 def proposals(ledger: Ledger, limit: int, cursor: int | None = None) -> ProposalsPage:
     """Return up to limit proposals, newest first, from where a page before ended; fewer if they are long."""
     name = list_name(ListKind.PROPOSALS)
@@ -76,8 +94,11 @@ def proposals(ledger: Ledger, limit: int, cursor: int | None = None) -> Proposal
     return ProposalsPage(proposals=tuple(views), next_cursor=(stop - len(views)) or None)
 
 
-def voters(ledger: Ledger, number: int, limit: int, cursor: int = 0) -> VotersPage:
-    """Return up to limit validators that may vote on a proposal that exists."""
+def voters(ledger: Ledger, number: int, limit: int, cursor: int = 0) -> VotersPage | None:
+    """Return up to limit validators that may vote on a proposal that exists; None if single votes are no longer on record."""
+    proposal = ledger.get(PROPOSALS, number_key(number))
+    if not is_under_way(proposal) and votes_kept_until_ms(proposal) <= ledger.get(CHAIN_STATE, ONLY).time_ms:
+        return None
     members = ledger.get(ELECTORATES, number_key(number)).members
     stop = cursor + limit
     views = []
@@ -92,4 +113,5 @@ def _view(ledger: Ledger, number: int, proposal: Proposal) -> ProposalView:
     decision = None
     if proposal.state is ProposalState.VOTING:
         decision = final_decision(proposal, ledger.get(PARAMS, ONLY).governance)
-    return ProposalView(number, proposal, decision)
+    is_stale = is_under_way(proposal) and proposal.basis != find_basis(ledger, proposal.payload)
+    return ProposalView(number, proposal, decision, is_stale)

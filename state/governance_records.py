@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from state.codec import Address, Amount, Height, TimeMs, UInt, Wire
+from state.codec import Address, Amount, Height, OptionalHash, TimeMs, UInt, Wire
 from state.governance_messages import Payload, VoteChoice
 from state.ledger import Table
 from state.offers import Title
@@ -15,8 +15,12 @@ from state.validators import VALIDATORS_MAX
 
 PROPOSALS_VOTING_MAX: Final = 64
 """Proposals under way at a time."""
+PROPOSALS_OF_ONE_MAX: Final = 4
+"""Proposals under way of one account, so that nobody fills the places with one account's money and name."""
 PROPOSALS_OF_OTHERS_MAX: Final = 48
 """Proposals under way with which somebody else than a validator of the set may add another; the rest is the validators' own."""
+VOTES_KEPT_MS: Final = 90 * 86_400_000
+"""How long electorate and single votes of a proposal that has ended stay on record; the tallies stay for ever."""
 
 
 class ProposalState(IntEnum):
@@ -38,6 +42,8 @@ class Proposal(Wire, frozen=True):
     proposer: Address
     title: Title
     payload: Payload
+    basis: OptionalHash
+    """Digest of what the payload replaces as a whole, as that stood when it was proposed; no bytes if it replaces nothing so."""
     deposit: Amount
     """ubocc that are locked; 0 once it is decided."""
     state: ProposalState
@@ -55,6 +61,16 @@ class Proposal(Wire, frozen=True):
     power_no: UInt
     power_abstain: UInt
     power_veto: UInt
+
+
+def is_under_way(proposal: Proposal) -> bool:
+    """Tell whether a proposal is not decided, or waits for the end of its timelock."""
+    return proposal.decided_ms == 0
+
+
+def votes_kept_until_ms(proposal: Proposal) -> int:
+    """Return until when electorate and single votes of a proposal that has ended are on record."""
+    return proposal.decided_ms + VOTES_KEPT_MS
 
 
 class VotingPower(Wire, frozen=True):
@@ -77,6 +93,12 @@ class VoteRecord(Wire, frozen=True):
     choice: VoteChoice
     power: UInt
     time_ms: TimeMs
+
+
+class OwnProposals(Wire, frozen=True):
+    """How many proposals of an account are under way, never 0; id: its address."""
+
+    count: UInt
 
 
 class GovernanceBooks(Wire, frozen=True):
@@ -105,6 +127,7 @@ ELECTORATES: Final = Table(0x69, Electorate, VALIDATORS_MAX * 40 + 16)
 VOTES: Final = Table(0x6A, VoteRecord, 64)
 GOVERNANCE_BOOKS: Final = Table(0x6B, GovernanceBooks, 32)
 UPGRADES: Final = Table(0x6C, DueUpgrade, 512)
+OWN_PROPOSALS: Final = Table(0x6D, OwnProposals, 16)
 
 
 NO_PROPOSALS: Final = GovernanceBooks(next_proposal=1, voting_count=0, protocol=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from bocc.amounts import format_amount
 from bocc.cli.asking import ask
@@ -98,28 +99,51 @@ def list_proposals(context: Context, limit: int, cursor: str | None) -> None:
 @click.argument("number", type=click.IntRange(min=1))
 @common_options
 def show(context: Context, number: int) -> None:
-    """Show a proposal, what it changes, how it stands, and who has voted."""
+    """Show a proposal, what it changes of what is in force now, how it stands, and who has voted."""
     told = ask(context, lambda client: client.call("proposal", number=number))
     if context.as_json:
         print_json(told)
         return
-    proposal, voters = told["proposal"], told["voters"]
-    power = proposal.pop("power")
+    proposal, changes = told["proposal"], told["changes"]
+    power, is_stale = proposal.pop("power"), proposal.pop("is_stale")
+    if changes:
+        proposal.pop("payload")
     times = {name: format_time(proposal[name]) for name in proposal if name.endswith("_ms") and proposal[name]}
     shares = {name: _share(power, name) for name in CHOICES}
     deposit = format_amount(int(proposal["deposit"]))
     shown = {**proposal, **times, "deposit": deposit, "power": power["total"], **shares}
     print_fields({name: content for name, content in shown.items() if content is not None})
+    if is_stale:
+        print_line("\nIt will fail (basis_moved): what it replaces was changed since it was proposed. Propose it anew.")
+    if changes:
+        print_line("")
+        print_table(
+            ("changes", "present", "proposed"),
+            [(one["name"], _text(one["present"]), _text(one["proposed"])) for one in changes],
+        )
+    _print_voters(told)
+
+
+def _print_voters(told: dict[str, Any]) -> None:
+    """Print who may vote and how they do, as far as that is on record."""
     print_line("")
+    if told["voters"] is None:
+        print_line("Who voted how is no longer on record.")
+        return
     print_table(
         ("validator", "power", "vote", "time"),
         [
             (one["validator"], one["power"], one["choice"], format_time(one["time_ms"]) if one["time_ms"] else None)
-            for one in voters
+            for one in told["voters"]
         ],
     )
     if told["cursor"]:
         print_line("There are more: --json shows the cursor of `proposal`.")
+
+
+def _text(value: object) -> str:
+    """Return any value of a record for people, in full: where the difference is, nobody knows."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 async def ask_present(client: Client) -> Present:

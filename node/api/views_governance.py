@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from node.api.registry import AddressText, AmountText, Height
 from node.api.views import JsonObject, View
 
@@ -35,6 +37,8 @@ class ProposalView(View, frozen=True):
     """What its proposer can do about that."""
     outlook: str | None
     """What the votes cast so far come to, while votes count: `passes`, or the reason of a rejection."""
+    is_stale: bool
+    """Whether it is under way and will fail as things are, with `basis_moved`: what it replaces has changed since it was made."""
     power: PowersView
     created_ms: Height
     created_height: Height
@@ -43,6 +47,8 @@ class ProposalView(View, frozen=True):
     """End of the timelock of what has passed."""
     decided_ms: Height | None
     """When it ended."""
+    votes_kept_until_ms: Height | None
+    """Until when single votes on what has ended are on record at least."""
 
 
 class ProposalsView(View, frozen=True):
@@ -62,9 +68,21 @@ class VoterView(View, frozen=True):
     time_ms: Height | None
 
 
+class ChangeView(View, frozen=True):
+    """A value that a proposal would change."""
+
+    name: str
+    """Path in the payload, as in `fees.base`."""
+    present: Any  # any value of a record
+    proposed: Any  # as above
+
+
 class ProposalVotesView(View, frozen=True):
-    """A proposal, and a page of those who may vote on it."""
+    """A proposal, what it would change of what is in force now, and a page of those who may vote on it."""
 
     proposal: ProposalView
-    voters: list[VoterView]
+    changes: list[ChangeView]
+    """Each value of parameters and rules that differs, while it is under way."""
+    voters: list[VoterView] | None
+    """null: single votes are no longer on record; the tallies are in `power`."""
     cursor: str | None

@@ -31,7 +31,7 @@ from state.runtime.equivocation import apply_report
 from state.runtime.granting import apply_grant
 from state.runtime.order_clock import finish_order
 from state.runtime.ordering import apply_fund, apply_order
-from state.runtime.proposals import apply_propose, apply_vote, finish_proposal
+from state.runtime.proposals import apply_propose, apply_vote, finish_proposal, forget_votes
 from state.runtime.releases import finish_release
 from state.runtime.resources import apply_publish
 from state.runtime.staking import apply_bond
@@ -86,6 +86,7 @@ DEADLINE_HANDLERS: Final[Mapping[DeadlineKind, Callable[[Context, Deadline], Non
     DeadlineKind.PLATFORM_DUE: forget_platform,
     DeadlineKind.ORDER_DUE: finish_order,
     DeadlineKind.PROPOSAL_DUE: finish_proposal,
+    DeadlineKind.VOTES_OVER: forget_votes,
 }
 
 

@@ -3,11 +3,13 @@
 Who may vote, and with how much, is fixed when a proposal is made: bonding, delegating, jail or a slash afterwards move no vote, and
 no power votes twice. Delegators follow their validator. A proposal is decided as soon as the missing votes cannot change it, and at
 the latest when its time is over. What passes waits for its timelock, in which vetoes still end it; a brake has none. Shares count
-as the parameters say when votes are counted, times as they say when they begin.
+as the parameters say when votes are counted, times as they say when they begin. Who voted how is forgotten some time after the
+end, a few votes with each deadline, so that a block's work stays within its budget; the tallies stay.
 
 Invariants:
 - The tallies are the sums of the votes on record.
-- A proposal that is under way holds its deposit, counts in `voting_count`, and has a deadline on the wheel.
+- A proposal that is under way holds its deposit, counts in `voting_count` and for its proposer, and has a deadline on the wheel.
+- A proposal that has ended has its electorate until `votes_kept_until_ms` at least, and a deadline on the wheel while it has it.
 """
 
 from __future__ import annotations
@@ -25,17 +27,21 @@ from state.governance_records import (
     ELECTORATES,
     GOVERNANCE_BOOKS,
     NO_PROPOSALS,
+    OWN_PROPOSALS,
     PROPOSALS,
+    PROPOSALS_OF_ONE_MAX,
     PROPOSALS_OF_OTHERS_MAX,
     PROPOSALS_VOTING_MAX,
     VOTES,
     Electorate,
     GovernanceBooks,
+    OwnProposals,
     Proposal,
     ProposalState,
     VoteRecord,
     VotingPower,
     vote_key,
+    votes_kept_until_ms,
 )
 from state.lists import ListKind, add_member, list_name
 from state.messages import message_name
@@ -44,19 +50,22 @@ from state.records import CURRENT_SET, ONLY, number_key
 from state.runtime.accounts import credit, credit_treasury, debit
 from state.runtime.ballots import final_decision, find_early_decision, is_brake, is_voted_down, recount
 from state.runtime.context import Context
+from state.runtime.proposal_basis import find_basis
 from state.runtime.proposal_effects import apply_payload, check_new_payload, check_payload
 from state.runtime.reasons import TransactionReason
 
 PAYLOAD_BYTES_MAX: Final = 65_536
 """Larger changes are refused whatever envelopes may hold, so that a proposal always fits its record."""
+VOTES_FORGOTTEN_MAX: Final = 16
+"""Votes that one deadline deletes: as many records as the deadlines of other kinds touch."""
 
 
 def apply_propose(context: Context, sender: bytes, message: Propose) -> None:
     """Put a change to the vote of the present validators.
 
     Raises:
-        TransactionRejected: PROPOSAL_DEPOSIT_TOO_LOW, TOO_MANY_PROPOSALS, BALANCE_TOO_LOW, and those of
-            `check_new_payload`.
+        TransactionRejected: PROPOSAL_DEPOSIT_TOO_LOW, TOO_MANY_PROPOSALS, TOO_MANY_OWN_PROPOSALS, BALANCE_TOO_LOW, and
+            those of `check_new_payload`.
     """
     ledger, governance = context.ledger, context.params.governance
     if message.deposit < governance.proposal_deposit:
@@ -66,7 +75,7 @@ def apply_propose(context: Context, sender: bytes, message: Propose) -> None:
     members = ledger.get(CURRENT_SET, ONLY).members
     electorate = Electorate(members=tuple(VotingPower(validator=each.address, power=each.power) for each in members))
     books = ledger.find(GOVERNANCE_BOOKS, ONLY) or NO_PROPOSALS
-    _check_room(books, is_validator=power_in(electorate, sender) > 0)
+    _check_room(context, books, sender, is_validator=power_in(electorate, sender) > 0)
     _check_size(message.payload)
     check_new_payload(context, message.payload)
     if message.deposit:
@@ -83,15 +92,34 @@ def apply_propose(context: Context, sender: bytes, message: Propose) -> None:
         kind=message_name(type(message.payload)).encode(),
         vote_until_ms=vote_until_ms,
     )
-    counted = replace(books, next_proposal=books.next_proposal + 1, voting_count=books.voting_count + 1)
-    ledger.put(GOVERNANCE_BOOKS, ONLY, counted)
+    ledger.put(GOVERNANCE_BOOKS, ONLY, replace(books, next_proposal=books.next_proposal + 1))
+    _count(context, sender, 1)
 
 
-def _check_room(books: GovernanceBooks, *, is_validator: bool) -> None:
+def _check_room(context: Context, books: GovernanceBooks, proposer: bytes, *, is_validator: bool) -> None:
     """Check that another proposal may be under way. Some places are the validators' own, so that nobody can take all."""
+    own_count = _count_own(context, proposer)
+    if own_count >= PROPOSALS_OF_ONE_MAX:
+        raise TransactionRejected(TransactionReason.TOO_MANY_OWN_PROPOSALS, own_count, PROPOSALS_OF_ONE_MAX)
     count_max = PROPOSALS_VOTING_MAX if is_validator else PROPOSALS_OF_OTHERS_MAX
     if books.voting_count >= count_max:
         raise TransactionRejected(TransactionReason.TOO_MANY_PROPOSALS, books.voting_count, count_max)
+
+
+def _count_own(context: Context, proposer: bytes) -> int:
+    own = context.ledger.find(OWN_PROPOSALS, proposer)
+    return 0 if own is None else own.count
+
+
+def _count(context: Context, proposer: bytes, change: int) -> None:
+    """Count a proposal that comes under way, or one that ends, among all and for its proposer."""
+    ledger, own_count = context.ledger, _count_own(context, proposer) + change
+    books = ledger.get(GOVERNANCE_BOOKS, ONLY)
+    ledger.put(GOVERNANCE_BOOKS, ONLY, replace(books, voting_count=books.voting_count + change))
+    if own_count:
+        ledger.put(OWN_PROPOSALS, proposer, OwnProposals(count=own_count))
+    else:
+        ledger.delete(OWN_PROPOSALS, proposer)
 
 
 def _check_size(payload: Payload) -> None:
@@ -107,6 +135,7 @@ def _new_proposal(
         proposer=proposer,
         title=message.title,
         payload=message.payload,
+        basis=find_basis(context.ledger, message.payload),
         deposit=message.deposit,
         state=ProposalState.VOTING,
         reason="",
@@ -138,16 +167,16 @@ def apply_vote(context: Context, sender: bytes, message: CastVote) -> None:
     """Count a validator's vote in the place of its vote before, and decide if that settles it.
 
     Raises:
-        TransactionRejected: NO_PROPOSAL, NO_POWER, VOTING_OVER.
+        TransactionRejected: NO_PROPOSAL, VOTING_OVER, NO_POWER.
     """
     ledger, number = context.ledger, message.proposal
     proposal = ledger.find(PROPOSALS, number_key(number))
     if proposal is None:
         raise TransactionRejected(TransactionReason.NO_PROPOSAL, number)
+    _check_open(context, proposal, message.choice)
     power = power_in(ledger.get(ELECTORATES, number_key(number)), sender)
     if not power:
         raise TransactionRejected(TransactionReason.NO_POWER, sender.hex())
-    _check_open(context, proposal, message.choice)
     before = ledger.find(VOTES, vote_key(number, sender))
     proposal = recount(proposal, power, before.choice if before else None, message.choice)
     ledger.put(PROPOSALS, number_key(number), proposal)
@@ -202,6 +231,9 @@ def _decide(context: Context, number: int, proposal: Proposal, rejection: Transa
 
 def _execute(context: Context, number: int, proposal: Proposal) -> None:
     """Apply what has passed. What other changes have made impossible since fails; all is checked before anything is written."""
+    if find_basis(context.ledger, proposal.payload) != proposal.basis:
+        _end(context, number, proposal, ProposalState.FAILED, TransactionReason.BASIS_MOVED)
+        return
     try:
         check_payload(context, proposal.payload)
     except TransactionRejected as rejection:
@@ -212,18 +244,34 @@ def _execute(context: Context, number: int, proposal: Proposal) -> None:
 
 
 def _end(context: Context, number: int, proposal: Proposal, state: ProposalState, reason: str = "") -> None:
-    """End a proposal: its deposit goes back, or to the treasury if it was vetoed."""
-    ledger = context.ledger
+    """End a proposal: its deposit goes back, or to the treasury if it was vetoed. Its votes are forgotten later."""
     is_vetoed = state is ProposalState.VETOED or reason == TransactionReason.VOTED_DOWN
     if is_vetoed:
         credit_treasury(context, proposal.deposit)
     elif proposal.deposit:
         credit(context, proposal.proposer, proposal.deposit)
     ended = replace(proposal, deposit=0, state=state, reason=str(reason), decided_ms=context.time_ms)
-    ledger.put(PROPOSALS, number_key(number), ended)
-    books = ledger.get(GOVERNANCE_BOOKS, ONLY)
-    ledger.put(GOVERNANCE_BOOKS, ONLY, replace(books, voting_count=books.voting_count - 1))
+    context.ledger.put(PROPOSALS, number_key(number), ended)
+    _count(context, proposal.proposer, -1)
+    _forget_later(context, number_key(number), 0, votes_kept_until_ms(ended))
     _emit_state(context, number, ended)
+
+
+def forget_votes(context: Context, deadline: Deadline) -> None:
+    """Delete some votes on a proposal that ended long ago; the next block goes on, and the last ones take the electorate along."""
+    ledger, number, gone_count = context.ledger, deadline.subject[:8], int.from_bytes(deadline.subject[8:], "big")
+    members = ledger.get(ELECTORATES, number).members
+    stop = gone_count + VOTES_FORGOTTEN_MAX
+    for member in members[gone_count:stop]:
+        ledger.delete(VOTES, vote_key(int.from_bytes(number, "big"), member.validator))
+    if stop < len(members):
+        _forget_later(context, number, stop, context.time_ms + 1)
+    else:
+        ledger.delete(ELECTORATES, number)
+
+
+def _forget_later(context: Context, number: bytes, gone_count: int, due_ms: int) -> None:
+    push_deadline(context.ledger, DeadlineKind.VOTES_OVER, number + number_key(gone_count), due_ms)
 
 
 def _emit_state(context: Context, number: int, proposal: Proposal) -> None:

@@ -9,6 +9,7 @@ from state.governance_messages import CastVote, ChangeParams, Payload, Propose, 
 from state.governance_records import (
     ELECTORATES,
     GOVERNANCE_BOOKS,
+    OWN_PROPOSALS,
     PROPOSALS,
     VOTES,
     GovernanceBooks,
@@ -16,6 +17,7 @@ from state.governance_records import (
     ProposalState,
     vote_key,
 )
+from state.params import Params
 from state.receipts import Event, EventKind
 from state.records import ONLY, number_key
 from state.runtime.execute import Executed
@@ -48,6 +50,11 @@ def vote(choice: VoteChoice, number: int = 1) -> CastVote:
     return CastVote(proposal=number, choice=choice)
 
 
+def change(params: Params, group: str, **values: object) -> ChangeParams:
+    """Return the change of some parameters of a group."""
+    return replace(NO_CHANGE, **{group: replace(getattr(params, group), **values)})
+
+
 def powers_genesis(*powers: int, **governance: int) -> Genesis:
     """Return a genesis whose validators have these millions of power, in the order of development operators."""
     genesis = make_genesis(len(powers))
@@ -61,9 +68,9 @@ def powers_genesis(*powers: int, **governance: int) -> Genesis:
 class Assembly(World):
     """A world in which development account 0 proposes and development operators vote."""
 
-    def propose(self, payload: Payload = TEXT, deposit: int = DEPOSIT) -> int:
+    def propose(self, payload: Payload = TEXT, deposit: int = DEPOSIT, proposer: int = 0) -> int:
         """Put a change to the vote, which must be allowed, and return its number."""
-        executed = self.apply(self.sign(account_key(0), propose(payload, deposit)))
+        executed = self.apply(self.sign(account_key(proposer), propose(payload, deposit)))
         assert executed.receipts[0].reason == "", executed.receipts[0]
         return self.books.next_proposal - 1
 
@@ -91,6 +98,11 @@ class Assembly(World):
     def books(self) -> GovernanceBooks:
         """The books of governance."""
         return self.ledger.get(GOVERNANCE_BOOKS, ONLY)
+
+    def own_counts(self) -> dict[bytes, int]:
+        """Return how many proposals each account has under way, by the counts on record."""
+        prefix = OWN_PROPOSALS.prefix
+        return {key[1:]: self.ledger.find_raw(key).count for key in sorted(self.state) if key[:1] == prefix}
 
     def proposal(self, number: int = 1) -> Proposal:
         """Return a proposal."""

@@ -32,12 +32,14 @@ PROPOSAL = {
     "reason": None,
     "remedy": None,
     "outlook": "quorum_missed",
+    "is_stale": False,
     "power": {"total": 3, "yes": 1, "no": 0, "abstain": 0, "veto": 2},
     "created_ms": 1_750_000_000_000,
     "created_height": 4,
     "vote_until_ms": 1_750_000_120_000,
     "execute_at_ms": None,
     "decided_ms": None,
+    "votes_kept_until_ms": None,
 }
 VOTERS = [
     {"validator": "boccval1a", "power": 1, "choice": "yes", "time_ms": 1_750_000_001_000},
@@ -64,7 +66,7 @@ def chain(node: FakeNode) -> FakeChain:
     node.methods |= {
         "state_proof": lambda key: {"key": key, "value": encode(RULES).hex()},
         "proposals": lambda **_page: {"proposals": [PROPOSAL], "cursor": "6"},
-        "proposal": lambda **_number: {"proposal": PROPOSAL, "voters": VOTERS, "cursor": None},
+        "proposal": lambda **_number: {"proposal": PROPOSAL, "changes": [], "voters": VOTERS, "cursor": None},
     }
     return played
 
@@ -128,3 +130,30 @@ def test_a_proposal_is_shown_with_its_votes(run, chain):
     assert (told["outlook"], told["deposit"], told["yes"]) == ("quorum_missed", "100 BOCC", "33.33 %")
     assert "boccval1a  1      yes   2025-06-15 15:06:41.000" in shown
     assert json.loads(run("show", 7, "--json").stdout)["voters"] == VOTERS
+
+
+def test_what_a_proposal_would_change_is_shown_value_by_value_in_place_of_whole_groups(run, node, chain):
+    changes = [
+        {"name": "fees.base", "present": 1000, "proposed": 999},
+        {"name": "rules.policy.clouds", "present": [], "proposed": ["here\x1b", "there"]},
+    ]
+    payload = {"kind": "change_params", "fees": {"base": 999, "per_byte": 10}}
+    told = {"proposal": {**PROPOSAL, "payload": payload}, "changes": changes, "voters": VOTERS, "cursor": None}
+    node.methods["proposal"] = lambda **_number: told
+    shown = run("show", 7).stdout
+    lines = [line.split() for line in shown.splitlines() if line.startswith(("changes", "fees", "rules"))]
+    assert lines == [
+        ["changes", "present", "proposed"],
+        ["fees.base", "1000", "999"],
+        ["rules.policy.clouds", "[]", '["here\\u001b","there"]'],
+    ]
+    assert ("per_byte" in shown, "basis_moved" in shown) == (False, False)
+    assert json.loads(run("show", 7, "--json").stdout) == told
+
+
+def test_a_stale_proposal_and_forgotten_votes_are_said_in_words(run, node, chain):
+    told = {"proposal": {**PROPOSAL, "is_stale": True}, "changes": [], "voters": None, "cursor": None}
+    node.methods["proposal"] = lambda **_number: told
+    shown = run("show", 7).stdout
+    assert "It will fail (basis_moved): what it replaces was changed since it was proposed." in shown
+    assert "Who voted how is no longer on record." in shown

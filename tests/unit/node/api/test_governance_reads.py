@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from node.api.describe import describe_message, describe_validator
-from state import governance_queries, protocol
+from state import governance_queries, governance_records, protocol
 from state.address import format_address
 from state.codec import encode
-from state.governance_messages import SpendTreasury
+from state.governance_messages import SetRules, SpendTreasury
+from state.governance_records import VOTES_KEPT_MS
+from state.records import ONLY
+from state.trust_records import APPRAISAL_RULES
 from tests.support.chain_builders import account, operator
 from tests.support.fixture_chain import FixtureChain, FixtureNode
-from tests.support.governing import NO, TEXT, YES, powers_genesis, propose, vote
+from tests.support.governing import NO, TEXT, YES, change, powers_genesis, propose, vote
 from tests.support.rpc import Refused, running
 from tests.support.upgrading import HEIGHT, UpgradingChain, ballot
 
@@ -23,8 +27,7 @@ class Voting(FixtureChain):
 
     def __init__(self) -> None:
         super().__init__(powers_genesis(50, 30, 20))
-        payloads = (TEXT, TEXT, TEXT, TEXT, SPENDING)
-        self.add(self.sign(0, *(propose(payload) for payload in payloads), nonce=0))
+        self.add(self.sign(1, *(propose(TEXT) for _ in range(4)), nonce=0), self.sign(0, propose(SPENDING), nonce=0))
         self.add(ballot(self, 0, vote(NO, 1), vote(YES, 5)), ballot(self, 1, vote(NO, 1)))
 
 
@@ -78,12 +81,14 @@ async def test_a_proposal_tells_what_it_changes_and_what_its_votes_come_to(node)
         "reason": None,
         "remedy": None,
         "outlook": "passes",
+        "is_stale": False,
         "power": {"total": 100_000_000, "yes": 50_000_000, "no": 0, "abstain": 0, "veto": 0},
         "created_ms": made_ms,
         "created_height": 1,
         "vote_until_ms": made_ms + 120_000,
         "execute_at_ms": None,
         "decided_ms": None,
+        "votes_kept_until_ms": None,
     }
 
 
@@ -104,6 +109,59 @@ async def test_those_who_may_vote_come_with_their_votes_page_by_page(node):
         describe_validator(operator(1)): (30_000_000, None),
         describe_validator(operator(2)): (20_000_000, None),
     }
+
+
+class Changing(FixtureChain):
+    """Three changes of parameters without a timelock, of which the second is executed."""
+
+    def __init__(self) -> None:
+        super().__init__(powers_genesis(60, 40, timelock_ms=0))
+        self.rules = self.chain.ledger.get(APPRAISAL_RULES, ONLY)
+        policy = replace(self.rules.policy, clouds=("here",))
+        rules = SetRules(rules=replace(self.rules, policy=policy, standing_min=4))
+        limits = change(self.genesis.params, "fees", base=3, per_byte=7)
+        both = replace(limits, market=replace(self.genesis.params.market, fee_bp=5))
+        self.add(
+            self.sign(0, propose(both), propose(change(self.genesis.params, "fees", base=9)), propose(rules), nonce=0)
+        )
+        self.add(ballot(self, 0, vote(YES, 2)))
+        self.add()
+
+
+async def test_a_proposal_under_way_tells_value_by_value_what_it_would_change_and_whether_it_would_fail():
+    fixture = Changing()
+    node, params = FixtureNode(fixture), fixture.genesis.params
+    told = [await ask(node, "proposal", number=number) for number in (1, 2, 3)]
+    assert [(each["proposal"]["state"], each["proposal"]["is_stale"]) for each in told] == [
+        ("voting", True),
+        ("executed", False),
+        ("voting", False),
+    ]
+    assert [each["changes"] for each in told] == [
+        [
+            {"name": "fees.base", "present": 9, "proposed": 3},
+            {"name": "fees.per_byte", "present": params.fees.per_byte, "proposed": 7},
+            {"name": "market.fee_bp", "present": params.market.fee_bp, "proposed": 5},
+        ],
+        [],
+        [
+            {"name": "rules.policy.clouds", "present": list(fixture.rules.policy.clouds), "proposed": ["here"]},
+            {"name": "rules.standing_min", "present": fixture.rules.standing_min, "proposed": 4},
+        ],
+    ]
+
+
+async def test_votes_that_are_no_longer_on_record_are_not_told_as_votes_not_cast(monkeypatch):
+    fixture = Changing()
+    node, kept_ms = FixtureNode(fixture), 1_000
+    before = await ask(node, "proposal", number=2)
+    assert [each["choice"] for each in before["voters"]].count("yes") == 1
+    assert before["proposal"]["votes_kept_until_ms"] == before["proposal"]["decided_ms"] + VOTES_KEPT_MS
+    monkeypatch.setattr(governance_records, "VOTES_KEPT_MS", kept_ms)
+    fixture.add()
+    after = await ask(node, "proposal", number=2)
+    assert (after["voters"], after["cursor"]) == (None, None)
+    assert after["proposal"]["power"] == before["proposal"]["power"]
 
 
 @pytest.mark.parametrize("number", [0, 6])

@@ -30,6 +30,7 @@ def proposal(total: int, yes: int, no: int, abstain: int, veto: int, payload: Pa
         proposer=bytes(21),
         title="",
         payload=payload,
+        basis=b"",
         deposit=0,
         state=ProposalState.VOTING,
         reason="",

@@ -60,6 +60,7 @@ from tests.support.governing import (
     VETO,
     YES,
     Assembly,
+    change,
     powers_genesis,
     propose,
     states_told,
@@ -78,11 +79,6 @@ class GovernedLab(Assembly, Lab):
     """An assembly with machines."""
 
 
-def change(world: Assembly, group: str, **values: object):
-    """Return the change of some parameters of a group."""
-    return replace(NO_CHANGE, **{group: replace(getattr(world.params, group), **values)})
-
-
 def brake(world: Assembly, scope: BrakeScope, subject: bytes = b"", for_ms: int = HOUR_MS) -> SetBrake:
     return SetBrake(brake=Brake(scope=scope, subject=subject, until_ms=world.time_ms + for_ms))
 
@@ -95,13 +91,15 @@ def upgrade(height: int = 100, protocol: int = 2, *, verifier_changed: bool = Fa
     ("payload", "reason"),
     [
         pytest.param(lambda _world: NO_CHANGE, MALFORMED, id="no parameters"),
-        pytest.param(lambda world: change(world, "fees"), MALFORMED, id="the same parameters"),
-        pytest.param(lambda world: change(world, "consensus", timer_min_ms=9_000), MALFORMED, id="out of order"),
-        pytest.param(lambda world: change(world, "governance", veto_bp=0), MALFORMED, id="ungovernable"),
-        pytest.param(lambda world: change(world, "fees", per_work=10**9), MALFORMED, id="votes that nobody can pay"),
-        pytest.param(lambda world: change(world, "blocks", work_max=1_000), MALFORMED, id="too little work"),
+        pytest.param(lambda world: change(world.params, "fees"), MALFORMED, id="the same parameters"),
+        pytest.param(lambda world: change(world.params, "consensus", timer_min_ms=9_000), MALFORMED, id="out of order"),
+        pytest.param(lambda world: change(world.params, "governance", veto_bp=0), MALFORMED, id="ungovernable"),
         pytest.param(
-            lambda world: change(world, "fees", work_overrides=(WorkOverride(message=1, work=10**9),)),
+            lambda world: change(world.params, "fees", per_work=10**9), MALFORMED, id="votes that nobody can pay"
+        ),
+        pytest.param(lambda world: change(world.params, "blocks", work_max=1_000), MALFORMED, id="too little work"),
+        pytest.param(
+            lambda world: change(world.params, "fees", work_overrides=(WorkOverride(message=1, work=10**9),)),
             MALFORMED,
             id="too much work for one message",
         ),
@@ -162,7 +160,7 @@ def test_what_cannot_be_applied_now_cannot_be_proposed(payload, reason: str) -> 
 @pytest.mark.parametrize(
     "payload",
     [
-        pytest.param(lambda world: change(world, "market", fee_bp=0), id="parameters"),
+        pytest.param(lambda world: change(world.params, "market", fee_bp=0), id="parameters"),
         pytest.param(lambda _world: ListPlatform(platform=PLATFORM, verdict=None), id="machine"),
         pytest.param(lambda world: ScheduleNumber(root=bytes(32), number=1, due_ms=world.time_ms + 1_001), id="number"),
         pytest.param(lambda _world: upgrade(17), id="upgrade"),
@@ -184,7 +182,7 @@ def test_parameters_change_for_the_blocks_after() -> None:
     world = Assembly()
     transaction = world.sign(account_key(1), transfer(account(2), 1))
     price = world.price(transaction)
-    executed = world.enact(change(world, "fees", base=world.params.fees.base + 7))
+    executed = world.enact(change(world.params, "fees", base=world.params.fees.base + 7))
     assert [event.kind for event in executed.events] == [EventKind.PROPOSAL_STATE, EventKind.PARAMS_CHANGED]
     assert (world.price(transaction), world.standing()) == (price + 7, (EXECUTED, ""))
 
@@ -192,7 +190,7 @@ def test_parameters_change_for_the_blocks_after() -> None:
 def test_groups_that_are_left_out_stay() -> None:
     world = Assembly()
     before = world.params
-    world.enact(replace(change(world, "market", fee_bp=3), accounts=replace(before.accounts, auth_delay_ms=5)))
+    world.enact(replace(change(world.params, "market", fee_bp=3), accounts=replace(before.accounts, auth_delay_ms=5)))
     changed = replace(
         before, market=replace(before.market, fee_bp=3), accounts=replace(before.accounts, auth_delay_ms=5)
     )
@@ -201,8 +199,8 @@ def test_groups_that_are_left_out_stay() -> None:
 
 def test_parameters_that_no_longer_fit_others_that_passed_meanwhile_fail_and_the_deposit_comes_back() -> None:
     world = Assembly(powers_genesis(60, 40))
-    first = world.propose(change(world, "staking", unbonding_ms=200_000))
-    second = world.propose(change(world, "consensus", validator_update_interval_ms=20_000))
+    first = world.propose(change(world.params, "staking", unbonding_ms=200_000))
+    second = world.propose(change(world.params, "consensus", validator_update_interval_ms=20_000))
     balance = world.balance(account(0))
     for number in (first, second):
         world.vote(0, YES, number)
@@ -218,7 +216,7 @@ def test_enclaves_are_judged_anew_when_the_parameters_of_attestation_change() ->
     assert world.reason(POSTER, recovery(world)) == ""
     world.apply()
     assert world.state_of()[0] == "grace"
-    world.enact(change(world, "attestation", tcb_grace_ms=0))
+    world.enact(change(world.params, "attestation", tcb_grace_ms=0))
     assert world.state_of()[0] == "grace"
     world.apply()
     assert world.state_of() == ("suspended", 2, EnclaveReason.STANDING_TOO_LOW)
@@ -226,7 +224,7 @@ def test_enclaves_are_judged_anew_when_the_parameters_of_attestation_change() ->
 
 def test_a_smaller_set_is_chosen_when_its_bound_changes() -> None:
     world = Assembly(powers_genesis(40, 30, 20, 10))
-    world.enact(change(world, "consensus", validators_max=2))
+    world.enact(change(world.params, "consensus", validators_max=2))
     world.apply()
     world.apply()
     assert {member.address for member in world.validators.members} == {operator(0), operator(1)}

@@ -9,8 +9,6 @@ from msgspec.structs import replace
 
 from state.governance_messages import ListPlatform, SpendTreasury, VoteChoice
 from state.governance_records import (
-    PROPOSALS_OF_OTHERS_MAX,
-    PROPOSALS_VOTING_MAX,
     VOTES,
     Proposal,
     ProposalState,
@@ -57,6 +55,7 @@ def test_a_proposal_stands_with_those_who_may_vote_and_its_deposit_is_locked() -
         proposer=account(0),
         title="say something",
         payload=TEXT,
+        basis=b"",
         deposit=DEPOSIT,
         state=VOTING,
         reason="",
@@ -319,20 +318,12 @@ def test_who_joins_the_set_later_has_no_vote_on_what_is_under_way() -> None:
     assert (world.tallies(1)[0], world.tallies(number)[0]) == (50 * 10**6, 50 * 10**6 + 1)
 
 
-def test_places_are_bounded_and_some_are_the_validators_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert PROPOSALS_OF_OTHERS_MAX < PROPOSALS_VOTING_MAX
-    monkeypatch.setattr("state.runtime.proposals.PROPOSALS_OF_OTHERS_MAX", 2)
-    monkeypatch.setattr("state.runtime.proposals.PROPOSALS_VOTING_MAX", 3)
+def test_a_vote_on_what_is_decided_is_late_whoever_casts_it() -> None:
     world = Assembly(powers_genesis(34, 66))
-    first = world.propose()
     world.propose()
-    assert world.reason_of(TEXT) == TransactionReason.TOO_MANY_PROPOSALS
-    for reason in ("", TransactionReason.TOO_MANY_PROPOSALS):
-        (receipt,) = world.apply(world.sign(operator_key(0), propose())).receipts
-        assert receipt.reason == reason
-    world.vote(0, VETO, first)
-    world.vote(0, VETO, first + 1)
-    assert world.reason_of(TEXT) == ""
+    world.vote(0, VETO)
+    (receipt,) = world.apply(world.sign(account_key(0), vote(YES))).receipts
+    assert receipt.reason == OVER
 
 
 def test_a_failing_transaction_leaves_neither_proposal_nor_vote() -> None:
@@ -342,8 +333,9 @@ def test_a_failing_transaction_leaves_neither_proposal_nor_vote() -> None:
     spend = SpendTreasury(to=account(1), amount=10**15)
     (receipt,) = world.apply(world.sign(operator_key(0), vote(YES), propose(), propose(spend))).receipts
     assert (receipt.reason, receipt.message_index) == (TransactionReason.TREASURY_TOO_LOW, 2)
-    governance = {key for key in (*before, *world.state) if 0x68 <= key[0] <= 0x6C}
+    governance = {key for key in (*before, *world.state) if 0x68 <= key[0] <= 0x6D}
     assert {key: before.get(key) for key in governance} == {key: world.state.get(key) for key in governance}
+    assert world.own_counts() == {account(0): 1}
 
 
 def test_shares_count_as_the_parameters_say_when_votes_are_counted() -> None:
@@ -376,7 +368,7 @@ def test_a_payload_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_many_proposals_end_in_one_block_each_once() -> None:
     world = Assembly(powers_genesis(60, 40))
-    numbers = [world.propose() for _ in range(5)]
+    numbers = [world.propose(proposer=index % 2) for index in range(5)]
     world.apply(*(world.sign(operator_key(0), *(vote(YES, number) for number in numbers)),))
     executed = world.apply(interval_ms=TIMELOCK_MS + SLOT_MS)
     told = [event for event in executed.events if event.kind is EventKind.PROPOSAL_STATE]
