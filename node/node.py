@@ -100,7 +100,7 @@ class Node:
             report=self.report,
         )
         self.driver = Driver(parts, records, is_push_mode=config.push_transactions)
-        self.upgrades = UpgradeWatch(chain)
+        self.upgrades = UpgradeWatch(chain, self.log)
         faucet = None if opened.faucet_seed is None else OwnAccount(chain.chain_id, SigningKey(opened.faucet_seed))
         self.facade = NodeFacade(
             FacadeParts(

@@ -151,6 +151,11 @@ class Chain:
         return self._tip
 
     @property
+    def executed_height(self) -> int:
+        """Height of the highest executed block, final or not."""
+        return max(self._branches.heights, default=self._tip.block.height)
+
+    @property
     def epoch_start(self) -> EpochStart:
         """The epoch of the next block."""
         return self._tip.epoch_start

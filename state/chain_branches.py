@@ -121,6 +121,11 @@ class Branches:
         """The tree, at whatever block it stands."""
         return self._tree
 
+    @property
+    def heights(self) -> set[int]:
+        """Heights of the blocks that are executed and not final."""
+        return {candidate.block.header.height for candidate in self._candidates.values()}
+
     def get(self, block_hash: bytes) -> ExecutedBlock:
         """Return an executed block."""
         return self._candidates[block_hash].block

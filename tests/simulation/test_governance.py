@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from consensus.timeouts import TimingParameters
+from node.logs import EventLog
 from node.timing import timing_of
 from node.upgrade_notice import LINGER_MS, UpgradeWatch
 from state import protocol
@@ -99,7 +100,7 @@ class Outdated:
         self.host = host
         self.why: str | None = None
         """What it said when it ended."""
-        self._watch = UpgradeWatch(host.running.chain)
+        self._watch = UpgradeWatch(host.running.chain, EventLog("simulation"))
         self._act = host.enter
         host.enter = self.enter  # type: ignore[method-assign]
 
