@@ -16,7 +16,15 @@ from bocc.cli.order_text import print_draft, print_order, print_orders
 from bocc.cli.order_watch import output, watch
 from bocc.cli.output import print_json, print_line
 from bocc.cli.query_trust import cursor_option, limit_option, print_more
-from bocc.cli.sending import POSITIVE_AMOUNT, Sending, outcome_code, print_checks, print_outcome, sending_options
+from bocc.cli.sending import (
+    POSITIVE_AMOUNT,
+    Sending,
+    outcome_code,
+    print_checks,
+    print_outcome,
+    print_written,
+    sending_options,
+)
 from bocc.durations import format_duration
 from bocc.market.drafts import draft_order, find_result_key
 from bocc.market.forms import parse_enclave, parse_order, parse_resource, read_form
@@ -124,6 +132,10 @@ async def _create(sending: Sending, file: Path) -> int:
                 print_draft(draft, transaction.body.fee, named[0])
                 print_line("")
 
+        if sending.out is not None:
+            written = await sending.write(client, sending.out, (draft.message,))
+            tell(written.transaction)
+            return print_written(context, sending.out, written)
         outcome = await sending.submit(client, (draft.message,), tell)
     if context.as_json:
         key_file = None if key_path is None else str(key_path)
@@ -139,7 +151,9 @@ async def _create(sending: Sending, file: Path) -> int:
 
 @command.command(name="list")
 @click.option("--customer", metavar="ADDRESS|NAME", help="Whose orders.")
-@click.option("--operator", metavar="ADDRESS|NAME", help="Those that it has accepted; with --state closed, those that it served.")
+@click.option(
+    "--operator", metavar="ADDRESS|NAME", help="Those that it has accepted; with --state closed, those that it served."
+)
 @click.option("--enclave", metavar="ENCLAVE", help="Those that it works on.")
 @click.option("--resource", metavar="RESOURCE", help="Those that use it and are not closed.")
 @click.option("--open", "is_open", is_flag=True, help="Those that wait for a provider.")

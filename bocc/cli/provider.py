@@ -174,6 +174,8 @@ def attest(
         given = (certificate_path, hardware, image, challenge_height, sign_key, seal_key, signature, enclave_name)
         if any(each is not None for each in given) or gpu_files:
             raise click.UsageError("these options belong to the evidence of real hardware: give --evidence")
+        if sending.out is not None:
+            raise click.UsageError("the software TEE sends what it makes: leave out --out")
         return run(_attest_software(sending, machine or sending.name))
     if hardware is None or image is None or challenge_height is None or seal_key is None:
         raise click.UsageError("--evidence needs --hardware, --image, --challenge-height and --seal-key")
@@ -237,7 +239,7 @@ async def _attest_software(sending: Sending, machine: str) -> int:
 
 async def _send(sending: Sending, client: Client, message: Attest) -> int:
     """Send an attestation and print what became of it and of its enclave; or only try it."""
-    if sending.is_dry_run:
+    if sending.sends_nothing:
         return await sending.send_messages((message,))
     outcome = await client.send(
         sending.key.signing_key(),

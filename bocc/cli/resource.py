@@ -63,7 +63,7 @@ def publish(sending: Sending, file: Path) -> int:
 
 async def _publish(sending: Sending, message: Publish) -> int:
     """Send a new resource and tell its address."""
-    if sending.is_dry_run:
+    if sending.sends_nothing:
         return await sending.send_messages((message,))
     async with sending.context.client() as client:
         outcome = await sending.submit(client, (message,))
@@ -120,10 +120,16 @@ def _parse_superseded(text: str) -> Supersede | tuple[int, ...]:
 @click.option("--keep-payees", is_flag=True, help="Share the income as before; otherwise all of it is the new owner's.")
 @sending_options
 def assign(sending: Sending, resource: str, to: str, keep_payees: bool) -> int:
-    """Give a resource of yours to another account, which must sign too: --cosigner names its key.
+    """Give a resource of yours to another account, which must sign too.
 
-    Running orders go on. A machine with live enclaves stays with its operator.
-    """
+    \b
+    If its key is in another home, they sign one after the other:
+      bocc resource assign RESOURCE ADDRESS --from owner --out assign.json
+      bocc tx sign assign.json --from other         in the other home, after a look at it
+      bocc tx send assign.json                      by either
+
+    --cosigner names it if it is here. Running orders go on. A machine with live enclaves stays with its operator.
+    """  # noqa: D301  \b is click's mark for lines that keep their breaks
     message = Assign(resource=parse_resource(resource), to=sending.context.account(to), keeps_payees=keep_payees)
     return sending.send(message)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,14 @@ from bocc.cli.context import Context, common_options, password_option, run
 from bocc.cli.failures import ExitCode
 from bocc.cli.output import print_fields, print_json, print_line, print_table
 from bocc.client import SUBMIT_TIMEOUT_S, Client, Outcome, Wait
+from bocc.market.forms import format_moment
+from bocc.tx_file import TxFile, add_signature, format_tx_file
 from state.crypto import SigningKey
 from state.keyfile import KeyFile
 from state.messages import Message
 from state.runtime.reasons import TransactionReason
 from state.runtime.remedies import remedy_of
-from state.transactions import MEMO_BYTES_MAX, Transaction
+from state.transactions import MEMO_BYTES_MAX, SIGNATURES_MAX, Transaction
 
 Parameters = ParamSpec("Parameters")
 
@@ -66,19 +69,40 @@ POSITIVE_AMOUNT: Final = PositiveAmountType()
 _REASONS: Final = frozenset(reason.value for reason in TransactionReason)
 DEAR_FEE_FACTOR: Final = 100
 """A fee so many times the smallest is a mistake until somebody says otherwise: the unit is easily forgotten."""
+_SIGNATURES_USUAL: Final = 2
+"""Of a transaction in a file: there is one because another key is elsewhere."""
 
 
+dry_run_option: Final = click.option(
+    "--dry-run", "is_dry_run", is_flag=True, help="Let the node check it without sending it."
+)
+timeout_option: Final = click.option(
+    "--timeout", "timeout_s", type=SecondsType(0, 600), default=SUBMIT_TIMEOUT_S, show_default=True
+)
+wait_option: Final = click.option(
+    "--wait", type=click.Choice([str(level) for level in Wait]), default=str(Wait.FINAL), show_default=True
+)
 _OPTIONS: Final = (
-    click.option("--dry-run", "is_dry_run", is_flag=True, help="Let the node check it without sending it."),
+    click.option(
+        "--signatures",
+        "signature_count",
+        type=click.IntRange(1, SIGNATURES_MAX),
+        help="With --out: how many keys will have signed in the end, for the fee.  [default: 2, or those given]",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Do not send it: write it to a file, for others to sign (`bocc tx sign`) and send (`bocc tx send`).",
+    ),
+    dry_run_option,
     click.option("--memo", default="", help="Text of at most 256 bytes, public for ever."),
     click.option(
         "--yes", "is_sure", is_flag=True, help=f"Do not ask about a fee above {DEAR_FEE_FACTOR} times the smallest."
     ),
     click.option("--fee", type=AMOUNT, help="Instead of the smallest that the chain takes."),
-    click.option("--timeout", "timeout_s", type=SecondsType(0, 600), default=SUBMIT_TIMEOUT_S, show_default=True),
-    click.option(
-        "--wait", type=click.Choice([str(level) for level in Wait]), default=str(Wait.FINAL), show_default=True
-    ),
+    timeout_option,
+    wait_option,
     click.option("--cosigner", "cosigner_names", multiple=True, metavar="NAME", help="Further key that signs."),
     click.option("--account", help="Sender, if it is not the account of the key."),
     click.option("--from", "name", required=True, metavar="NAME", help="Key that pays and signs."),
@@ -103,6 +127,14 @@ class Sending:
     memo: bytes
     is_dry_run: bool
     password_file: Path | None
+    out: Path | None
+    """File that the transaction goes to instead of a node."""
+    signature_count: int | None
+
+    @property
+    def sends_nothing(self) -> bool:
+        """Whether the transaction is only tried, or written to a file."""
+        return self.is_dry_run or self.out is not None
 
     def send(self, *messages: Message) -> int:
         """Send messages as one transaction, print what became of it, and return the exit code."""
@@ -113,6 +145,8 @@ class Sending:
         async with self.context.client() as client:
             if self.is_dry_run:
                 return print_checks(self.context, await client.explain(await self.build(client, messages)))
+            if self.out is not None:
+                return print_written(self.context, self.out, await self.write(client, self.out, messages))
             outcome = await self.submit(client, messages)
         return print_outcome(self.context, outcome, self.wait)
 
@@ -127,10 +161,35 @@ class Sending:
             memo=self.memo,
         )
 
+    async def write(self, client: Client, path: Path, messages: Sequence[Message]) -> TxFile:
+        """Write messages as one transaction, signed by the keys at hand, to a new file. It is valid as long as the chain allows."""
+        await self._check_fee(client, messages)
+        keys = (self.key.signing_key(), *self.cosigners)
+        lacking = (self.signature_count or _SIGNATURES_USUAL) - len(keys)
+        # Keys that stand in for those to come, whose signatures the fee pays for and which are dropped.
+        others = tuple(SigningKey(bytes((number,)) * 32) for number in range(lacking))
+        params = await client.price_params()
+        built = await client.build(
+            keys[0],
+            messages,
+            sender=self.sender,
+            cosigners=(*keys[1:], *others),
+            fee=self.fee,
+            memo=self.memo,
+            ttl_ms=params.blocks.expiry_ahead_ms_max,
+        )
+        file = TxFile(chain_id=await client.chain_id(), body=built.body)
+        for key in keys:
+            file = add_signature(file, key)
+        with path.open("xb") as stream:
+            stream.write(format_tx_file(file))
+        return file
+
     async def submit(
         self, client: Client, messages: Sequence[Message], on_signed: Callable[[Transaction], None] | None = None
     ) -> Outcome:
         """Send messages as one transaction, which is told to `on_signed` before, and return what became of it."""
+        assert not self.sends_nothing, "who sends nothing writes or tries"
         await self._check_fee(client, messages)
         return await client.send(
             self.key.signing_key(),
@@ -177,6 +236,8 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
         is_sure: bool,
         memo: str,
         is_dry_run: bool,
+        out: Path | None,
+        signature_count: int | None,
         password_file: Path | None,
         *args: Parameters.args,
         **kwargs: Parameters.kwargs,
@@ -186,6 +247,8 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
             raise click.BadParameter(f"{len(memo_bytes)} bytes, at most {MEMO_BYTES_MAX}", param_hint="--memo")
         if len({name, *cosigner_names}) <= len(cosigner_names):
             raise click.UsageError(f"each key signs once, not so in {' '.join((name, *cosigner_names))}")
+        if is_dry_run and out is not None:
+            raise click.UsageError("--dry-run and --out contradict each other")
         key = context.load_key(name, password_file)
         sending = Sending(
             context=context,
@@ -200,6 +263,8 @@ def sending_options(command: Callable[Concatenate[Sending, Parameters], int]) ->
             memo=memo_bytes,
             is_dry_run=is_dry_run,
             password_file=password_file,
+            out=out,
+            signature_count=signature_count,
         )
         return command(sending, *args, **kwargs)
 
@@ -221,6 +286,23 @@ def print_outcome(context: Context, outcome: Outcome, wait: Wait) -> int:
         if reason in _REASONS:
             print_line(f"It failed. What helps: {remedy_of(TransactionReason(reason))}")
     return outcome_code(outcome, wait)
+
+
+def print_written(context: Context, path: Path, file: TxFile) -> int:
+    """Print that a transaction was written to a file, and what may be done with it."""
+    transaction = file.transaction
+    if context.as_json:
+        told = {"file": str(path), "tx_id": transaction.tx_id.hex(), "expires_at_ms": file.body.expires_at_ms}
+        print_json(told | {"signed_by": [pair.public_key.hex() for pair in file.signatures]})
+    else:
+        until = format_moment(file.body.expires_at_ms, time.time_ns() // 1_000_000)
+        print_line(
+            f"{path}: transaction {transaction.tx_id.hex()}, {len(file.signatures)} signatures, expires {until}."
+        )
+        print_line(
+            f"Look at it: bocc tx show {path}; sign it: bocc tx sign {path} --from NAME; send it: bocc tx send {path}"
+        )
+    return ExitCode.DONE
 
 
 def outcome_code(outcome: Outcome, wait: Wait) -> int:

@@ -9,6 +9,7 @@ import msgspec
 
 from bocc.cli.context import run
 from bocc.cli.sending import POSITIVE_AMOUNT, Sending, sending_options
+from bocc.cli.tx_files import FILE_COMMANDS
 from state.address import parse_address
 from state.messages import (
     SCOPES_ALL,
@@ -36,6 +37,9 @@ def command() -> None:
 
     The fee is the smallest that the chain takes unless --fee gives another. The command waits until the transaction is final; with
     less time or a lower --wait it tells how far it came. The same command twice sends two transactions.
+
+    Every command that sends takes --out FILE instead, where several must sign whose keys are not in one place: `show`, `sign` and
+    `send` are for such files.
     """
 
 
@@ -186,3 +190,7 @@ def _parse_auth_key(sending: Sending, text: str) -> AuthKey:
         return AuthKey(public_key=public_key, weight=int(weight or "1"), scopes=sum(set(flags)))
     except (ValueError, KeyError) as error:
         raise click.BadParameter(f"{text}: {error}", param_hint="--key") from error
+
+
+for file_command in FILE_COMMANDS:
+    command.add_command(file_command)

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bocc.wallet import Keyring, development_seed
+from node.api.describe_chain import describe_auth
 from node.api.errors import RpcError
 from node.api.methods import METHODS
 from node.api.registry import Method, convert_params
@@ -23,6 +24,7 @@ from state.address import AddressRejected, parse_address
 from state.block import BlockReference
 from state.keyfile import KeyKind
 from state.receipts import Receipt, ReceiptStatus
+from state.records import AUTHS
 from state.transactions import Transaction, parse_transaction
 from tests.support.fake_node import FakeNode, Refusal
 from tests.support.ordering import Market
@@ -57,7 +59,7 @@ class PlayedMarket:
         self.receipts: list[Receipt] = []
         node.methods |= {method.name: self._reader(method) for method in METHODS if method.name in READS}
         node.methods["status"] = lambda: {"chain_id": market.chain_id.hex(), "height": market.height}
-        node.methods["account"] = lambda address: {"next_nonce": market.account(parse_address(address)).next_nonce}
+        node.methods["account"] = self._account
         node.methods["tx_submit"] = self.submit
 
     def _reader(self, method: Method) -> Callable[..., Any]:
@@ -70,6 +72,12 @@ class PlayedMarket:
                 raise Refusal(-32602, str(error.reason)) from error
 
         return read
+
+    def _account(self, address: str) -> dict[str, Any]:
+        account = parse_address(address)
+        auth = self.market.ledger.find(AUTHS, account)
+        shown = None if auth is None else msgspec.to_builtins(describe_auth(auth))
+        return {"next_nonce": self.market.account(account).next_nonce, "auth": shown}
 
     def _call(self) -> Any:
         market = self.market

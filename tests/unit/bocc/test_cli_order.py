@@ -21,6 +21,7 @@ from bocc.cli.order import command
 from bocc.errors import InputReason, InputRejected, RpcRejected, SealRejected
 from bocc.market.drafts import read_result_key
 from bocc.sealed import seal_output
+from bocc.tx_file import parse_tx_file
 from state.address import format_address
 from state.lists import ListKind
 from state.offers import NO_CAPACITY, ResourceKind
@@ -121,6 +122,13 @@ def test_name_of_an_order_is_told_before_it_is_sent_and_its_money_is_computed(ru
     assert told.index(format_address(order)) < told.index("tx_id")
     assert f"{record.bond_locked / 10**6:.6f}".rstrip("0") in told
     assert "a key from its owner" in told
+
+
+def test_order_in_a_file_is_named_and_not_sent(run, node, market, write, tmp_path):
+    ended = run("create", write(), "--from", "customer", "--out", tmp_path / "tx.json")
+    body = parse_tx_file((tmp_path / "tx.json").read_bytes()).body
+    assert format_address(order_address(market.chain_id, account(1), body.nonce, 0)) in ended.stdout
+    assert (len(body.messages), node.taken) == (1, [])
 
 
 def test_output_is_sealed_to_a_key_that_is_made_once(run, node, write, tmp_path):

@@ -1,0 +1,67 @@
+"""A transaction for people, before they sign it: from whom, what, until when, for how much, and who has signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bocc.amounts import format_amount
+from bocc.cli.output import format_time, print_fields, print_line, print_table
+from bocc.light import describe_record
+from bocc.market.forms import format_moment
+from bocc.tx_file import TxFile, has_signed, parties_of
+from node.api.describe import MONEY_NAMES
+from node.api.describe_chain import describe_body
+
+
+def describe_tx_file(file: TxFile, now_ms: int) -> dict[str, Any]:
+    """Return a transaction in a file as JSON."""
+    parties = [
+        {"account": describe_record(party.account), "role": party.role, "has_signed": has_signed(file, party.account)}
+        for party in parties_of(file.body)
+    ]
+    return {
+        "chain_id": file.chain_id.hex(),
+        "tx_id": file.transaction.tx_id.hex(),
+        "is_expired": file.body.expires_at_ms < now_ms,
+        "body": msgspec.to_builtins(describe_body(file.transaction)),
+        "parties": parties,
+    }
+
+
+def print_tx_file(file: TxFile, now_ms: int) -> None:
+    """Print a transaction in a file; all of it comes from the bytes that are signed."""
+    told, body = describe_tx_file(file, now_ms), file.body
+    moment = f"{format_time(body.expires_at_ms)} UTC, {format_moment(body.expires_at_ms, now_ms)}"
+    rows: list[tuple[str, object]] = [
+        ("transaction", told["tx_id"]),
+        ("chain", told["chain_id"]),
+        ("from", told["body"]["sender"]),
+        ("fee", format_amount(body.fee)),
+        ("nonce", body.nonce),
+        ("expired" if told["is_expired"] else "expires", moment),
+    ]
+    if body.memo:
+        rows.append(("memo", body.memo.decode("utf-8", "replace")))
+    print_table(("", ""), rows)
+    for number, message in enumerate(told["body"]["messages"], 1):
+        print_line(f"\n{number}. {message['kind'].replace('_', ' ')}")
+        print_fields({name: content for name, content in _with_units(message).items() if name != "kind"})
+    print_line("")
+    print_table(
+        ("must agree", "account", "signed by its own key"),
+        [(one["role"], one["account"], "yes" if one["has_signed"] else "no") for one in told["parties"]],
+    )
+    print_line(f"Signatures so far: {len(file.signatures)}, of {' '.join(told['body']['signers']) or 'nobody'}")
+
+
+def _with_units(shown: Any) -> Any:  # JSON of a message, which is of many kinds
+    """Return JSON in which money has its unit."""
+    if isinstance(shown, Mapping):
+        return {
+            name: format_amount(int(part)) if name in MONEY_NAMES and isinstance(part, str) else _with_units(part)
+            for name, part in shown.items()
+        }
+    return [_with_units(part) for part in shown] if isinstance(shown, list) else shown
