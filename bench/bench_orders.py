@@ -12,8 +12,6 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
-from msgspec.structs import replace
-
 from state.crypto import SigningKey
 from state.ledger import Overlay
 from state.lists import ListKind
@@ -21,12 +19,10 @@ from state.messages import Bond, BondAction, BondPurpose, Message
 from state.offers import NO_CAPACITY
 from state.order_messages import DEAR_RECEIPTS_MAX, SendReceipts, WorkReceipt
 from state.receipts import Event, ReceiptStatus
-from state.runtime.enclaves import settle
 from state.runtime.execute import BlockExecution
 from state.runtime.prices import price_table
 from state.transactions import Transaction
-from state.trust_records import EnclaveState
-from tests.support.attesting import CUSTOMER, PROVIDER
+from tests.support.attesting import CUSTOMER, PROVIDER, expire_enclave
 from tests.support.chain_builders import make_genesis, with_params
 from tests.support.ordering import OWNER, SECOND_MS, STRANGER, Market
 
@@ -175,10 +171,10 @@ def report(crowd: Crowd) -> None:
 def ends(crowd: Crowd) -> None:
     """Measure what blocks do by themselves: dates and reviews."""
     dates, reviews = crowd.params.blocks.deadlines_max, crowd.params.blocks.order_reviews_max
-    address, enclave = crowd.enclave_of(), crowd.enclave()
+    address = crowd.enclave_of()
     crowd.measure_end(f"date: {dates} beats are missed", dates, 11 * SECOND_MS)
     crowd.measure_end(f"date: {dates} graces are over", dates, 40 * SECOND_MS)
-    crowd.govern(lambda context: settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED)))
+    crowd.govern(lambda context: expire_enclave(context, address))
     crowd.measure_end(f"review: {reviews} orders of a fallen enclave", reviews, 1)
 
 

@@ -12,6 +12,7 @@ work                what each message costs
 prices              work and fees
 conservation        where all money is
 reasons             why something is refused
+life_tables         the state machines of all but orders
 explain             dry run of a transaction: every check with its remedy
 remedies            what helps against a refusal
 market_remedies     likewise around resources, orders and governance
@@ -51,12 +52,12 @@ Resources:
 resources           publish: new resources and releases
 amendments          amend: their terms change
 assignments         assign: their owner changes
-releases            which status of a release follows which
+releases            a release gets another status
 offer_checks        what must hold of what is offered
 policy              policies as handlers apply them
 
 Orders:
-order_table         the state machine: what may happen in each state
+order_table         their state machine: what may happen in each state
 ordering            order and fund
 accepting           accept
 granting            grant

@@ -6,9 +6,7 @@ its orders reviewed at the end of the block (state/runtime/order_reviews.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -28,20 +26,19 @@ from state.resource_records import (
 )
 from state.runtime.capacities import check_capacity_fits
 from state.runtime.context import Context
+from state.runtime.life_tables import (
+    RELEASE_CHANGES,
+    RELEASE_STEPS,
+    RESOURCE_CHANGES,
+    RESOURCE_STEPS,
+    ResourceTrigger,
+    check_step,
+)
 from state.runtime.offer_checks import check_capacity, check_payees, check_plans, check_policy, check_vault
 from state.runtime.order_queue import ask_review, orders_of_resource
 from state.runtime.reasons import TransactionReason
-from state.runtime.releases import RELEASE_CHANGES, change_release, is_over
+from state.runtime.releases import change_release, is_over
 from state.runtime.resources import counted_bytes, find_changeable, move_bond, write_plan
-
-_ACTIVE, _PAUSED, _RETIRED = ResourceStatus.ACTIVE, ResourceStatus.PAUSED, ResourceStatus.RETIRED
-
-STATUS_CHANGES: Final[Mapping[ResourceStatus, frozenset[ResourceStatus]]] = {
-    _ACTIVE: frozenset({_PAUSED, _RETIRED}),
-    _PAUSED: frozenset({_ACTIVE, _RETIRED}),
-    _RETIRED: frozenset(),
-}
-"""Status -> those that may follow. No resource is retired while an order uses it; a frozen one is paused."""
 
 
 def apply_amend(context: Context, sender: bytes, message: Amend) -> None:
@@ -108,7 +105,8 @@ def _check_hardware(resource: Resource) -> None:
 def _with_status(context: Context, message: Amend, resource: Resource) -> Resource:
     """Return the resource with another status. To resume it lets orders in again; those that got notice keep it.
 
-    Hardware is not frozen: its provider pauses it and closes its orders one by one, with the penalty that each of them costs.
+    No resource is retired while an order uses it. Hardware is not frozen: its provider pauses it and closes its orders one by one,
+    with the penalty that each of them costs.
     """
     if message.freezes:
         if message.status is not None:
@@ -121,6 +119,7 @@ def _with_status(context: Context, message: Amend, resource: Resource) -> Resour
     used_count = count_members(context.ledger, orders_of_resource(message.resource))
     if message.status is ResourceStatus.RETIRED and used_count:
         raise TransactionRejected(TransactionReason.RESOURCE_IN_USE, f"{used_count} orders", 0)
+    check_step(RESOURCE_STEPS, resource.status, RESOURCE_CHANGES[message.status], message.status)
     _emit_status(context, message.resource, message.status)
     frozen_ms = 0 if message.status is ResourceStatus.ACTIVE else resource.frozen_ms
     return replace(resource, status=message.status, frozen_ms=frozen_ms)
@@ -130,6 +129,7 @@ def _frozen(context: Context, address: bytes, resource: Resource) -> Resource:
     """Return a resource that has all its orders ended: those that wait at once, the others after their notice."""
     if resource.frozen_ms:
         return resource
+    check_step(RESOURCE_STEPS, resource.status, ResourceTrigger.FREEZE, ResourceStatus.PAUSED)
     context.emit(EventKind.FROZEN, resource=address)
     if resource.status is not ResourceStatus.PAUSED:
         _emit_status(context, address, ResourceStatus.PAUSED)
@@ -183,7 +183,7 @@ def _change_releases(context: Context, address: bytes, resource: Resource, chang
             raise TransactionRejected(TransactionReason.UNEXPECTED_FIELD, f"notice_ms {change.notice_ms}", 0)
         if is_over(context, release):
             raise TransactionRejected(TransactionReason.RELEASE_STATUS_FINAL, change.release)
-        if change.status in RELEASE_CHANGES[release.status]:
+        if RELEASE_CHANGES[change.status] in RELEASE_STEPS[release.status]:
             change_release(context, key, change.status, change.notice_ms)
             has_changed = True
     return has_changed

@@ -12,6 +12,7 @@ from state.runtime.cohorts import cohort_of, id_of, join_cohort, leave_cohort
 from state.runtime.context import Context
 from state.runtime.enclaves import emit_changed, judged, release_platform, review_if_worse, schedule
 from state.runtime.judgement import LIVE, platforms_of
+from state.runtime.life_tables import ENCLAVE_STEPS, EnclaveTrigger, check_step
 from state.trust_messages import Attest
 from state.trust_records import ENCLAVES, PLATFORMS, Enclave, Platform
 
@@ -27,6 +28,7 @@ def apply_attest(context: Context, sender: bytes, message: Attest) -> None:
         check.run(attempt)
     before, address = attempt.before, attempt.address
     enclave = judged(attempt.proven, attempt.judgement)
+    check_step(ENCLAVE_STEPS, None if before is None else before.state, EnclaveTrigger.ATTEST, enclave.state)
     live_before = before if before is not None and before.state in LIVE else None
     _move_platforms(context, live_before, enclave)
     _move_cohort(context, address, live_before, enclave)

@@ -14,6 +14,7 @@ from state.block import Header
 from state.params import BASIS_POINTS
 from state.records import DOWNTIMES, VALIDATORS, Downtime, ValidatorStatus
 from state.runtime.context import Context
+from state.runtime.life_tables import ValidatorTrigger
 from state.runtime.roster import can_spare, is_eligible, set_status
 from state.validators import ValidatorSet
 
@@ -58,4 +59,5 @@ def _jail(context: Context, address: bytes) -> None:
     if not is_eligible(validator) or not can_spare(context, address):
         return
     jailed = replace(validator, jailed_until_ms=context.time_ms + context.params.staking.jail_ms)
-    context.ledger.put(VALIDATORS, address, set_status(context, address, jailed, ValidatorStatus.JAILED))
+    jailed = set_status(context, address, jailed, ValidatorTrigger.MISSED_VIEWS, ValidatorStatus.JAILED)
+    context.ledger.put(VALIDATORS, address, jailed)

@@ -17,6 +17,7 @@ from state.records import ONLY
 from state.runtime.cohorts import leave_cohort, members_list
 from state.runtime.context import Context
 from state.runtime.judgement import GOOD_STATES, LIVE, Judge, Judgement, platforms_of, with_tcb
+from state.runtime.life_tables import ENCLAVE_STEPS, EnclaveTrigger, check_step, ground_of
 from state.runtime.order_queue import ask_review, orders_of_enclave
 from state.runtime.reasons import EnclaveReason
 from state.trust_records import COHORT_BOOKS, COHORTS, ENCLAVES, PLATFORMS, Enclave, EnclaveState
@@ -46,6 +47,8 @@ def settle(context: Context, address: bytes, before: Enclave, after: Enclave) ->
     """Write an enclave that was judged, if it changed; tell so if its state or level did; give its places up if it is over."""
     if after == before:
         return
+    if after.state is not before.state:
+        check_step(ENCLAVE_STEPS, before.state, ground_of(after.reason), after.state)
     if before.state in LIVE and after.state not in LIVE:
         leave_cohort(context.ledger, address, before)
         for platform in platforms_of(before):
@@ -129,6 +132,7 @@ def finish_enclave(context: Context, deadline: Deadline) -> None:
         return
     keep_until_ms = enclave.expires_ms + context.params.attestation.enclave_keep_ms
     if enclave.state is EnclaveState.EXPIRED and keep_until_ms <= context.time_ms:
+        check_step(ENCLAVE_STEPS, enclave.state, EnclaveTrigger.KEEP_OVER, None)
         context.ledger.delete(ENCLAVES, address)
         remove_member(context.ledger, list_name(ListKind.OPERATOR, enclave.operator), address)
         context.emit(EventKind.ENCLAVE_FORGOTTEN, enclave=address, operator=enclave.operator)

@@ -18,6 +18,7 @@ from state.records import EPOCH_ENDS, MONEY, ONLY, VALIDATORS, ValidatorRecord, 
 from state.runtime.accounts import credit
 from state.runtime.context import Context
 from state.runtime.delegations import find_validator
+from state.runtime.life_tables import ValidatorTrigger
 from state.runtime.reasons import TransactionReason
 from state.runtime.rewards import settle_validator
 from state.runtime.roster import leave_roster, set_status
@@ -82,5 +83,5 @@ def _slash(context: Context, address: bytes, validator: ValidatorRecord, reporte
         validator, stake=validator.stake - from_stake, unbonding=validator.unbonding - from_unbonding
     )
     context.emit(EventKind.SLASHED, validator=address, amount=slashed, reporter=reporter, reward=reward)
-    convict = set_status(context, address, slashed_validator, ValidatorStatus.TOMBSTONED)
+    convict = set_status(context, address, slashed_validator, ValidatorTrigger.REPORT, ValidatorStatus.TOMBSTONED)
     ledger.put(VALIDATORS, address, convict)

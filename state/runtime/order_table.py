@@ -6,12 +6,12 @@ change of state goes through `check_leads_to`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from state.errors import TransactionRejected, ensure
+from state.errors import TransactionRejected
 from state.order_records import OrderState
+from state.runtime.life_tables import Steps, check_step
 from state.runtime.reasons import TransactionReason
 
 
@@ -52,7 +52,7 @@ class Trigger(StrEnum):
 
 _O, _A, _R, _S, _C = OrderState.OPEN, OrderState.ACCEPTED, OrderState.RUNNING, OrderState.STALLED, OrderState.CLOSED
 
-TRANSITIONS: Final[Mapping[OrderState, Mapping[Trigger, frozenset[OrderState]]]] = {
+TRANSITIONS: Final[Steps[OrderState, Trigger]] = {
     _O: {
         Trigger.FUND: frozenset({_O}),
         Trigger.ACCEPT: frozenset({_A}),
@@ -135,4 +135,4 @@ def check_allowed(state: OrderState, trigger: Trigger) -> None:
 
 def check_leads_to(before: OrderState, trigger: Trigger, after: OrderState) -> None:
     """Check that a change of state is one of the table; anything else is our own mistake."""
-    ensure(after in TRANSITIONS[before].get(trigger, ()), f"{trigger} leads an order from {before!r} to {after!r}")
+    check_step(TRANSITIONS, before, trigger, after)

@@ -32,6 +32,7 @@ from state.records import MONEY, ONLY, PARAMS, VALIDATORS, ValidatorStatus
 from state.runtime.accounts import credit
 from state.runtime.context import Context
 from state.runtime.delegations import find_validator
+from state.runtime.life_tables import ValidatorTrigger
 from state.runtime.order_books import find_order, put_order
 from state.runtime.order_clock import bring_up_to_date
 from state.runtime.order_steps import close_order
@@ -183,12 +184,16 @@ def _change_validator(context: Context, change: ChangeValidator) -> None:
     match change.change:
         case ValidatorChange.JAIL:
             jailed_until_ms = max(validator.jailed_until_ms, context.time_ms + context.params.staking.jail_ms)
-            status, is_out = ValidatorStatus.JAILED, not is_eligible(validator)
+            trigger, status = ValidatorTrigger.GOVERNANCE_JAIL, ValidatorStatus.JAILED
+            is_out = not is_eligible(validator)
             validator = replace(validator, jailed_until_ms=jailed_until_ms)
         case ValidatorChange.REMOVE:
-            status, is_out = ValidatorStatus.UNBONDING, validator.status is ValidatorStatus.UNBONDING
+            trigger, status = ValidatorTrigger.GOVERNANCE_REMOVE, ValidatorStatus.UNBONDING
+            is_out = validator.status is ValidatorStatus.UNBONDING
             leave_roster(context, address)
-    ledger.put(VALIDATORS, address, validator if is_out else set_status(context, address, validator, status))
+    if not is_out:
+        validator = set_status(context, address, validator, trigger, status)
+    ledger.put(VALIDATORS, address, validator)
 
 
 def _check_spending(context: Context, spending: SpendTreasury) -> None:

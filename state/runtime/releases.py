@@ -1,28 +1,16 @@
-"""Releases: which status follows which, and what revoking one does to the enclaves and orders that depend on it."""
+"""Releases: how one gets another status, and what revoking one does to the enclaves and orders that depend on it."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Final
 
 from msgspec.structs import replace
 
 from state.deadlines import Deadline, DeadlineKind, push_deadline
-from state.errors import ensure
 from state.receipts import EventKind
 from state.resource_records import RELEASES, Release, ReleaseStatus
 from state.runtime.cohorts import enqueue_all, has_runners
 from state.runtime.context import Context
+from state.runtime.life_tables import RELEASE_CHANGES, RELEASE_STEPS, ReleaseTrigger, check_step
 from state.runtime.order_queue import ask_review, orders_of_resource
-
-_CURRENT, _DEPRECATED, _REVOKED = ReleaseStatus.CURRENT, ReleaseStatus.DEPRECATED, ReleaseStatus.REVOKED
-
-RELEASE_CHANGES: Final[Mapping[ReleaseStatus, frozenset[ReleaseStatus]]] = {
-    _CURRENT: frozenset({_DEPRECATED, _REVOKED}),
-    _DEPRECATED: frozenset({_CURRENT, _DEPRECATED, _REVOKED}),
-    _REVOKED: frozenset(),
-}
-"""Status -> those that may follow; a deprecated release may get another notice."""
 
 
 def is_over(context: Context, release: Release) -> bool:
@@ -32,12 +20,17 @@ def is_over(context: Context, release: Release) -> bool:
 
 
 def change_release(context: Context, key: bytes, status: ReleaseStatus, notice_ms: int = 0) -> None:
-    """Give a release another status, which may follow its present one. The notice is that of a deprecation.
+    """Give a release the status that its owner wants, which may follow its present one. The notice is that of a deprecation."""
+    _change(context, key, RELEASE_CHANGES[status], status, notice_ms)
 
-    A revoked one is trusted no more: if an enclave runs it, all enclaves are judged again, and orders of its resource reviewed.
+
+def _change(context: Context, key: bytes, trigger: ReleaseTrigger, status: ReleaseStatus, notice_ms: int = 0) -> None:
+    """Write a status, and tell it.
+
+    A revoked release is trusted no more: if an enclave runs it, all enclaves are judged again, and orders of its resource reviewed.
     """
     release = context.ledger.get(RELEASES, key)
-    ensure(status in RELEASE_CHANGES[release.status], f"a release goes from {release.status!r} to {status!r}")
+    check_step(RELEASE_STEPS, release.status, trigger, status)
     until_ms = context.time_ms + notice_ms if status is ReleaseStatus.DEPRECATED else 0
     context.ledger.put(RELEASES, key, replace(release, status=status, until_ms=until_ms))
     resource = key[:21]
@@ -60,4 +53,4 @@ def finish_release(context: Context, deadline: Deadline) -> None:
     """Revoke a deprecated release whose time is over; one that is current again, or has another notice, stays."""
     release = context.ledger.get(RELEASES, deadline.subject)
     if release.status is ReleaseStatus.DEPRECATED and is_over(context, release):
-        change_release(context, deadline.subject, ReleaseStatus.REVOKED)
+        _change(context, deadline.subject, ReleaseTrigger.NOTICE_OVER, ReleaseStatus.REVOKED)

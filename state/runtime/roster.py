@@ -25,6 +25,7 @@ from state.records import (
     ValidatorStatus,
 )
 from state.runtime.context import Context
+from state.runtime.life_tables import VALIDATOR_STEPS, ValidatorTrigger, check_step
 from state.runtime.reasons import TransactionReason
 
 
@@ -47,9 +48,10 @@ def mark_set_stale(context: Context) -> None:
 
 
 def set_status(
-    context: Context, address: bytes, validator: ValidatorRecord, status: ValidatorStatus
+    context: Context, address: bytes, validator: ValidatorRecord, trigger: ValidatorTrigger, status: ValidatorStatus
 ) -> ValidatorRecord:
     """Return the validator with another standing; the caller stores it."""
+    check_step(VALIDATOR_STEPS, validator.status, trigger, status)
     context.emit(EventKind.VALIDATOR_STATUS, validator=address, status=status.name.lower().encode())
     mark_set_stale(context)
     return replace(validator, status=status)
@@ -80,7 +82,8 @@ def join_roster(context: Context, address: bytes, stake: int) -> None:
         weakest_stake, weakest = min(stakes, default=(stake, address))
         if weakest_stake >= stake:
             raise TransactionRejected(TransactionReason.ROSTER_FULL, stake, weakest_stake)
-        dropped = set_status(context, weakest, ledger.get(VALIDATORS, weakest), ValidatorStatus.UNBONDING)
+        dropped = ledger.get(VALIDATORS, weakest)
+        dropped = set_status(context, weakest, dropped, ValidatorTrigger.OUTBID, ValidatorStatus.UNBONDING)
         ledger.put(VALIDATORS, weakest, dropped)
         leave_roster(context, weakest)
         addresses = ledger.get(ROSTER, ONLY).addresses

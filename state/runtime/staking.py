@@ -32,6 +32,7 @@ from state.records import (
 from state.runtime.accounts import debit
 from state.runtime.context import Context
 from state.runtime.delegations import add_stake, claim_rewards, find_validator, remove_stake
+from state.runtime.life_tables import VALIDATOR_STEPS, ValidatorTrigger, check_step
 from state.runtime.reasons import TransactionReason
 from state.runtime.roster import can_spare, is_eligible, join_roster, leave_roster, own_stake, set_status
 from state.runtime.unbonding import start_unbonding
@@ -111,7 +112,9 @@ def _register(context: Context, sender: bytes, message: Bond) -> ValidatorRecord
     if not verify(key, message.proof, consensus_key_signing_bytes(context.chain_id, sender)):
         raise TransactionRejected(TransactionReason.BAD_PROOF, message.proof.hex())
     context.ledger.put(CONSENSUS_KEYS, key, ConsensusKeyOwner(validator=sender))
-    return blank_validator(key, context.ledger.get(CHAIN_STATE, ONLY).reward_per_power)
+    validator = blank_validator(key, context.ledger.get(CHAIN_STATE, ONLY).reward_per_power)
+    check_step(VALIDATOR_STEPS, None, ValidatorTrigger.REGISTER, validator.status)
+    return validator
 
 
 def blank_validator(consensus_key: PublicKey, power_paid: bytes = NO_REWARDS) -> ValidatorRecord:
@@ -138,7 +141,8 @@ def _return_to_roster(context: Context, address: bytes, validator: ValidatorReco
     join_roster(context, address, validator.stake)
     is_jailed = validator.jailed_until_ms > context.time_ms
     status = ValidatorStatus.JAILED if is_jailed else ValidatorStatus.CANDIDATE
-    context.ledger.put(VALIDATORS, address, set_status(context, address, validator, status))
+    validator = set_status(context, address, validator, ValidatorTrigger.STAKE_ADDED, status)
+    context.ledger.put(VALIDATORS, address, validator)
 
 
 def _remove(context: Context, sender: bytes, address: bytes, message: Bond) -> None:
@@ -153,7 +157,8 @@ def _remove(context: Context, sender: bytes, address: bytes, message: Bond) -> N
     if is_eligible(validator) and not can_spare(context, address):
         raise TransactionRejected(TransactionReason.BELOW_MINIMUM_SET, address.hex())
     leave_roster(context, address)
-    context.ledger.put(VALIDATORS, address, set_status(context, address, validator, ValidatorStatus.UNBONDING))
+    validator = set_status(context, address, validator, ValidatorTrigger.STAKE_REMOVED, ValidatorStatus.UNBONDING)
+    context.ledger.put(VALIDATORS, address, validator)
 
 
 def _unjail(context: Context, sender: bytes) -> None:
@@ -164,7 +169,8 @@ def _unjail(context: Context, sender: bytes) -> None:
     if validator.jailed_until_ms > context.time_ms:
         raise TransactionRejected(TransactionReason.STILL_JAILED, context.time_ms, validator.jailed_until_ms)
     freed = replace(validator, jailed_until_ms=0)
-    context.ledger.put(VALIDATORS, sender, set_status(context, sender, freed, ValidatorStatus.CANDIDATE))
+    freed = set_status(context, sender, freed, ValidatorTrigger.UNJAIL, ValidatorStatus.CANDIDATE)
+    context.ledger.put(VALIDATORS, sender, freed)
 
 
 def _add_provider_bond(context: Context, sender: bytes, amount: int) -> None:

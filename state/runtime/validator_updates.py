@@ -25,6 +25,7 @@ from state.records import (
     number_key,
 )
 from state.runtime.context import Context
+from state.runtime.life_tables import VALIDATOR_STEPS, ValidatorTrigger, check_step
 from state.runtime.rewards import settle_validator
 from state.runtime.roster import is_eligible
 from state.validators import Validator, ValidatorSet
@@ -74,14 +75,15 @@ def _install(context: Context, present: tuple[Validator, ...], chosen: tuple[Val
     powers = {member.address: 0 for member in present} | {member.address: member.power for member in chosen}
     for address, power in powers.items():
         record = context.ledger.get(VALIDATORS, address)
-        status = record.status
+        status, trigger = record.status, ValidatorTrigger.CHOSEN
         if power and is_eligible(record):
             status = ValidatorStatus.ACTIVE
         elif status is ValidatorStatus.ACTIVE:
-            status = ValidatorStatus.CANDIDATE
+            status, trigger = ValidatorStatus.CANDIDATE, ValidatorTrigger.NOT_CHOSEN
         if (power, status) == (record.power, record.status):
             continue
         if status is not record.status:
+            check_step(VALIDATOR_STEPS, record.status, trigger, status)
             context.emit(EventKind.VALIDATOR_STATUS, validator=address, status=status.name.lower().encode())
         settled = settle_validator(context, record)
         context.ledger.put(VALIDATORS, address, replace(settled, power=power, status=status))

@@ -21,10 +21,8 @@ from state.receipts import EventKind, ReceiptStatus
 from state.records import HOLDINGS
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.context import Context
-from state.runtime.enclaves import settle
 from state.runtime.order_queue import ask_review, orders_of_resource
-from state.trust_records import ENCLAVES, EnclaveState
-from tests.support.attesting import EMPTY_RELEASE, FEE, publish
+from tests.support.attesting import EMPTY_RELEASE, FEE, expire_enclave, publish
 from tests.support.chain_builders import account, account_key, make_genesis, with_params
 from tests.support.order_laws import check_order_laws
 from tests.support.order_model import (
@@ -282,13 +280,7 @@ def _fall(market: Fair, step: Step) -> None:
     number = step.who % 2
     if number in market.model.fallen:
         return
-
-    def decide(context: Context) -> None:
-        address = market.enclave_of(number)
-        enclave = context.ledger.get(ENCLAVES, address)
-        settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED))
-
-    market.govern(decide)
+    market.govern(lambda context: expire_enclave(context, market.enclave_of(number)))
     market.model.fallen.add(number)
     market.model.asked.add(str(number))
 

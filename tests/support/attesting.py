@@ -21,9 +21,11 @@ from state.records import CHAIN_STATE, ONLY
 from state.runtime import evidence
 from state.runtime.cohorts import queue_concerned
 from state.runtime.context import Context
+from state.runtime.enclaves import settle
 from state.runtime.execute import Executed
+from state.runtime.reasons import EnclaveReason
 from state.trust_messages import Attest, Publish, PutCollateral, Supersede
-from state.trust_records import ENCLAVES, Enclave
+from state.trust_records import ENCLAVES, Enclave, EnclaveState
 from tee.documents import CollateralKind
 from tee.evidence import EvidenceKind
 from tee.roots import Roots, TrustedRoot
@@ -258,6 +260,12 @@ class Lab(World):
         """Return the members of a list in their order."""
         full = list_name(kind, name)
         return [member_at(self.ledger, full, number) for number in range(count_members(self.ledger, full))]
+
+
+def expire_enclave(context: Context, address: bytes) -> None:
+    """Let the proof of an enclave be over."""
+    enclave = context.ledger.get(ENCLAVES, address)
+    settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED, reason=EnclaveReason.EXPIRED.value))
 
 
 def collateral_messages(collateral: SimulatedCollateral) -> Sequence[PutCollateral]:

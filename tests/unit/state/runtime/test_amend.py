@@ -1,9 +1,8 @@
-"""amend: what may be changed of a resource, which status follows which, and how the bond follows the bytes."""
+"""amend: what may be changed of a resource, and how the bond follows the bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 
 import pytest
 from msgspec.structs import replace
@@ -27,10 +26,8 @@ from state.resource_records import (
     ResourceStatus,
     numbered_key,
 )
-from state.runtime.amendments import STATUS_CHANGES
 from state.runtime.order_queue import orders_of_resource
 from state.runtime.reasons import TransactionReason
-from state.runtime.releases import RELEASE_CHANGES
 from state.runtime.resources import counted_bytes
 from tests.support.amending import amend, release_change
 from tests.support.attesting import CUSTOMER, DAY_MS, FEE, POSTER, Lab, publish
@@ -296,36 +293,6 @@ def test_as_many_plans_are_open_as_may_be_and_a_closed_one_makes_room(lab: Offer
     more = amend(lab.data, plans_added=many_plans(PLANS_MAX, 1))
     assert lab.reason(CUSTOMER, more) == TransactionReason.PLANS_MALFORMED
     assert lab.reason(CUSTOMER, replace(more, plans_closed=(3,))) == ""
-
-
-@pytest.mark.parametrize(("before", "after"), [*product(ReleaseStatus, ReleaseStatus)])
-def test_which_status_of_a_release_follows_which(lab: Offers, before: ReleaseStatus, after: ReleaseStatus) -> None:
-    lab.set_release(0, before, lab.time_ms + DAY_MS if before is DEPRECATED else 0)
-    notice_ms = 2 * DAY_MS if after is DEPRECATED else 0
-    reason = lab.reason(CUSTOMER, amend(lab.data, releases=(release_change(0, after, notice_ms),)))
-    expected = {
-        (CURRENT, CURRENT): R.UNEXPECTED_FIELD,
-        (REVOKED, CURRENT): R.RELEASE_STATUS_FINAL,
-        (REVOKED, DEPRECATED): R.RELEASE_STATUS_FINAL,
-        (REVOKED, REVOKED): R.RELEASE_STATUS_FINAL,
-    }
-    assert reason == expected.get((before, after), "")
-    assert (after in RELEASE_CHANGES[before]) is (reason == "")
-    until_ms = lab.time_ms + notice_ms if notice_ms else 0
-    if not reason:
-        assert (lab.release(0).status, lab.release(0).until_ms) == (after, until_ms)
-
-
-@pytest.mark.parametrize(("before", "after"), [*product(ResourceStatus, ResourceStatus)])
-def test_which_status_of_a_resource_follows_which(lab: Offers, before: ResourceStatus, after: ResourceStatus) -> None:
-    lab.set_resource(lab.data, status=before)
-    reason = lab.reason(CUSTOMER, amend(lab.data, status=after))
-    if before is RETIRED:
-        assert reason == R.RESOURCE_NOT_ACTIVE
-    else:
-        assert reason == ("" if before is not after else R.UNEXPECTED_FIELD)
-    assert (after in STATUS_CHANGES[before]) is (reason == "")
-    assert lab.resource(lab.data).status is (before if reason else after)
 
 
 @pytest.mark.parametrize("before", [ACTIVE, PAUSED])

@@ -17,7 +17,6 @@ from state.order_records import ORDERS, Order, OrderState, OrderTerms
 from state.order_terms import QUANTITY_MAX, AgreedLine, LineRole
 from state.params import DURATION_MS_MAX
 from state.receipts import EventKind
-from state.runtime.enclaves import settle
 from state.runtime.explain import explain
 from state.runtime.order_queue import has_reviews
 from state.runtime.settlement import (
@@ -32,8 +31,7 @@ from state.runtime.settlement import (
     is_funded,
     penalty_for,
 )
-from state.trust_records import EnclaveState
-from tests.support.attesting import CUSTOMER, PROVIDER, publish
+from tests.support.attesting import CUSTOMER, PROVIDER, expire_enclave, publish
 from tests.support.chain_builders import account, make_genesis, with_params
 from tests.support.order_laws import check_order_laws
 from tests.support.ordering import ANY_MACHINE, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, STRANGER, Market
@@ -312,8 +310,7 @@ def test_a_fall_of_an_enclave_is_seen_by_all_its_orders_in_as_many_blocks_as_the
 ) -> None:
     market, orders = crowded
     address = market.enclave_of()
-    enclave = market.enclave()
-    market.govern(lambda context: settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED)))
+    market.govern(lambda context: expire_enclave(context, address))
     counts = []
     while has_reviews(market.ledger):
         assert queries.next_work_ms(market.ledger) == market.time_ms, "the chain does not rest"

@@ -14,10 +14,8 @@ from state.receipts import EventKind
 from state.records import HOLDINGS
 from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.context import Context
-from state.runtime.enclaves import settle
 from state.runtime.order_queue import ask_review, orders_of_resource
-from state.trust_records import EnclaveState
-from tests.support.attesting import CUSTOMER, EMPTY_RELEASE, PROVIDER, publish, td_profile
+from tests.support.attesting import CUSTOMER, EMPTY_RELEASE, PROVIDER, expire_enclave, publish, td_profile
 from tests.support.chain_builders import account, account_key
 from tests.support.order_laws import check_order_laws
 from tests.support.ordering import ANY_MACHINE, BOND, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, STRANGER, Market
@@ -346,9 +344,4 @@ def test_a_fall_after_the_end_of_a_notice_ends_the_order_in_the_same_block() -> 
 
 def expire(market: Market) -> None:
     """Let the enclave expire."""
-
-    def decide(context: Context) -> None:
-        address, enclave = market.enclave_of(), market.enclave()
-        settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED))
-
-    market.govern(decide)
+    market.govern(lambda context: expire_enclave(context, market.enclave_of()))

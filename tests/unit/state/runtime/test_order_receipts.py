@@ -10,10 +10,7 @@ from state.order_messages import Erase, Fail, GrantAnswer, grant_signing_bytes
 from state.receipts import EventKind
 from state.records import HOLDINGS
 from state.resource_records import RESOURCES
-from state.runtime.context import Context
-from state.runtime.enclaves import settle
-from state.trust_records import ENCLAVES, EnclaveState
-from tests.support.attesting import CUSTOMER, PROVIDER, enclave_key, publish
+from tests.support.attesting import CUSTOMER, PROVIDER, enclave_key, expire_enclave, publish
 from tests.support.chain_builders import account, make_genesis
 from tests.support.order_laws import check_order_laws
 from tests.support.ordering import BOND, OWNER, SECOND_MS, STRANGER, Market
@@ -75,13 +72,7 @@ def test_receipts_count_for_their_enclave_chain_and_order_alone(market: Market) 
 
 def expire(market: Market, number: int = 0) -> None:
     """Let an enclave expire."""
-
-    def decide(context: Context) -> None:
-        address = market.enclave_of(number)
-        enclave = context.ledger.get(ENCLAVES, address)
-        settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED))
-
-    market.govern(decide)
+    market.govern(lambda context: expire_enclave(context, market.enclave_of(number)))
 
 
 def test_a_fallen_enclave_earns_nothing_even_before_its_orders_are_reviewed(market: Market) -> None:

@@ -22,14 +22,12 @@ from state.order_terms import Mark
 from state.receipts import Receipt
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.context import Context
-from state.runtime.enclaves import settle
 from state.runtime.order_books import next_date
 from state.runtime.order_queue import ask_review, orders_of_resource
 from state.runtime.order_reviews import run_reviews
 from state.runtime.order_table import TRANSITIONS, Trigger
 from state.runtime.proposal_effects import apply_payload
-from state.trust_records import ENCLAVES, EnclaveState
-from tests.support.attesting import CUSTOMER, PROVIDER
+from tests.support.attesting import CUSTOMER, PROVIDER, expire_enclave
 from tests.support.chain_builders import account
 from tests.support.checked_overlay import CheckedOverlay
 from tests.support.order_laws import check_order_laws
@@ -315,9 +313,7 @@ def freeze_data(context: Context, market: Market, order: bytes) -> None:
 
 def fell_enclave(context: Context, market: Market, order: bytes) -> None:
     """Let an order's enclave expire."""
-    address = market.enclave_of()
-    enclave = context.ledger.get(ENCLAVES, address)
-    settle(context, address, enclave, replace(enclave, state=EnclaveState.EXPIRED))
+    expire_enclave(context, market.enclave_of())
 
 
 def end_by_governance(context: Context, market: Market, order: bytes) -> None:
