@@ -24,6 +24,7 @@ SECTIONS = (
     "attestations",
     "reappraisals",
     "orders",
+    "market",
 )
 
 

@@ -8,7 +8,6 @@ before the clock starts; finality is that seen by a client which follows the eve
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from statistics import median
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bench.live import at, cpu_s, fresh_network, loop_lags
+from bench.live import Meter, at, fresh_network
 from bocc.client import Client, Wait
 from bocc.errors import RpcRejected
 from bocc.provider.attesting import EnclaveNames, parse_resource, take_challenge
@@ -86,34 +85,6 @@ class Follower:
             while not is_true():
                 self._news.clear()
                 await self._news.wait()
-
-
-class Meter:
-    """The CPU that nodes use from now on, and how late their loops are."""
-
-    def __init__(self, net: RunningNetwork) -> None:
-        self._nodes = net.nodes
-        self._before = [cpu_s(node) for node in net.nodes]
-        self._lags = [loop_lags(node) for node in net.nodes]
-        self._started = time.monotonic()
-
-    def show(self, count: int) -> str:
-        """Return the cores in use since the start, and what each of so many things cost a node."""
-        elapsed = time.monotonic() - self._started
-        spent = [cpu_s(node) - before for node, before in zip(self._nodes, self._before, strict=True)]
-        cores = ", ".join(f"{each / elapsed:.2f}" for each in spent)
-        per_each_ms = sum(spent) / len(spent) / count * 1000
-        return (
-            f"nodes {cores} cores, {per_each_ms:.2f} ms of a node for each, loops at most {self._latest_ms()} ms late"
-        )
-
-    def _latest_ms(self) -> str:
-        """Return the bound below which every loop's lag has stayed since the start."""
-        latest_s = 0.0
-        for node, before in zip(self._nodes, self._lags, strict=True):
-            late = {bound: count - before[bound] for bound, count in loop_lags(node).items()}
-            latest_s = max(latest_s, min(bound for bound, count in late.items() if count == late[math.inf]))
-        return f"{latest_s * 1000:.0f}"
 
 
 def main() -> None:
@@ -244,7 +215,7 @@ async def _run(
     net: RunningNetwork, follower: Follower, part: Sequence[Prepared], work: int, title: str, sending
 ) -> None:
     """Send attestations and print what became of them."""
-    meter, own_before, started = Meter(net), time.process_time(), time.monotonic()
+    meter, own_before, started = Meter(net.nodes), time.process_time(), time.monotonic()
     sent = await sending
     await follower.until(lambda: all(each.enclave in follower.final for each in part))
     own_cores = (time.process_time() - own_before) / (time.monotonic() - started)
@@ -267,7 +238,7 @@ async def _reappraise(net: RunningNetwork, client: Client, follower: Follower) -
     body = vendor.tcb_info(replace(tcb_info_template(int(time.time()) - 1), levels=RECOVERY_LEVELS))
     message = PutCollateral(kind=CollateralKind.INTEL_TCB_INFO, body=body, chain=(vendor.tcb_signer, vendor.root))
     follower.changed.clear()
-    meter, started = Meter(net), time.monotonic()
+    meter, started = Meter(net.nodes), time.monotonic()
     outcome = await client.send(net.accounts[0].key, (message,))
     assert outcome.has_succeeded, outcome
     await follower.until(lambda: follower.reappraised_count and len(follower.changed) == count)
