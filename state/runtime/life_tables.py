@@ -1,7 +1,7 @@
 """The state machines of all but orders: what may happen to releases, resources, enclaves, validators, proposals, and what follows.
 
 Compare each table line by line with the runtime specification, d.3, and with its copy in docs/PROTOCOL.md. Handlers refuse what may
-not be; `check_step` stands where a state is written. None is the state of what is not on record. The table of orders is
+not be; `check_step` stands where a state changes. None is the state of what is not on record. The table of orders is
 state/runtime/order_table.py.
 """
 
@@ -260,4 +260,4 @@ PROPOSAL_STEPS: Final[Steps[ProposalState | None, ProposalTrigger]] = {
     _REJECTED: {},
     _VETOED: {},
 }
-"""Only a brake goes from its votes to the end at once."""
+"""Only brakes and ends of orders are executed, or fail, right at their votes."""

@@ -50,6 +50,7 @@ from state.records import CURRENT_SET, ONLY, number_key
 from state.runtime.accounts import credit, credit_treasury, debit
 from state.runtime.ballots import final_decision, find_early_decision, is_brake, is_voted_down, recount
 from state.runtime.context import Context
+from state.runtime.life_tables import PROPOSAL_STEPS, ProposalTrigger, check_step
 from state.runtime.proposal_basis import find_basis
 from state.runtime.proposal_effects import apply_payload, check_new_payload, check_payload
 from state.runtime.reasons import TransactionReason
@@ -173,7 +174,8 @@ def apply_vote(context: Context, sender: bytes, message: CastVote) -> None:
     proposal = ledger.find(PROPOSALS, number_key(number))
     if proposal is None:
         raise TransactionRejected(TransactionReason.NO_PROPOSAL, number)
-    _check_open(context, proposal, message.choice)
+    trigger = ProposalTrigger.VETO if message.choice is VoteChoice.VETO else ProposalTrigger.VOTE
+    _check_open(context, proposal, trigger)
     power = power_in(ledger.get(ELECTORATES, number_key(number)), sender)
     if not power:
         raise TransactionRejected(TransactionReason.NO_POWER, sender.hex())
@@ -185,24 +187,19 @@ def apply_vote(context: Context, sender: bytes, message: CastVote) -> None:
     context.emit(EventKind.VOTED, proposal=number, validator=sender, choice=choice, power=power)
     if proposal.state is ProposalState.PASSED:
         if is_voted_down(proposal, context.params.governance):
-            _end(context, number, proposal, ProposalState.VETOED)
+            _end(context, number, proposal, trigger, ProposalState.VETOED)
         return
     decision = find_early_decision(proposal, context.params.governance)
     if decision is not None:
-        _decide(context, number, proposal, decision.reason)
+        _decide(context, number, proposal, trigger, decision.reason)
 
 
-def _check_open(context: Context, proposal: Proposal, choice: VoteChoice) -> None:
+def _check_open(context: Context, proposal: Proposal, trigger: ProposalTrigger) -> None:
     """Check that a vote may still come: any until the time for votes is over, then vetoes until the end of the timelock."""
-    if proposal.state is ProposalState.VOTING and context.time_ms <= proposal.vote_until_ms:
-        return
-    if (
-        proposal.state is ProposalState.PASSED
-        and choice is VoteChoice.VETO
-        and context.time_ms <= proposal.execute_at_ms
-    ):
-        return
-    raise TransactionRejected(TransactionReason.VOTING_OVER, proposal.state.name.lower())
+    is_voting = proposal.state is ProposalState.VOTING
+    until_ms = proposal.vote_until_ms if is_voting else proposal.execute_at_ms
+    if trigger not in PROPOSAL_STEPS[proposal.state] or context.time_ms > until_ms:
+        raise TransactionRejected(TransactionReason.VOTING_OVER, proposal.state.name.lower())
 
 
 def finish_proposal(context: Context, deadline: Deadline) -> None:
@@ -210,18 +207,26 @@ def finish_proposal(context: Context, deadline: Deadline) -> None:
     number = int.from_bytes(deadline.subject, "big")
     proposal = context.ledger.get(PROPOSALS, deadline.subject)
     if proposal.state is ProposalState.VOTING:
-        _decide(context, number, proposal, final_decision(proposal, context.params.governance).reason)
+        decision = final_decision(proposal, context.params.governance)
+        _decide(context, number, proposal, ProposalTrigger.VOTE_UNTIL, decision.reason)
     elif proposal.state is ProposalState.PASSED and proposal.execute_at_ms <= context.time_ms:
-        _execute(context, number, proposal)
+        _execute(context, number, proposal, ProposalTrigger.EXECUTE_AT)
 
 
-def _decide(context: Context, number: int, proposal: Proposal, rejection: TransactionReason | None) -> None:
+def _decide(
+    context: Context,
+    number: int,
+    proposal: Proposal,
+    trigger: ProposalTrigger,
+    rejection: TransactionReason | None,
+) -> None:
     """Reject a proposal, apply a brake, or let another change wait for the end of its timelock."""
     if rejection is not None:
-        _end(context, number, proposal, ProposalState.REJECTED, rejection)
+        _end(context, number, proposal, trigger, ProposalState.REJECTED, rejection)
     elif is_brake(proposal.payload):
-        _execute(context, number, proposal)
+        _execute(context, number, proposal, trigger)
     else:
+        check_step(PROPOSAL_STEPS, proposal.state, trigger, ProposalState.PASSED)
         execute_at_ms = context.time_ms + context.params.governance.timelock_ms
         passed = replace(proposal, state=ProposalState.PASSED, execute_at_ms=execute_at_ms)
         context.ledger.put(PROPOSALS, number_key(number), passed)
@@ -229,22 +234,30 @@ def _decide(context: Context, number: int, proposal: Proposal, rejection: Transa
         _emit_state(context, number, passed)
 
 
-def _execute(context: Context, number: int, proposal: Proposal) -> None:
+def _execute(context: Context, number: int, proposal: Proposal, trigger: ProposalTrigger) -> None:
     """Apply what has passed. What other changes have made impossible since fails; all is checked before anything is written."""
     if find_basis(context.ledger, proposal.payload) != proposal.basis:
-        _end(context, number, proposal, ProposalState.FAILED, TransactionReason.BASIS_MOVED)
+        _end(context, number, proposal, trigger, ProposalState.FAILED, TransactionReason.BASIS_MOVED)
         return
     try:
         check_payload(context, proposal.payload)
     except TransactionRejected as rejection:
-        _end(context, number, proposal, ProposalState.FAILED, rejection.reason)
+        _end(context, number, proposal, trigger, ProposalState.FAILED, rejection.reason)
         return
-    _end(context, number, proposal, ProposalState.EXECUTED)
+    _end(context, number, proposal, trigger, ProposalState.EXECUTED)
     apply_payload(context, number, proposal.payload)
 
 
-def _end(context: Context, number: int, proposal: Proposal, state: ProposalState, reason: str = "") -> None:
+def _end(
+    context: Context,
+    number: int,
+    proposal: Proposal,
+    trigger: ProposalTrigger,
+    state: ProposalState,
+    reason: str = "",
+) -> None:
     """End a proposal: its deposit goes back, or to the treasury if it was vetoed. Its votes are forgotten later."""
+    check_step(PROPOSAL_STEPS, proposal.state, trigger, state)
     is_vetoed = state is ProposalState.VETOED or reason == TransactionReason.VOTED_DOWN
     if is_vetoed:
         credit_treasury(context, proposal.deposit)

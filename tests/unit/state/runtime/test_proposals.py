@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 from msgspec.structs import replace
 
@@ -252,44 +250,6 @@ def test_a_rejected_proposal_gives_its_deposit_back() -> None:
     world.vote(0, NO)
     assert world.standing() == (REJECTED, TransactionReason.MAJORITY_MISSED)
     assert world.balance(account(0)) == balance - 100_000
-
-
-# Every way to meet a vote or the passing of time, in every state: what is allowed, and where it leads.
-STORIES = {
-    VOTING: (),
-    PASSED: ((0, YES),),
-    EXECUTED: ((0, YES), TIMELOCK_MS + SLOT_MS),
-    REJECTED: ((1, NO), (2, NO), (0, NO)),
-    VETOED: ((0, YES), (1, VETO), (2, VETO)),
-}
-
-
-@pytest.mark.parametrize("state", STORIES)
-def test_every_vote_and_every_hour_in_every_state(state: ProposalState) -> None:
-    expected = {
-        **{(VOTING, choice): ("", VOTING) for choice in VoteChoice},
-        **{(PASSED, choice): (OVER, PASSED) for choice in (YES, NO, ABSTAIN)},
-        (PASSED, VETO): ("", PASSED),
-        **{(over, choice): (OVER, over) for over, choice in product((EXECUTED, REJECTED, VETOED), VoteChoice)},
-    }
-    ends = {VOTING: REJECTED, PASSED: EXECUTED, EXECUTED: EXECUTED, REJECTED: REJECTED, VETOED: VETOED}
-    for choice in (None, *VoteChoice):
-        world = Assembly(powers_genesis(51, 17, 17, 15))
-        world.propose()
-        for step in STORIES[state]:
-            if isinstance(step, int):
-                world.apply(interval_ms=step)
-            else:
-                assert world.vote(*step) == ""
-        assert world.standing()[0] is state
-        if choice is None:
-            world.apply(interval_ms=VOTING_MS + TIMELOCK_MS)
-            world.apply(interval_ms=VOTING_MS + TIMELOCK_MS)
-            assert world.standing()[0] is ends[state]
-        else:
-            reason = world.vote(3, choice)
-            assert (reason, world.standing()[0]) == expected[state, choice]
-        assert world.tallies() == world.recounted()
 
 
 def test_power_that_moves_after_the_proposal_votes_once() -> None:
