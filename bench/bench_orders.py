@@ -12,19 +12,40 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
+from msgspec.structs import replace
+
+from state.block import BlockReference
 from state.crypto import SigningKey
 from state.ledger import Overlay
 from state.lists import ListKind
 from state.messages import Bond, BondAction, BondPurpose, Message
-from state.offers import NO_CAPACITY
+from state.offers import NO_CAPACITY, ResourceKind
 from state.order_messages import DEAR_RECEIPTS_MAX, SendReceipts, WorkReceipt
+from state.order_terms import LINES_MAX, LineRole
+from state.policies import (
+    NAMES_MAX,
+    POLICY_CONDITIONS_MAX,
+    POLICY_ENDORSEMENTS_MAX,
+    AllOf,
+    Endorsed,
+    PolicyNode,
+    ReleaseName,
+    SoftwareIn,
+    SubjectKind,
+)
 from state.receipts import Event, ReceiptStatus
+from state.resource_records import numbered_key
 from state.runtime.execute import BlockExecution
+from state.runtime.explain import WORK_TRIED_MAX, explain
+from state.runtime.ordering import SOFTWARE_LINES_MAX
 from state.runtime.prices import price_table
+from state.runtime.work import BEAT_WORK, WORK
 from state.transactions import Transaction
-from tests.support.attesting import CUSTOMER, PROVIDER, expire_enclave
+from state.trust_messages import Endorse
+from tests.support.amending import amend
+from tests.support.attesting import CUSTOMER, PROVIDER, expire_enclave, publish
 from tests.support.chain_builders import make_genesis, with_params
-from tests.support.ordering import OWNER, SECOND_MS, STRANGER, Market
+from tests.support.ordering import DATA_PLAN, IMAGE_PLAN, OWNER, SECOND_MS, STRANGER, Market
 
 ORDERS = 1_000
 """As many as one message may bring receipts of."""
@@ -33,6 +54,10 @@ FEE = 10_000_000
 BEAT_EVERY_S = 60
 MANY = 100_000
 """Running orders of a large market."""
+DEAR_ORDERS = 32
+DEAR_DEPOSIT = 2_000_000
+SOFTWARE = publish(ResourceKind.SOFTWARE, plans=(IMAGE_PLAN,))
+DATA = publish(ResourceKind.DATA, plans=(DATA_PLAN,))
 
 
 class Figures:
@@ -89,6 +114,18 @@ class Crowd(Market):
         """Show what the end of a block costs that has so many dates or reviews and no transactions."""
         runs, ends = self._time([], interval_ms, may_fail=False)
         self.figures.show(name, runs, ends, pieces)
+
+    def try_dry(self, name: str, signer: SigningKey, message: Message) -> None:
+        """Show how long a dry run of a message takes, which nobody pays for."""
+        (transaction,) = self.transactions(signer, [message])
+        tip = BlockReference(block_hash=self.parent_hash, height=self.height, time_ms=self.time_ms, result=bytes(32))
+        runs = []
+        for _ in range(ROUNDS):
+            began = time.process_time()
+            checks = explain(self.ledger, transaction, self.time_ms, tip)
+            runs.append(time.process_time() - began)
+        assert all(check.ok for check in checks), [check for check in checks if not check.ok]
+        print(f"{'dry run: ' + name:38}{median(runs) * 1e6:>10.1f}")
 
     def _time(
         self, transactions: Sequence[Transaction], interval_ms: int, *, may_fail: bool
@@ -178,6 +215,65 @@ def ends(crowd: Crowd) -> None:
     crowd.measure_end(f"review: {reviews} orders of a fallen enclave", reviews, 1)
 
 
+def judge_dearly(crowd: Crowd) -> None:
+    """Measure what judges policies, of orders of the most lines, all of whose resources have the dearest policy that there is."""
+    software = [crowd.image, *(crowd.publish(CUSTOMER, SOFTWARE) for _ in range(SOFTWARE_LINES_MAX - 1))]
+    data = [crowd.publish(OWNER, DATA) for _ in range(LINES_MAX - 1 - SOFTWARE_LINES_MAX)]
+    policy = endorse_dearly(crowd, software)
+    crowd.keep(CUSTOMER, [amend(each, policy=policy) for each in software])
+    crowd.keep(OWNER, [amend(each, policy=policy) for each in data])
+    crowd.keep(PROVIDER, [amend(crowd.hardware, policy=policy)])
+    lines = (
+        crowd.line(LineRole.COMPUTE, crowd.hardware),
+        *(crowd.line(LineRole.SOFTWARE, each) for each in software),
+        *(crowd.line(LineRole.DATA, each) for each in data),
+    )
+    placed = [crowd.order_message(lines=lines, deposit=DEAR_DEPOSIT) for _ in range(DEAR_ORDERS)]
+    crowd.try_dry("order, 16 dearest policies", CUSTOMER, placed[0])
+    crowd.step("order, 16 dearest policies", CUSTOMER, placed)
+    orders = crowd.members(ListKind.ORDERS)
+    accepts = [crowd.accept_message(order) for order in orders]
+    crowd.try_dry("accept, 16 dearest policies", PROVIDER, accepts[0])
+    crowd.step("accept, 16 dearest policies", PROVIDER, accepts)
+    starts = [crowd.receipts(crowd.start(order)) for order in orders]
+    crowd.measure("start, 16 dearest policies", PROVIDER, starts)
+    crowd.keep(PROVIDER, starts)
+    crowd.pass_time(5)
+    beat_count = (WORK_TRIED_MAX - WORK[SendReceipts].units) // BEAT_WORK
+    again = [
+        replace(crowd.beat(orders[0]), number=crowd.order(orders[0]).receipt_count + index)
+        for index in range(beat_count)
+    ]
+    crowd.try_dry(f"{beat_count} beats in one message", PROVIDER, crowd.receipts(*again))
+
+
+def endorse_dearly(crowd: Crowd, software: Sequence[bytes]) -> tuple[PolicyNode, ...]:
+    """Return the dearest policy: full lists of software, and claims about every release of an order, which are put on record."""
+    claims = [f"claim-{number}" for number in range(POLICY_ENDORSEMENTS_MAX)]
+    until_ms = crowd.time_ms + 86_400_000
+    for each in software:
+        subject = numbered_key(each, 0)
+        endorsements = [
+            Endorse(
+                subject_kind=SubjectKind.RELEASE,
+                subject=subject,
+                claim=claim,
+                statement_hash=bytes(32),
+                until_ms=until_ms,
+            )
+            for claim in claims
+        ]
+        crowd.keep(STRANGER, endorsements)
+    others = [bytes((2,)) + number.to_bytes(20, "big") for number in range(NAMES_MAX - len(software))]
+    listed = SoftwareIn(
+        releases=tuple(ReleaseName(resource=each, release=None) for each in sorted((*software, *others)))
+    )
+    endorser = crowd.address_of(STRANGER)
+    claimed = [Endorsed(subject=SubjectKind.RELEASE, endorser=endorser, claim=claim) for claim in claims]
+    conditions = (*(listed,) * (POLICY_CONDITIONS_MAX - len(claimed)), *claimed)
+    return (AllOf(count=len(conditions)), *conditions)
+
+
 def main() -> None:
     """Print all figures."""
     crowd = Crowd()
@@ -185,6 +281,7 @@ def main() -> None:
     live(crowd)
     report(crowd)
     ends(crowd)
+    judge_dearly(Crowd())
     execute, end = crowd.figures.execute, crowd.figures.end
     whole = ("order", "accept", "grant", "start, each by itself", "output, each by itself")
     life_us = sum(execute[name] + end[name] for name in whole)
