@@ -27,6 +27,8 @@ _NEXT_WORDS: Final = {
     "grace_over": "moves on or closes, unless the enclave is back",
     "keep_over": "is forgotten",
 }
+_NOTHING: Final[tuple[object, ...]] = (None, [], {}, 0, "none")
+"""What is not worth a line of what receipts said: no meter, no failure, no mark."""
 
 
 def money(ubocc: object) -> str:
@@ -101,8 +103,7 @@ def print_order(told: Json) -> None:
     run = told["run"]
     if run is not None:
         print_line("")
-        shown = {name: content for name, content in run.items() if content not in (None, [], {})}
-        print_fields({"run": shown})
+        print_fields({"run": {name: content for name, content in run.items() if content not in _NOTHING}})
 
 
 def order_rows(told: Json) -> list[tuple[str, object]]:
@@ -220,7 +221,9 @@ def event_line(event: Json) -> str:
     attributes = {
         name: content for name, content in event["attributes"].items() if name != "order" and content is not None
     }
-    words = " ".join(f"{name}={_attribute_text(name, content)}" for name, content in attributes.items())
+    words = " ".join(
+        f"{name.removesuffix('_ms')}={_attribute_text(name, content)}" for name, content in attributes.items()
+    )
     return f"{format_time(event['time_ms'])}  {event['kind'].replace('_', ' ')}  {words}".rstrip()
 
 

@@ -18,7 +18,7 @@ from bocc.cli.resource_text import print_resource, print_resources, print_who_ca
 from bocc.cli.sending import Sending, outcome_code, print_outcome, sending_options
 from bocc.durations import parse_duration
 from bocc.market.forms import parse_resource, read_form
-from bocc.market.resource_file import ResourceForm, build_publish, build_release_publish
+from bocc.market.resource_file import SEALED_SUFFIX, ReleaseForm, ResourceForm, build_publish, build_release_publish
 from bocc.market.resource_templates import TEMPLATES
 from bocc.policy_text import format_told_policy
 from state.address import format_address
@@ -58,11 +58,11 @@ def publish(sending: Sending, file: Path) -> int:
     The content of a release stays where it is; the chain gets its SHA-256. With key_file it is sealed first, to a file beside it.
     """
     form = read_form(file, ResourceForm, sending.context.account)
-    return run(_publish(sending, build_publish(form, file.parent, keeps=not sending.is_dry_run)))
+    return run(_publish(sending, build_publish(form, file.parent, keeps=not sending.is_dry_run), form.release))
 
 
-async def _publish(sending: Sending, message: Publish) -> int:
-    """Send a new resource and tell its address."""
+async def _publish(sending: Sending, message: Publish, release: ReleaseForm | None) -> int:
+    """Send a new resource and tell its address, and which files of its release were sealed with which key."""
     if sending.sends_nothing:
         return await sending.send_messages((message,))
     async with sending.context.client() as client:
@@ -78,6 +78,8 @@ async def _publish(sending: Sending, message: Publish) -> int:
     code = print_outcome(sending.context, outcome, sending.wait)
     if address is not None:
         print_line(f"Published: {address}")
+        if release is not None and release.key_file is not None:
+            print_line(f"Sealed: {release.content}{SEALED_SUFFIX}; its key is in {release.key_file}: keep it.")
     return code
 
 

@@ -280,12 +280,23 @@ def print_outcome(context: Context, outcome: Outcome, wait: Wait) -> int:
     if context.as_json:
         print_json(outcome)
     else:
-        told = msgspec.to_builtins(outcome)
-        print_fields({name: content for name, content in told.items() if content is not None})
+        print_fields(_outcome_fields(outcome))
         reason = (outcome.receipt or {}).get("reason")
         if reason in _REASONS:
             print_line(f"It failed. What helps: {remedy_of(TransactionReason(reason))}")
     return outcome_code(outcome, wait)
+
+
+def _outcome_fields(outcome: Outcome) -> dict[str, Any]:
+    """Return what people want to know of an outcome: each thing once, what there is, money with its unit."""
+    receipt = dict(outcome.receipt or {})
+    receipt.pop("tx_id", None)
+    told = msgspec.to_builtins(outcome) | {"receipt": receipt.pop("status", None), **receipt}
+    if receipt.get("fee") is not None:
+        told["fee"] = format_amount(int(receipt["fee"]))
+    if not outcome.provisional:
+        told.pop("provisional")
+    return {name: content for name, content in told.items() if content is not None}
 
 
 def print_written(context: Context, path: Path, file: TxFile) -> int:
@@ -295,13 +306,11 @@ def print_written(context: Context, path: Path, file: TxFile) -> int:
         told = {"file": str(path), "tx_id": transaction.tx_id.hex(), "expires_at_ms": file.body.expires_at_ms}
         print_json(told | {"signed_by": [pair.public_key.hex() for pair in file.signatures]})
     else:
-        until = format_moment(file.body.expires_at_ms, time.time_ns() // 1_000_000)
-        print_line(
-            f"{path}: transaction {transaction.tx_id.hex()}, {len(file.signatures)} signatures, expires {until}."
-        )
-        print_line(
-            f"Look at it: bocc tx show {path}; sign it: bocc tx sign {path} --from NAME; send it: bocc tx send {path}"
-        )
+        expiry = format_moment(file.body.expires_at_ms, time.time_ns() // 1_000_000)
+        print_line(f"{path}: transaction {transaction.tx_id.hex()}")
+        print_line(f"Signatures: {len(file.signatures)}; expires {expiry}. Next:")
+        for step in ("show {}", "sign {} --from NAME", "send {}"):
+            print_line(f"  bocc tx {step.format(path)}")
     return ExitCode.DONE
 
 

@@ -49,12 +49,14 @@ def print_tx_file(file: TxFile, now_ms: int) -> None:
     for number, message in enumerate(told["body"]["messages"], 1):
         print_line(f"\n{number}. {message['kind'].replace('_', ' ')}")
         print_fields({name: content for name, content in _with_units(message).items() if name != "kind"})
-    print_line("")
-    print_table(
-        ("must agree", "account", "signed by its own key"),
-        [(one["role"], one["account"], "yes" if one["has_signed"] else "no") for one in told["parties"]],
-    )
-    print_line(f"Signatures so far: {len(file.signatures)}, of {' '.join(told['body']['signers']) or 'nobody'}")
+    print_line("\nMust agree:")
+    for party in told["parties"]:
+        print_line(
+            f"{party['account']} {'has signed' if party['has_signed'] else 'has not signed by its own key'}: {party['role']}"
+        )
+    print_line("Signatures so far:" if file.signatures else "No signature so far.")
+    for signer in told["body"]["signers"]:
+        print_line(signer)
 
 
 def _with_units(shown: Any) -> Any:  # JSON of a message, which is of many kinds

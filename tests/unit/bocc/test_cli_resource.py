@@ -93,6 +93,12 @@ def test_published_resource_has_its_address_told(run, node, market, data):
     assert run("show", told["resource"], "--policy").stdout == "level_at_least(1)\n"
 
 
+def test_publisher_is_told_where_sealed_content_and_its_key_are(run, node, data):
+    told = done(run("publish", data, "--from", "owner")).stdout
+    assert "Sealed: weather.csv.sealed; its key is in weather.key: keep it." in told
+    assert node.sent().release.key_commit
+
+
 def test_release_supersedes_the_older_ones_after_a_notice(run, node, market, tmp_path):
     (tmp_path / "weather.csv").write_bytes(b"snow\n")
     path = tmp_path / "resource.toml"

@@ -88,6 +88,20 @@ def test_transfer_pays_the_named_account(run, chain):
     assert json.loads(outcome.stdout)["tx_id"] == transaction.tx_id.hex()
 
 
+def test_people_are_told_each_thing_once_and_money_with_its_unit(run, chain):
+    lines = run("transfer", "--from", "alice", "--to", "bob", "--amount", "5").stdout.splitlines()
+    (tx_id,) = chain.taken
+    told = dict(line.split(maxsplit=1) for line in lines)
+    assert told == {
+        "tx_id": tx_id,
+        "status": "final",
+        "height": "7",
+        "index": "0",
+        "receipt": "ok",
+        "fee": "0.00331 BOCC",
+    }
+
+
 def test_address_and_unit_are_taken_as_they_are(run, chain):
     run("transfer", "--from", "alice", "--to", format_address(CAROL), "--amount", "5ubocc", "--memo", "rent")
     assert sent_message(chain) == Transfer(to=CAROL, amount=5)
