@@ -55,7 +55,7 @@ def shares(amount: int) -> int:
 
 
 def test_an_order_from_a_file_is_done_and_everybody_has_the_right_money(market, tmp_path):
-    """Given sealed data, when an order is created and granted by commands, then it is done, paid, and its output opens."""
+    """Given sealed data, when an order is created and, verified, granted, then it is done, paid, and its output opens."""
     customer, owner = market.customer, market.owner
     before = {account.name: market.balance(account) for account in (customer, owner)}
     work = working(2)
@@ -71,7 +71,8 @@ def test_an_order_from_a_file_is_done_and_everybody_has_the_right_money(market, 
     placed = market.cli("order", "create", path, "--from", customer.name)
     order = placed["order"]
     market.until(order, "accepted")
-    granted = market.cli("order", "grant", order, "--key-file", market.key_file, "--from", owner.name)
+    trust = ("--trust", market.net.home / "node0" / "genesis.json")
+    granted = market.cli("order", "grant", order, "--key-file", market.key_file, "--from", owner.name, *trust)
     told = market.until(order, "closed done")
 
     (machine, image, data), money = told["lines"], told["money"]
