@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from bocc.client import Client
 from bocc.errors import InputReason, InputRejected
@@ -23,6 +24,13 @@ AGE_FACTOR: Final = 2
 """An idle chain makes a block each heartbeat; the newest is older than two only if the chain stands or the node is behind."""
 AGE_MS_MAX: Final = 600_000
 """The same for chains that make no blocks while they are idle."""
+
+
+class _Shown(Struct, frozen=True):
+    """What this needs of an answer to `state_proof`."""
+
+    height: int
+    proof: StateBundle
 
 
 class ProvenRecords:
@@ -60,12 +68,13 @@ async def read_proven(client: Client, genesis: Genesis, raw_keys: Sequence[bytes
         NodeUnreachable: no answer after all attempts.
     """
     wanted = [PARAMS.raw_key(ONLY), *raw_keys]
-    first = await client.state_proof(wanted[0].hex())
-    told = [first, *[await client.state_proof(key.hex(), first["height"]) for key in wanted[1:]]]
     try:
-        bundle, *others = [msgspec.convert(one["proof"], StateBundle) for one in told]
+        first = msgspec.convert(await client.state_proof(wanted[0].hex()), _Shown)
+        others = [
+            msgspec.convert(await client.state_proof(key.hex(), first.height), _Shown).proof for key in wanted[1:]
+        ]
         proofs = [RecordProof(each.key, each.value, each.proof) for each in others]
-        facts = verify_records(bundle, proofs, genesis)
+        facts = verify_records(first.proof, proofs, genesis)
     except (Rejected, msgspec.ValidationError) as error:
         raise InputRejected(InputReason.UNPROVEN, _words(error), "a proof that leads to the genesis") from error
     if [fact.key for fact in facts] != wanted:
