@@ -105,10 +105,10 @@ def who_can_use(ledger: Ledger, address: bytes, limit: int, cursor: bytes = b"")
 
 def _facts(ledger: Ledger, address: bytes, resource: Resource) -> Facts:
     """Return what is known before anybody orders: for the next block, at the time of the last one."""
-    chain_state = ledger.get(CHAIN_STATE, ONLY)
+    chain_state, use = ledger.get(CHAIN_STATE, ONLY), ledger.get(RESOURCE_USES, address)
     return Facts(
         resource=address,
-        usage_count=ledger.get(RESOURCE_USES, address).count,
+        usage_count=use.count + use.promised,
         order=None,
         hardware=address if resource.kind is ResourceKind.HARDWARE else None,
         enclave=None,

@@ -122,7 +122,7 @@ class HardwareIn(Wire, frozen=True, tag=12):
 
 
 class UsesAtMost(Wire, frozen=True, tag=13):
-    """The resource was used fewer times than this."""
+    """Past uses of the resource, those promised to others and those of the order's other lines are fewer than this."""
 
     count: UInt
 

@@ -89,7 +89,7 @@ class Facts(Struct, frozen=True):
     resource: bytes
     """Whose policy it is; no bytes where it is the customer's constraints."""
     usage_count: int
-    """Of that resource; 0 for constraints."""
+    """Of that resource: past ones, those promised to others, and those of the order's other lines; 0 for constraints."""
     order: OrderFacts | None
     hardware: bytes | None
     """Of the COMPUTE line as ordered or accepted."""

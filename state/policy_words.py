@@ -115,7 +115,7 @@ def words_of(node: PolicyNode) -> str:
         case PurposeIs(purpose=purpose):
             return f"the purpose is {purpose}"
         case UsesAtMost(count=count):
-            return f"the resource was used fewer than {count} times"
+            return f"the resource was used or promised fewer than {count} times"
         case BetweenHeights(first=first, last=last):
             return f"the height is {first} to {last}"
         case _:
@@ -153,7 +153,7 @@ def seen_by(condition: Condition, facts: Facts) -> str:
         case HardwareIn():
             return NOT_KNOWN if facts.hardware is None else format_address(facts.hardware)
         case UsesAtMost():
-            return f"{facts.usage_count} uses"
+            return f"{facts.usage_count} uses, promised ones among them"
         case BetweenHeights():
             return f"height {facts.height}"
 

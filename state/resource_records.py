@@ -69,6 +69,8 @@ class ResourceUse(Wire, frozen=True):
 
     count: UInt
     """Rows of its ledger of use, numbered from 0."""
+    promised: UInt
+    """Uses that granted keys promise: of each order that is accepted and has not started, one for each line in its `promised`."""
 
 
 class ReleaseStatus(IntEnum):
@@ -131,7 +133,7 @@ RESOURCE_BOOKS: Final = Table(0x43, ResourceBooks, 16)
 ENDORSEMENTS: Final = Table(0x44, Endorsement, 512)
 RESOURCE_USES: Final = Table(0x45, ResourceUse, 32)
 
-NO_USE: Final = ResourceUse(count=0)
+NO_USE: Final = ResourceUse(count=0, promised=0)
 """Of a resource that was never used."""
 
 

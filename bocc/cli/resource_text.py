@@ -28,6 +28,7 @@ def print_resource(told: Json) -> None:
         ("in use", _capacity(told["in_use"])),
         ("drains", None if told["drain_at_ms"] is None else f"{format_time(told['drain_at_ms'])} UTC"),
         ("uses", told["usage_count"]),
+        ("promised", told["promised_count"] or None),
         ("grant epoch", told["grant_epoch"]),
         ("bond", format_amount(int(told["bond_locked"]))),
         ("made", f"{format_time(told['created_ms'])} UTC"),

@@ -215,6 +215,7 @@ def describe_resource(
         derived_from=describe_optional_address(resource.derived_from),
         meta_hash=resource.meta_hash.hex() or None,
         usage_count=use.count,
+        promised_count=use.promised,
         grant_epoch=resource.grant_epoch,
         frozen_ms=resource.frozen_ms or None,
         drain_at_ms=resource.drain_at_ms or None,

@@ -238,6 +238,8 @@ class ResourceView(View, frozen=True):
     meta_hash: HexHash | None
     usage_count: Height
     """Rows of its ledger of use."""
+    promised_count: Height
+    """Uses that granted keys promise to orders that have not started; policies count them, too."""
     grant_epoch: Height
     frozen_ms: Height | None
     """When its owner had all orders with it ended."""

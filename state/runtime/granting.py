@@ -1,7 +1,7 @@
 """grant: the owner of a line releases its key to the enclave that runs the order, or refuses.
 
-Who released what to which enclave is public. The policy is judged again, as of now. The capsule itself travels in the transaction;
-the state keeps its digest.
+Who released what to which enclave is public. The policy is judged again, as of now, and a use is promised. The capsule itself
+travels in the transaction; the state keeps its digest.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from state.runtime.order_clock import bring_up_to_date, find_ungranted
 from state.runtime.order_policies import check_line_may_run
 from state.runtime.order_steps import close_order
 from state.runtime.order_table import Trigger, check_allowed
+from state.runtime.order_usage import promise_use
 from state.runtime.reasons import TransactionReason
 
 
@@ -69,6 +70,7 @@ def apply_grant(context: Context, sender: bytes, message: Grant) -> None:
     )
     was_ungranted = find_ungranted(context, address, terms, order) is not None
     context.ledger.put(ORDER_GRANTS, line_key(address, message.line), grant)
+    order = promise_use(context, terms, order, message.line)
     if was_ungranted and find_ungranted(context, address, terms, order) is None:
         order = _with_time_to_start(context, terms, order)
     put_order(context, address, terms, order)

@@ -1,7 +1,10 @@
-"""The ledger of use: one row for each start of an order with a resource, numbered without gaps.
+"""The ledger of use: one row for each start of an order with a resource, numbered without gaps; and uses that keys promise.
 
 How many rows a resource has stands in a small record of its own, which each start writes: a proof of it proves that no further
-row exists.
+row exists. A key that is granted to an enclave promises one use to its line: policies count it, so a use is never promised twice.
+
+Invariant: what is promised of a resource is the number of lines with it in `Order.promised`, over all orders; only accepted orders
+have any.
 """
 
 from __future__ import annotations
@@ -45,6 +48,28 @@ def open_usage(context: Context, address: bytes, terms: OrderTerms, order: Order
             enclave=order.enclave,
         )
     return tuple(numbers)
+
+
+def promise_use(context: Context, terms: OrderTerms, order: Order, line_index: int) -> Order:
+    """Promise a use to a line whose key is granted to the order's enclave; a key that is granted again promises nothing more."""
+    if line_index in order.promised:
+        return order
+    _move_promised(context, terms.lines[line_index].resource, 1)
+    return replace(order, promised=tuple(sorted((*order.promised, line_index))))
+
+
+def end_promises(context: Context, terms: OrderTerms, order: Order) -> Order:
+    """Take back what an order was promised: it starts, which uses it, or leaves its enclave."""
+    if not order.promised:
+        return order
+    for index in order.promised:
+        _move_promised(context, terms.lines[index].resource, -1)
+    return replace(order, promised=())
+
+
+def _move_promised(context: Context, resource: bytes, amount: int) -> None:
+    use = context.ledger.get(RESOURCE_USES, resource)
+    context.ledger.put(RESOURCE_USES, resource, replace(use, promised=use.promised + amount))
 
 
 def note_output(context: Context, address: bytes, terms: OrderTerms, order: Order) -> None:

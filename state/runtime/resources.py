@@ -59,7 +59,7 @@ GROWING: Final = (
     "frozen_ms",
 )
 """Numbers of a resource that change later."""
-_MOST_USE: Final = ResourceUse(count=INTEGER_MAX)
+_MOST_USE: Final = ResourceUse(count=INTEGER_MAX, promised=INTEGER_MAX)
 
 
 def apply_publish(context: Context, sender: bytes, message: Publish) -> None:

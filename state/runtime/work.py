@@ -104,8 +104,8 @@ LINE_WORK: Final = 240
 AFTER_WORK: Final = 10
 START_WORK: Final = 150
 """What a start costs beside its inputs; an output and an end cost less."""
-INPUT_WORK: Final = 150
-"""What a start costs for each input: the judgement of a policy, a row of use, and its resource written anew."""
+INPUT_WORK: Final = 170
+"""What a start costs for each input: the judgement of the longest policy, a row of use and its count, their share of the tree."""
 BEAT_WORK: Final = 50
 """What it costs to note that the work of an order goes on."""
 

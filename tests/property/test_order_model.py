@@ -17,6 +17,7 @@ from state.offers import PlanUnit, ResourceKind, ServiceLevel
 from state.order_messages import Erase, Fail, GrantAnswer, WorkReceipt
 from state.order_records import ORDERS
 from state.order_terms import LineRole, Mark
+from state.policies import UsesAtMost
 from state.receipts import EventKind, ReceiptStatus
 from state.records import HOLDINGS
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, numbered_key
@@ -60,9 +61,12 @@ class Step(Struct, frozen=True):
 
 
 class Fair(Market):
-    """A market whose times are multiples of the wheel's slots, with data that is paid for each output beside."""
+    """A market whose times are multiples of the wheel's slots, with data that is paid for each output beside.
 
-    def __init__(self) -> None:
+    The sealed data may be used so many times.
+    """
+
+    def __init__(self, limit: int) -> None:
         level = ServiceLevel(beat_every_ms=BEAT, grace_ms=GRACE, penalty_bp=PENALTY_BP)
         genesis = with_params(make_genesis(), "market", order_keep_ms=ORDER_KEEP)
         times = {"min_term_ms": MIN_TERM, "notice_ms": NOTICE, "keep_after_ms": KEEP_AFTER}
@@ -70,7 +74,9 @@ class Fair(Market):
         self.attest(1)
         plan = replace(DATA_PLAN, notice_ms=OWNER_NOTICE)
         sealed = replace(EMPTY_RELEASE, content_root=DATA_ROOT, sealed_root=b"\x05" * 32, key_commit=b"\x06" * 32)
-        self.data = self.publish(account_key(OWNER), publish(ResourceKind.DATA, release=sealed, plans=(plan,)))
+        policy = (UsesAtMost(count=limit),)
+        message = publish(ResourceKind.DATA, release=sealed, plans=(plan,), policy=policy)
+        self.data = self.publish(account_key(OWNER), message)
         paid_by_use = replace(plan, unit=PlanUnit.USE, price=USE_PRICE)
         self.feed = self.publish(account_key(OWNER), publish(ResourceKind.DATA, plans=(paid_by_use,)))
         self.apply(interval_ms=UNIT_MS - self.time_ms % UNIT_MS)
@@ -78,7 +84,7 @@ class Fair(Market):
             ANY_MACHINE, beat_every_ms_max=BEAT, grace_ms_max=GRACE, notice_ms_min=0, min_term_ms_max=MIN_TERM
         )
         self.times = {self.height: self.time_ms}
-        self.model = MarketModel({payer: self.balance(account(payer)) for payer in PAYERS}, BOND)
+        self.model = MarketModel({payer: self.balance(account(payer)) for payer in PAYERS}, BOND, limit)
         self.income = self._income()
 
     def _income(self) -> int:
@@ -219,7 +225,7 @@ class Fair(Market):
             start_by=start_by,
             given=[[CUSTOMER, deposit]],
         )
-        return CUSTOMER, message, not model.is_withdrawn(is_machine=not is_any)
+        return CUSTOMER, message, not model.is_withdrawn(is_machine=not is_any) and not model.is_used_up()
 
     def _compare(self, step: Step) -> None:
         model = self.model
@@ -314,10 +320,15 @@ STEPS = st.builds(
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.integers(0, 4), st.sampled_from((1, 5_000, 30_000)), st.lists(STEPS, min_size=20, max_size=60))
-def test_the_engine_agrees_with_the_model(depth: int, amount: int, steps: list[Step]) -> None:
+@given(
+    st.integers(0, 4),
+    st.sampled_from((1, 5_000, 30_000)),
+    st.sampled_from((1, 2, 3, 100, 100)),
+    st.lists(STEPS, min_size=20, max_size=60),
+)
+def test_the_engine_agrees_with_the_model(depth: int, amount: int, limit: int, steps: list[Step]) -> None:
     """An order goes some steps towards its output, then anything may happen."""
-    market = Fair()
+    market = Fair(limit)
     first = Step(kind="place", which=2, who=1, amount=amount, units=1)
     for step in (first, *(replace(first, kind="advance", who=0) for _ in range(depth)), *steps):
         market.take(step)

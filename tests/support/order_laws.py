@@ -16,6 +16,7 @@ from state.lists import LIST_LENGTHS, ListKind, count_members, list_name, member
 from state.offers import NO_CAPACITY, Capacity
 from state.order_records import (
     ORDER_FUNDS,
+    ORDER_GRANTS,
     ORDER_TERMS,
     ORDERS,
     REVIEW_WALKS,
@@ -23,9 +24,11 @@ from state.order_records import (
     Order,
     OrderState,
     OrderTerms,
+    line_key,
 )
+from state.policies import UsesAtMost
 from state.records import HOLDINGS
-from state.resource_records import PLANS, RESOURCE_USES, RESOURCES, numbered_key
+from state.resource_records import PLANS, RESOURCE_USES, RESOURCES, ResourceUse, numbered_key
 from state.runtime.capacities import scale_capacity, sum_capacity
 from state.runtime.order_books import next_date, plans_of, resource_of
 from state.runtime.order_table import TRANSITIONS
@@ -43,7 +46,7 @@ def check_order_laws(world: World) -> None:
     _check_bonds(world, orders)
     _check_slices(world, orders)
     _check_lists(world, orders)
-    _check_usage(world)
+    _check_usage(world, orders)
     _check_dates(world, orders)
 
 
@@ -148,14 +151,32 @@ def _check_lists(world: World, orders: _Orders) -> None:
     assert waiting == dict(rows(world, REVIEW_WALKS)).keys()
 
 
-def _check_usage(world: World) -> None:
-    """Rows of use are numbered without gaps up to their resource's count, which is on record for every resource."""
+def _check_usage(world: World, orders: _Orders) -> None:
+    """Every resource has a count of its rows of use, which have no gaps, and of the lines whose keys wait for a start.
+
+    No key opens more uses than a policy allows that nobody has changed since.
+    """
     counts: Counter[bytes] = Counter()
     for key, _ in rows(world, USAGE):
         assert int.from_bytes(key[21:], "big") == counts[key[:21]]
         counts[key[:21]] += 1
-    uses = {address: use.count for address, use in rows(world, RESOURCE_USES)}
-    assert uses == {address: counts[address] for address, _ in rows(world, RESOURCES)}
+    promised: Counter[bytes] = Counter()
+    for address, (terms, order) in orders.items():
+        indexes = [index for index in range(len(terms.lines)) if _is_promised(world, address, order, index)]
+        assert order.promised == tuple(indexes)
+        promised.update(terms.lines[index].resource for index in indexes)
+    uses = dict(rows(world, RESOURCE_USES))
+    resources = dict(rows(world, RESOURCES))
+    assert uses == {address: ResourceUse(count=counts[address], promised=promised[address]) for address in resources}
+    for address, resource in resources.items():
+        for limit in resource.policy[:1]:
+            assert not isinstance(limit, UsesAtMost) or counts[address] + promised[address] <= limit.count
+
+
+def _is_promised(world: World, address: bytes, order: Order, index: int) -> bool:
+    """Tell whether a line's key is with an enclave that has not started; whether it still opens anything is no matter."""
+    grant = world.ledger.find(ORDER_GRANTS, line_key(address, index))
+    return order.state is OrderState.ACCEPTED and grant is not None and grant.enclave == order.enclave
 
 
 def _check_dates(world: World, orders: _Orders) -> None:

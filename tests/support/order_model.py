@@ -13,8 +13,7 @@ UNIT_MS = 1_024
 BEAT, GRACE, MIN_TERM, NOTICE, KEEP_AFTER = (units * UNIT_MS for units in (10, 20, 10, 12, 15))
 OWNER_NOTICE = 14 * UNIT_MS
 ORDER_KEEP = 60 * UNIT_MS
-ONCE_PRICE, USE_PRICE = 50_000, 1_000
-PENALTY_BP = 1_000
+ONCE_PRICE, USE_PRICE, PENALTY_BP = 50_000, 1_000, 1_000
 ROWS_BOND = 4 * 230 * 10
 """What the rows of use of one start keep of an order's bond for ever."""
 PLACES = 4
@@ -80,6 +79,8 @@ class MarketModel:
 
     balances: dict[int, int]
     bond: int
+    data_uses_max: int
+    data_uses: int = 0
     orders: dict[bytes, Sketch] = field(default_factory=dict)
     settled: int = 0
     """What orders have paid that are closed, and what their rows of use keep."""
@@ -206,6 +207,11 @@ class MarketModel:
         """Tell whether something that an order uses is withdrawn."""
         return self.is_revoked or self.is_data_frozen or (is_machine and self.is_machine_frozen)
 
+    def is_used_up(self, order: Sketch | None = None) -> bool:
+        """Tell whether others have had or were promised all uses, each by a key that waits for its start."""
+        waiting = [other for other in self.orders.values() if other.state == "accepted" and other.granted is not None]
+        return self.data_uses + sum(other is not order for other in waiting) >= self.data_uses_max
+
     def _is_concerned(self, order: Sketch) -> bool:
         uses_machine = not order.is_any or order.enclave is not None
         names = {"data", *(["machine"] if uses_machine else []), str(order.enclave)}
@@ -257,6 +263,7 @@ class MarketModel:
             order.state != "open"
             or self.is_withdrawn(is_machine=True)
             or enclave in self.fallen
+            or self.is_used_up(order)
             or running >= PLACES
             or order.free < least
             or penalty > self.bond
@@ -273,7 +280,7 @@ class MarketModel:
         if is_refused:
             self.close(order, "grant_refused", now)
             return True
-        if order.enclave in self.fallen or self.is_revoked:
+        if order.enclave in self.fallen or self.is_revoked or self.is_used_up(order):
             return False
         granted = (order.enclave or 0, self.epoch)
         if order.granted != granted:
@@ -320,8 +327,7 @@ class MarketModel:
     def _start(self, order: Sketch, now: int) -> None:
         if not order.starts:
             order.once_earned = min(order.free, ONCE_PRICE)
-        order.starts += 1
-        order.state = "running"
+        order.starts, self.data_uses, order.state = order.starts + 1, self.data_uses + 1, "running"
         order.started = order.paid_up_to = order.proven = now
 
     def _pay(self, order: Sketch, at: int) -> None:
@@ -365,8 +371,7 @@ class MarketModel:
             return False
         if account == CUSTOMER:
             if order.state == "running":
-                more = min(order.free, max(0, MIN_TERM - order.attempt_earned))
-                order.machine_earned += more
+                order.machine_earned += min(order.free, max(0, MIN_TERM - order.attempt_earned))
             self.close(order, "cancelled", now)
         elif account == PROVIDER and order.enclave is not None:
             self._leave_by_message(order, now)
@@ -379,9 +384,10 @@ class MarketModel:
         return True
 
     def _leave_by_message(self, order: Sketch, now: int) -> None:
+        is_kept = order.state == "accepted" and order.enclave not in self.fallen and self.is_used_up(order)
         if order.state == "running":
             self.give_notice(order, NOTICE, MIN_TERM, now, is_provider=True)
-        elif order.why == "out_of_funds" or self.is_revoked:
+        elif order.why == "out_of_funds" or self.is_revoked or is_kept:
             self.leave(order, "cancelled", now)
         else:
             self.leave(order, "provider_fault", now, self._penalty(order, order.paid_up_to or now))

@@ -100,6 +100,7 @@ PLACED = Order(
     hardware=b"",
     plan=None,
     penalty_locked=0,
+    promised=(),
     accept_by_ms=NOW_MS + 60 * SECOND_MS,
     start_by_ms=NOW_MS + 120 * SECOND_MS,
     started_ms=0,

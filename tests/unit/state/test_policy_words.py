@@ -84,7 +84,7 @@ CONDITIONS = [
     (PurposeIs(purpose="search"), "the purpose is search", "training"),
 ]
 ALWAYS_KNOWN = [
-    (UsesAtMost(count=5), "the resource was used fewer than 5 times", "5 uses"),
+    (UsesAtMost(count=5), "the resource was used or promised fewer than 5 times", "5 uses, promised ones among them"),
     (BetweenHeights(first=1, last=9), "the height is 1 to 9", "height 100"),
 ]
 OPERATORS = {

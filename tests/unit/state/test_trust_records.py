@@ -88,7 +88,7 @@ LARGEST: list[tuple[Table, Wire]] = [
             frozen_ms=MAX,
         ),
     ),
-    (RESOURCE_USES, ResourceUse(count=MAX)),
+    (RESOURCE_USES, ResourceUse(count=MAX, promised=MAX)),
     (
         ENDORSEMENTS,
         Endorsement(

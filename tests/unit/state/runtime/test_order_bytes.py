@@ -84,6 +84,7 @@ def longest_order(line_count: int) -> Order:
         plan=PLAN,
         attempts_left=ATTEMPTS_MAX,
         head=DIGEST,
+        promised=tuple(range(line_count)),
         **dict.fromkeys(("earned", "settled", "earned_before"), (INTEGER_MAX,) * line_count),
         **dict.fromkeys(("enclave", "operator", "hardware", "stop_by", "closed_by"), ADDRESS),
         **dict.fromkeys(("held", "bond_locked", "penalty_locked", "paid_time_ms", "receipt_count"), INTEGER_MAX),

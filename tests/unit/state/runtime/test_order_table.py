@@ -14,13 +14,14 @@ from msgspec.structs import replace
 
 from state.crypto import SigningKey
 from state.governance_messages import EndOrder
+from state.ledger import Overlay
 from state.messages import Message
 from state.offers import PlanUnit, ServiceLevel
 from state.order_messages import Erase, Fail, GrantAnswer, WorkReceipt
-from state.order_records import ORDERS, Order, OrderState
+from state.order_records import ORDER_GRANTS, ORDERS, Order, OrderState, line_key
 from state.order_terms import Mark
 from state.receipts import Receipt
-from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, numbered_key
+from state.resource_records import RELEASES, RESOURCE_USES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.context import Context
 from state.runtime.order_books import next_date
 from state.runtime.order_queue import ask_review, orders_of_resource
@@ -64,7 +65,16 @@ def execute(
     """Execute a block above a market and return its receipts and the order after it."""
     transactions = [] if signer is None else [market.sign(signer, *messages, fee=10_000_000)]
     executed, overlay = market.execute(transactions, market.header(len(transactions), seconds * SECOND_MS))
-    return executed.receipts, overlay.get(ORDERS, order)
+    return executed.receipts, find_after(overlay, market, order)
+
+
+def find_after(overlay: Overlay, market: Market, order: bytes) -> Order:
+    """Return the order after a block, which is promised the use of its data exactly where its key waits for the start."""
+    after = overlay.get(ORDERS, order)
+    is_waiting = after.state is OrderState.ACCEPTED and overlay.find(ORDER_GRANTS, line_key(order, 2)) is not None
+    assert after.promised == ((2,) if is_waiting else ())
+    assert overlay.get(RESOURCE_USES, market.data).promised == is_waiting
+    return after
 
 
 def receipts_of(make: Callable[[Market, bytes], WorkReceipt]) -> Callable[[Market, bytes], Message]:
@@ -351,7 +361,7 @@ def test_every_change_around_an_order_does_what_the_table_says_or_nothing(state:
     context = Context(overlay, market.params, market.chain_id, 0, market.height + 1, market.time_ms + SECOND_MS)
     DECISIONS[trigger](context, market, order)
     run_reviews(context)
-    after = overlay.get(ORDERS, order)
+    after = find_after(overlay, market, order)
     assert (state, trigger) in CHANGES or trigger not in TRANSITIONS[state]
     if (state, trigger) not in CHANGES:
         assert after == before

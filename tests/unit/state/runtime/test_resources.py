@@ -72,7 +72,7 @@ def byte_count(added: dict[bytes, bytes]) -> int:
         table.prefix: (table, names)
         for table, names in (
             (RESOURCES, GROWING),
-            (RESOURCE_USES, ("count",)),
+            (RESOURCE_USES, ("count", "promised")),
             (RELEASES, ("until_ms",)),
             (PLANS, ("in_use",)),
             (LIST_PLACES, ("number",)),
