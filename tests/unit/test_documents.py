@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
+from enum import IntEnum, StrEnum
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,19 @@ from node.metrics import Metrics, NodeFigures
 from p2p.channels import POLICIES, Channel
 from state import deadlines, governance_records, lists, order_records, records, resource_records, store, trust_records
 from state.ledger import Table
+from state.runtime.life_tables import (
+    ENCLAVE_STEPS,
+    PROPOSAL_STEPS,
+    RELEASE_STEPS,
+    RESOURCE_STEPS,
+    VALIDATOR_STEPS,
+    Steps,
+)
 from state.runtime.prices import message_tag
 from state.runtime.work import WORK
 from tests.proof.rules import Rule
 from tests.simulation.mutant_table import MUTANTS
+from tests.support.step_tables import listed
 
 TOP = Path(__file__).resolve().parents[2]
 PROTOCOL = (TOP / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
@@ -76,6 +87,33 @@ def test_every_table_of_the_state_is_listed_under_its_prefix() -> None:
     modules = (records, deadlines, lists, governance_records, resource_records, order_records, trust_records)
     tables = [table for module in modules for table in vars(module).values() if type(table) is Table]
     assert sorted(first_cells(PROTOCOL, "tables")) == sorted(table.prefix.hex() for table in tables)
+
+
+@pytest.mark.parametrize(
+    ("machine", "steps"),
+    [
+        ("release", RELEASE_STEPS),
+        ("resource", RESOURCE_STEPS),
+        ("enclave", ENCLAVE_STEPS),
+        ("validator", VALIDATOR_STEPS),
+        ("proposal", PROPOSAL_STEPS),
+    ],
+)
+def test_every_step_of_a_state_machine_is_listed(machine: str, steps: Steps[IntEnum | None, StrEnum]) -> None:
+    written = [
+        (before, what.split("`")[1], after)
+        for what, states, then in rows_after(PROTOCOL, f"steps: {machine}")
+        for before, after in product(states.split(", "), then.split(", "))
+    ]
+    expected = [
+        (name_of(before, "new"), trigger, name_of(after, "forgotten")) for before, trigger, after in listed(steps)
+    ]
+    assert sorted(written) == sorted(expected)
+
+
+def name_of(state: IntEnum | None, absent: str) -> str:
+    """Return a state as the document names it."""
+    return absent if state is None else state.name.lower()
 
 
 def test_every_prefix_of_the_store_is_listed() -> None:
