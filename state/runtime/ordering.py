@@ -313,7 +313,6 @@ def build_order(context: Context, message: PlaceOrder, terms: OrderTerms) -> Ord
         penalty_locked=0,
         promised=(),
         accept_by_ms=message.accept_by_ms,
-        accepted_ms=0,
         start_by_ms=message.start_by_ms,
         started_ms=0,
         accrued_ms=0,
