@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from state.errors import ensure
 from state.governance_records import ProposalState
 from state.records import ValidatorStatus
 from state.resource_records import ReleaseStatus, ResourceStatus
@@ -26,8 +25,13 @@ Steps = Mapping[State, Mapping[Trigger, frozenset[State]]]
 
 
 def check_step(steps: Steps[State, Trigger], before: State, trigger: Trigger, after: State) -> None:
-    """Check that a change of state is one of a table; anything else is our own mistake."""
-    ensure(after in steps[before].get(trigger, ()), f"{trigger} leads from {before!r} to {after!r}")
+    """Check that a change of state is one of a table.
+
+    Raises:
+        AssertionError: it is not, which is our own mistake. The text is made then only: whole fleets change in a block.
+    """
+    if after not in steps[before].get(trigger, ()):
+        raise AssertionError(f"{trigger} leads from {before!r} to {after!r}")
 
 
 class ReleaseTrigger(StrEnum):
