@@ -19,6 +19,7 @@ from bocc.provider.software import SoftwareTee, publish_hardware, publish_image
 from state.address import account_address, format_address
 from state.attestation import enclave_address
 from state.building import build_transaction
+from state.codec import INTEGER_MAX
 from state.crypto import SigningKey, tagged_hash
 from state.messages import Bond, BondAction, BondPurpose, Message, Transfer
 from state.offers import NO_CAPACITY, ResourceKind
@@ -275,7 +276,9 @@ def _prepare(market: Market, signer: Signer, number: int, now_ms: int) -> Life:
     )
     steps = {
         "order": signer.sign(customer, place),
-        "accept": signer.sign(provider.key, Accept(order=order, enclave=provider.enclave, plan=0)),
+        "accept": signer.sign(
+            provider.key, Accept(order=order, enclave=provider.enclave, plan=0, penalty_max=INTEGER_MAX)
+        ),
         "grant": signer.sign(owner, grant),
     }
     return Life(order, provider, (market.image_root, DATA_ROOT), steps)

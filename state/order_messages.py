@@ -18,6 +18,7 @@ from state.offers import Words
 from state.order_terms import (
     AFTER_MAX,
     ATTEMPTS_MAX,
+    INPUTS_MAX,
     LINES_MAX,
     MachineTerms,
     Mark,
@@ -85,6 +86,8 @@ class Accept(Wire, frozen=True, tag=13):
     enclave: Address
     plan: Annotated[int, Meta(ge=0, le=255)]
     """The hardware's plan, where the order names no hardware; 0 otherwise."""
+    penalty_max: Amount
+    """ubocc of the sender's bond that it lets stand for the order at most: what others add to the escrow raises the penalty."""
 
 
 class GrantAnswer(IntEnum):
@@ -121,7 +124,7 @@ class Start(Wire, frozen=True, tag=1):
     order: Address
     number: UInt
     """Counts the order's receipts from 0, over all its enclaves."""
-    inputs: Annotated[tuple[Hash, ...], Meta(max_length=LINES_MAX)]
+    inputs: Annotated[tuple[Hash, ...], Meta(max_length=INPUTS_MAX)]
     """Content roots as loaded, of the DATA and SOFTWARE lines in their order, then the output roots of `after`."""
     args_digest: Hash
     service: ServiceEndpoint | None

@@ -131,6 +131,8 @@ class Order(Wire, frozen=True):
     promised: Annotated[tuple[UInt, ...], Meta(max_length=LINES_MAX)]
     """Lines whose keys this enclave got, ascending: each is promised a use of its resource until the order starts or leaves."""
     accept_by_ms: TimeMs
+    accepted_ms: TimeMs
+    """By its present machine; 0 while it is open."""
     start_by_ms: TimeMs
     started_ms: TimeMs
     """Of the first start of this attempt; 0 before."""

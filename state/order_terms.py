@@ -15,6 +15,8 @@ from state.offers import BasisPoints, Capacity, DurationMs, Plan
 
 LINES_MAX: Final = 16
 AFTER_MAX: Final = 8
+INPUTS_MAX: Final = 16
+"""Inputs of a start: an order's lines with content, and the outputs that it waits for, together."""
 """Orders whose outputs one order waits for."""
 ATTEMPTS_MAX: Final = 16
 CONTRIBUTORS_MAX: Final = 16

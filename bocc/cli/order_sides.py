@@ -12,10 +12,10 @@ from bocc.cli.asking import ask, trust_option
 from bocc.cli.context import Context, common_options, run
 from bocc.cli.order_text import print_open_orders, print_proven_grant
 from bocc.cli.output import print_json, print_line
-from bocc.cli.sending import Sending, sending_options
+from bocc.cli.sending import AMOUNT, Sending, sending_options
 from bocc.client import Client
 from bocc.errors import InputReason, InputRejected
-from bocc.market.fitting import find_fit, find_plan
+from bocc.market.fitting import find_fit, find_penalty_bound, find_plan
 from bocc.market.forms import parse_enclave, parse_order
 from bocc.market.grant_proofs import prove_grant
 from bocc.market.grants import ask_grant, build_grant
@@ -84,34 +84,41 @@ async def _ask_all(client: Client, method: str, part: str, **wanted: object) -> 
     type=click.IntRange(0, 255),
     help="Yours, if it names no machine.  [default: the dearest that keeps what it asks]",
 )
+@click.option(
+    "--penalty-max",
+    type=AMOUNT,
+    help="Of your bond, that may stand for the order.  [default: what its money makes of your promise now]",
+)
 @sending_options
-def accept(sending: Sending, order: str, enclave: str, plan: int | None) -> int:
+def accept(sending: Sending, order: str, enclave: str, plan: int | None, penalty_max: int | None) -> int:
     """Take an open order for an enclave of yours.
 
     A part of your bond then stands for the order: it is the customer's if the enclave does not start in time or falls silent.
+    Whoever adds money to the order raises that part; one above --penalty-max is refused.
     """
     address, machine = parse_order(order), parse_enclave(enclave)
-    if plan is None:
+    if plan is None or penalty_max is None:
         names = (format_address(address), format_address(machine))
-        plan = ask(sending.context, lambda client: _choose_plan(client, *names))
-    return sending.send(Accept(order=address, enclave=machine, plan=plan))
+        plan, bound = ask(sending.context, lambda client: _choose_plan(client, *names, plan))
+        penalty_max = bound if penalty_max is None else penalty_max
+    return sending.send(Accept(order=address, enclave=machine, plan=plan, penalty_max=penalty_max))
 
 
-async def _choose_plan(client: Client, order: str, enclave: str) -> int:
-    """Return the plan under which an enclave's machine may take an order.
+async def _choose_plan(client: Client, order: str, enclave: str, plan: int | None) -> tuple[int, int]:
+    """Return the plan under which an enclave's machine may take an order, and the most that its penalty then is.
 
     Raises:
         InputRejected: NO_OFFER: none promises what the order asks.
     """
     told = await client.call("order", id=order)
-    if told["terms"]["machine"] is None:
-        return 0
     hardware = (await client.call("enclave", id=enclave))["hardware"]
-    plan = find_plan(told, await client.call("resource", id=hardware))
-    if plan is None:
-        bound = "add one by `bocc resource amend --add-plans`; `bocc order show --json` tells what is asked"
-        raise InputRejected(InputReason.NO_OFFER, f"no plan of {hardware} promises what the order asks", bound)
-    return plan
+    offered = await client.call("resource", id=hardware)
+    number = find_plan(told, offered) if plan is None else plan
+    bound = None if number is None else find_penalty_bound(told, offered, number)
+    if number is None or bound is None:
+        bound_text = "add one by `bocc resource amend --add-plans`; `bocc order show --json` tells what is asked"
+        raise InputRejected(InputReason.NO_OFFER, f"no plan of {hardware} promises what the order asks", bound_text)
+    return number, bound
 
 
 @click.command()

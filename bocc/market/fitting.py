@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bocc.market.offers import open_plans, parse_capacity
+from bocc.market.offers import open_plans, parse_capacity, parse_plan
 from state.errors import TransactionRejected
 from state.offers import Capacity, Plan, PlanUnit
+from state.params import BASIS_POINTS
 from state.runtime.capacities import check_capacity_fits
 
 Json = dict[str, Any]  # JSON of the node
@@ -47,6 +48,16 @@ def find_plan(order: Json, hardware: Json) -> int | None:
     ]
     best = max(plans, key=lambda plan: (plan.price, -plan.number), default=None)
     return None if best is None else best.number
+
+
+def find_penalty_bound(order: Json, hardware: Json, number: int) -> int | None:
+    """Return the ubocc that the penalty of an order can be at most, as it is funded now; None if there is no such plan."""
+    named = order["lines"][0]["plan"]
+    rows = (row["plan"] for row in hardware["plans"] if row["plan"]["number"] == number)
+    plan = next(rows, None) if named is None else named
+    if plan is None:
+        return None
+    return int(order["money"]["free"]) * parse_plan(plan).service_level.penalty_bp // BASIS_POINTS
 
 
 def _keeps(plan: Plan, machine: Json, price_max: int) -> bool:

@@ -33,6 +33,7 @@ from state.order_messages import (
 from state.order_records import Order, OrderGrant, OrderRun, OrderState, OrderTerms, StallCause
 from state.order_terms import LineRole
 from state.runtime.accepting import check_promises
+from state.runtime.settlement import penalty_bound
 
 ENVELOPE_REST_BYTES: Final = 288
 """What an envelope with receipts and one signature takes beside the receipts, at most: 260 with the longest numbers."""
@@ -138,6 +139,12 @@ def find_plan(machine: Machine, rules: Rules, task: Task, now_ms: int) -> tuple[
         if plan.unit is PlanUnit.SECOND and plan.price <= line.price_max and _offers_enough(plan, terms):
             return plan.number, ""
     return None, "no plan of ours fits"
+
+
+def find_penalty_bound(machine: Machine, task: Task, number: int) -> int:
+    """Return the highest penalty of an order, as it is funded now, that is taken under this plan of `find_plan`."""
+    plan = task.terms.lines[0].plan or next(plan for plan in machine.plans if plan.number == number)
+    return penalty_bound(task.order, plan)
 
 
 def is_too_long(terms: OrderTerms, duration_ms: int, now_ms: int) -> bool:

@@ -28,6 +28,7 @@ from bocc.provider.orders import (
     beat_interval_ms,
     beats_due_ms,
     erase,
+    find_penalty_bound,
     find_plan,
     is_too_long,
     next_step,
@@ -318,7 +319,12 @@ class OrderService:
             plan = await self._choose(machine, offer, now_ms)
             if plan is None:
                 continue
-            message = Accept(order=offer.address, enclave=machine.enclave, plan=plan)
+            message = Accept(
+                order=offer.address,
+                enclave=machine.enclave,
+                plan=plan,
+                penalty_max=find_penalty_bound(machine, offer, plan),
+            )
             if await self._send(client, message, is_tried=True) is None:
                 self._pauses.refuse(offer.address, now_ms)
                 continue

@@ -137,6 +137,7 @@ def _describe_dates(view: StoredOrder) -> OrderDatesView:
     return OrderDatesView(
         next=_describe_next(view),
         accept_by_ms=order.accept_by_ms,
+        accepted_ms=order.accepted_ms or None,
         start_by_ms=order.start_by_ms,
         end_by_ms=view.terms.end_by_ms,
         started_ms=order.started_ms or None,

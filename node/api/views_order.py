@@ -105,6 +105,8 @@ class OrderDatesView(View, frozen=True):
 
     next: OrderDateView
     accept_by_ms: Height
+    accepted_ms: Height | None
+    """By its present machine."""
     start_by_ms: Height
     end_by_ms: Height
     started_ms: Height | None

@@ -21,7 +21,7 @@ from state.runtime.capacities import check_capacity_fits
 from state.runtime.context import Context
 from state.runtime.enclaves import judge_of, reappraise
 from state.runtime.judgement import GOOD_STATES
-from state.runtime.order_books import find_order, plans_of, put_order
+from state.runtime.order_books import find_order, plans_of, put_order, with_time_to_start
 from state.runtime.order_clock import bring_up_to_date
 from state.runtime.order_fitness import runs_software_of
 from state.runtime.order_policies import check_may_run
@@ -43,7 +43,8 @@ def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
     Raises:
         TransactionRejected: NO_ORDER, WRONG_STATE, AFTER_PENDING, NO_ENCLAVE, NOT_OWNER, ENCLAVE_NOT_TRUSTED, WRONG_PROGRAM,
             TOO_MANY_ORDERS, WRONG_HARDWARE, UNEXPECTED_FIELD, NO_RESOURCE, WRONG_RESOURCE_KIND, RESOURCE_NOT_ACTIVE, NO_PLAN,
-            PRICE_TOO_HIGH, PLAN_TOO_WEAK, STOCK_EXHAUSTED, CAPACITY_TOO_LOW, DEPOSIT_TOO_LOW, POLICY_DENIED, PROVIDER_BOND_TOO_LOW.
+            PRICE_TOO_HIGH, PLAN_TOO_WEAK, STOCK_EXHAUSTED, CAPACITY_TOO_LOW, DEPOSIT_TOO_LOW, POLICY_DENIED, PENALTY_TOO_HIGH,
+            PROVIDER_BOND_TOO_LOW.
     """
     address = message.order
     terms, order = find_open(context, address)
@@ -63,11 +64,11 @@ def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
     reserve_machine(context, address, terms, order)
     if not terms.lines[0].resource:
         add_member(context.ledger, orders_of_resource(enclave.hardware), address)
-    penalty = penalty_for(terms, order, context.time_ms)
-    check_bond(context, sender, penalty)
+    penalty = agree_on_penalty(context, sender, message, terms, order)
     if penalty:
         lock_bond(context, sender, penalty)
-    order = replace(order, penalty_locked=penalty)
+    order = replace(order, penalty_locked=penalty, accepted_ms=context.time_ms)
+    order = with_time_to_start(context, terms, order)
     note_service(context, sender, orders_accepted=1)
     put_order(context, address, terms, order)
     context.emit(
@@ -226,13 +227,16 @@ def check_funds(terms: OrderTerms, order: Order) -> int:
     return least
 
 
-def check_bond(context: Context, operator: bytes, penalty: int) -> int:
-    """Check that a provider's free bond covers a penalty, and return that bond.
+def agree_on_penalty(context: Context, operator: bytes, message: Accept, terms: OrderTerms, order: Order) -> int:
+    """Return the penalty that a provider's bond shall stand for: no more than it agrees to, and than it has.
 
     Raises:
-        TransactionRejected: PROVIDER_BOND_TOO_LOW.
+        TransactionRejected: PENALTY_TOO_HIGH, PROVIDER_BOND_TOO_LOW.
     """
+    penalty = penalty_for(terms, order, context.time_ms)
+    if penalty > message.penalty_max:
+        raise TransactionRejected(TransactionReason.PENALTY_TOO_HIGH, penalty, message.penalty_max)
     bond = (context.ledger.find(HOLDINGS, operator) or NEW_HOLDINGS).provider_bond
     if bond < penalty:
         raise TransactionRejected(TransactionReason.PROVIDER_BOND_TOO_LOW, bond, penalty)
-    return bond
+    return penalty

@@ -15,12 +15,19 @@ from state.receipts import EventKind
 from state.resource_records import RESOURCES
 from state.runtime.context import Context
 from state.runtime.order_books import find_order, put_order
-from state.runtime.order_clock import bring_up_to_date
-from state.runtime.order_fitness import is_kept_from_starting
-from state.runtime.order_steps import close_order, give_notice, has_revoked_release, leave_machine
+from state.runtime.order_clock import bring_up_to_date, has_waited_in_vain
+from state.runtime.order_fitness import is_fit
+from state.runtime.order_steps import (
+    NOT_ITS_MACHINES,
+    close_order,
+    give_notice,
+    has_revoked_release,
+    leave_machine,
+    stall_order,
+)
 from state.runtime.order_table import Trigger, check_allowed
 from state.runtime.reasons import TransactionReason
-from state.runtime.settlement import earn_least_terms, note_service, penalty_for
+from state.runtime.settlement import earn_least_pieces, note_service, penalty_for
 
 
 def apply_close(context: Context, sender: bytes, message: Close) -> None:
@@ -70,9 +77,12 @@ def _role(context: Context, sender: bytes, terms: OrderTerms, order: Order) -> t
 
 
 def _close_by_customer(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """Whatever runs earns its least term; what is stalled has earned what it has earned."""
+    """Whatever runs has earned its least price; what is stalled by its machine's doing, what it has earned."""
+    if order.state is OrderState.RUNNING and not is_fit(context, terms, order):
+        cause = StallCause.ENCLAVE_FALLEN
+        order = stall_order(context, address, order, cause, context.time_ms, trigger=Trigger.ENCLAVE_FALLEN)
     if order.state is OrderState.RUNNING:
-        order = earn_least_terms(terms, order)
+        order = earn_least_pieces(terms, order)
     return close_order(
         context,
         address,
@@ -90,9 +100,9 @@ def _close_by_provider(context: Context, address: bytes, terms: OrderTerms, orde
         return give_notice(context, address, terms, order, 0, order.operator)
     penalty, reason = 0, CloseReason.CANCELLED
     if order.state is OrderState.ACCEPTED:
-        is_excused = is_kept_from_starting(context, terms, order)
+        is_excused = has_waited_in_vain(context, address, terms, order)
     else:
-        is_excused = order.cause in {StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED}
+        is_excused = order.cause in NOT_ITS_MACHINES
     if not is_excused and not has_revoked_release(context, terms):
         penalty, reason = penalty_for(terms, order, order.accrued_ms or context.time_ms), CloseReason.PROVIDER_FAULT
         note_service(context, order.operator, provider_faults=1)

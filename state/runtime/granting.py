@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from msgspec.structs import replace
-
 from state.crypto import verify
 from state.errors import TransactionRejected
 from state.order_messages import Grant, GrantAnswer, grant_signing_bytes
-from state.order_records import ORDER_GRANTS, CloseReason, Order, OrderGrant, OrderTerms, line_key
+from state.order_records import ORDER_GRANTS, CloseReason, OrderGrant, OrderTerms, line_key
 from state.order_terms import AgreedLine
 from state.receipts import EventKind
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, Resource, numbered_key
 from state.runtime.accepting import check_runs, find_trusted
 from state.runtime.context import Context
-from state.runtime.order_books import find_order, patience_ms, put_order
+from state.runtime.order_books import find_order, put_order, with_time_to_start
 from state.runtime.order_clock import bring_up_to_date, find_ungranted
 from state.runtime.order_policies import check_line_may_run
 from state.runtime.order_steps import close_order
@@ -72,7 +70,7 @@ def apply_grant(context: Context, sender: bytes, message: Grant) -> None:
     context.ledger.put(ORDER_GRANTS, line_key(address, message.line), grant)
     order = promise_use(context, terms, order, message.line)
     if was_ungranted and find_ungranted(context, address, terms, order) is None:
-        order = _with_time_to_start(context, terms, order)
+        order = with_time_to_start(context, terms, order)
     put_order(context, address, terms, order)
     context.emit(
         EventKind.GRANTED,
@@ -83,12 +81,6 @@ def apply_grant(context: Context, sender: bytes, message: Grant) -> None:
         grant_epoch=message.grant_epoch,
         capsule_hash=capsule_hash,
     )
-
-
-def _with_time_to_start(context: Context, terms: OrderTerms, order: Order) -> Order:
-    """Return the order whose last key has just come, with time to start: no key comes so late that the provider must pay for it."""
-    start_by_ms = min(terms.end_by_ms, context.time_ms + patience_ms(order))
-    return replace(order, start_by_ms=max(order.start_by_ms, start_by_ms))
 
 
 def _find_line(terms: OrderTerms, index: int) -> AgreedLine:

@@ -35,6 +35,7 @@ MARKET_REMEDIES: Final[Mapping[StrEnum, str]] = {
     TransactionReason.ENCLAVE_NOT_TRUSTED: "renew the enclave's proof; `bocc query enclave` tells what is short",
     TransactionReason.WRONG_PROGRAM: "run one of the order's software releases in the enclave",
     TransactionReason.WRONG_HARDWARE: "accept with an enclave on the hardware that the order names",
+    TransactionReason.PENALTY_TOO_HIGH: "look at the order again, and accept with a higher bound if its penalty is worth it",
     TransactionReason.PROVIDER_BOND_TOO_LOW: "bond more with purpose provider",
     TransactionReason.TOO_MANY_ORDERS: "use another enclave, or wait until orders have ended",
     TransactionReason.NO_LINE: "name a sealed line of the order, counted from 0",

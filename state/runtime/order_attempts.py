@@ -21,7 +21,7 @@ from state.order_terms import AgreedLine
 from state.policies import PolicyNode
 from state.policy_judgement import Facts, Verdict, judge_policy
 from state.resource_records import RESOURCES
-from state.runtime.accepting import check_bond, check_funds, choose_plan, find_able, find_open, find_outputs
+from state.runtime.accepting import agree_on_penalty, check_funds, choose_plan, find_able, find_open, find_outputs
 from state.runtime.accounts import debit
 from state.runtime.context import Context
 from state.runtime.order_books import resource_of
@@ -38,7 +38,7 @@ from state.runtime.ordering import (
     check_shape,
 )
 from state.runtime.policy import check_holds, check_not_denied
-from state.runtime.settlement import TIME_UNITS, free_funds, least_cost, penalty_for
+from state.runtime.settlement import TIME_UNITS, free_funds, least_cost
 from state.trust_records import Enclave
 from tee.evidence import EvidenceKind
 
@@ -224,8 +224,8 @@ class _Accepting:
         return NO_MORE
 
     def _check_bond(self) -> Found:
-        penalty = penalty_for(self.terms, self.order, self.context.time_ms)
-        return check_bond(self.context, self.sender, penalty), f"{penalty} stand for the order"
+        penalty = agree_on_penalty(self.context, self.sender, self.message, self.terms, self.order)
+        return f"{penalty} stand for the order", f"at most {self.message.penalty_max}"
 
 
 def _distinct(addresses: Iterable[bytes]) -> list[tuple[int, bytes]]:

@@ -5,6 +5,8 @@ Every order has one deadline on the wheel. A date that moves later leaves it whe
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from state.deadlines import DeadlineKind, push_deadline
@@ -17,6 +19,9 @@ from state.params import Params
 from state.runtime.context import Context
 from state.runtime.order_table import Trigger
 from state.runtime.reasons import TransactionReason
+
+START_TIME_MIN_MS: Final = 30_000
+"""Time that every machine has to start with what it needs."""
 
 
 def find_order(ledger: Ledger, address: bytes) -> tuple[OrderTerms, Order]:
@@ -38,9 +43,18 @@ def compute_plan(order: Order) -> Plan:
 
 
 def patience_ms(order: Order) -> int:
-    """Return how long an accepted order's machine may be silent, by its plan, and how long it has to start with what it needs."""
+    """Return how long an accepted order's machine has to start with what it needs.
+
+    As long as its plan lets it be silent, and never less than it takes to load anything.
+    """
     service_level = compute_plan(order).service_level
-    return service_level.beat_every_ms + service_level.grace_ms
+    return max(START_TIME_MIN_MS, service_level.beat_every_ms + service_level.grace_ms)
+
+
+def with_time_to_start(context: Context, terms: OrderTerms, order: Order) -> Order:
+    """Return an order whose machine has just got what it lacked, with time to start: what comes late costs its provider nothing."""
+    start_by_ms = min(terms.end_by_ms, context.time_ms + patience_ms(order))
+    return replace(order, start_by_ms=max(order.start_by_ms, start_by_ms))
 
 
 def plans_of(terms: OrderTerms, order: Order) -> tuple[Plan | None, ...]:

@@ -31,7 +31,6 @@ from state.resource_records import RESOURCES
 from state.runtime.accounts import credit, credit_treasury
 from state.runtime.context import Context
 from state.runtime.order_books import compute_plan, end_ms, next_date, patience_ms, put_order
-from state.runtime.order_fitness import is_kept_from_starting
 from state.runtime.order_steps import (
     close_order,
     has_revoked_release,
@@ -105,15 +104,13 @@ def _pass_date(
 
 
 def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """An order did not start: the doing of an owner or the customer if they kept it from starting, otherwise the provider's."""
+    """An order did not start: an owner's doing if a key is missing or a release is revoked, otherwise the provider's."""
     if has_revoked_release(context, terms):
         return close_order(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=Trigger.START_BY)
     if find_ungranted(context, address, terms, order) is not None:
         return close_order(context, address, terms, order, CloseReason.GRANT_REFUSED, trigger=Trigger.START_BY)
-    if is_kept_from_starting(context, terms, order):
-        return leave_machine(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=Trigger.START_BY)
     penalty = 0
-    if _have_outputs_stood(context, terms, order):
+    if _have_outputs_stood(context, terms, order.start_by_ms - patience_ms(order)):
         note_service(context, order.operator, start_timeouts=1)
         penalty = penalty_for(terms, order, order.start_by_ms)
     return leave_machine(
@@ -121,12 +118,20 @@ def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Orde
     )
 
 
-def _have_outputs_stood(context: Context, terms: OrderTerms, order: Order) -> bool:
-    """Tell whether the outputs that an order waits for are on record and were final for as long as its machine has to start."""
-    latest_ms = order.start_by_ms - patience_ms(order)
+def has_waited_in_vain(context: Context, address: bytes, terms: OrderTerms, order: Order) -> bool:
+    """Tell whether an accepted order lacks a key or a final output for so long that its machine may leave it for nothing."""
+    since_ms = context.time_ms - patience_ms(order)
+    if order.accepted_ms > since_ms:
+        return False
+    is_ungranted = find_ungranted(context, address, terms, order) is not None
+    return is_ungranted or not _have_outputs_stood(context, terms, since_ms)
+
+
+def _have_outputs_stood(context: Context, terms: OrderTerms, since_ms: int) -> bool:
+    """Tell whether the outputs that an order waits for are on record and have been final since a time."""
     others = [context.ledger.find(ORDERS, address) for address in terms.after]
     return all(
-        other is not None and other.state is OrderState.CLOSED and other.closed_ms <= latest_ms for other in others
+        other is not None and other.state is OrderState.CLOSED and other.closed_ms <= since_ms for other in others
     )
 
 
@@ -138,10 +143,10 @@ def _miss_grace(context: Context, address: bytes, terms: OrderTerms, order: Orde
     if order.cause is StallCause.RELEASE_REVOKED or has_revoked_release(context, terms):
         reason = CloseReason.POLICY_REVOKED
         return close_order(context, address, terms, order, reason, trigger=Trigger.GRACE_OVER)
-    return _charge(context, address, terms, order, Trigger.GRACE_OVER)
+    return leave_at_fault(context, address, terms, order, Trigger.GRACE_OVER)
 
 
-def _charge(context: Context, address: bytes, terms: OrderTerms, order: Order, trigger: Trigger) -> Order:
+def leave_at_fault(context: Context, address: bytes, terms: OrderTerms, order: Order, trigger: Trigger) -> Order:
     """A provider left an order stalled: it pays its penalty, and the order goes on elsewhere if it may."""
     note_service(context, order.operator, provider_faults=1)
     penalty = penalty_for(terms, order, order.accrued_ms)
@@ -175,7 +180,7 @@ def _stop(context: Context, address: bytes, terms: OrderTerms, order: Order) -> 
         could_speak = standstill_end(context, order.stop_at_ms) is None
         is_silent = could_speak and order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
         if is_silent and not has_revoked_release(context, terms):
-            return _charge(context, address, terms, order, trigger)
+            return leave_at_fault(context, address, terms, order, trigger)
         return leave_machine(context, address, terms, order, CloseReason.CANCELLED, trigger=trigger, closed_by=who)
     return close_order(context, address, terms, order, CloseReason.POLICY_REVOKED, trigger=trigger, closed_by=who)
 

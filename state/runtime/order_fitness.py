@@ -5,9 +5,10 @@ from __future__ import annotations
 from state.errors import TransactionRejected
 from state.order_records import Order, OrderTerms
 from state.order_terms import LineRole
+from state.resource_records import RESOURCES
 from state.runtime.context import Context
 from state.runtime.judgement import GOOD_STATES
-from state.runtime.order_policies import check_may_run
+from state.runtime.order_policies import check_policy, policed_by
 from state.trust_records import ENCLAVES, Enclave
 
 
@@ -29,16 +30,26 @@ def runs_software_of(terms: OrderTerms, enclave: Enclave) -> bool:
     return not programs or (enclave.image, enclave.release) in programs
 
 
-def is_kept_from_starting(context: Context, terms: OrderTerms, order: Order) -> bool:
-    """Tell whether policies refuse the start of an accepted order whose enclave is fit.
+def is_denied_by_others(context: Context, terms: OrderTerms, order: Order) -> bool:
+    """Tell whether a policy of others than its provider, or the customer's own constraints, refuse the start of an order.
 
-    They held when it was accepted, so an owner or the customer has changed what they rest on, or a date in them has passed. Who
-    makes policies must not be able to make a provider pay.
+    All held when it was accepted, so somebody has changed what they rest on, or a date in them has passed.
+
+    Raises:
+        TransactionRejected: POLICY_DENIED, by the provider's own doing.
     """
-    if not is_fit(context, terms, order):
-        return False
+    own: list[bytes] = []
+    others: list[bytes] = []
+    for address in policed_by(terms, order):
+        is_own = address == order.hardware or (
+            bool(address) and context.ledger.get(RESOURCES, address).owner == order.operator
+        )
+        (own if is_own else others).append(address)
+    for address in own:
+        check_policy(context, terms, order, address)
     try:
-        check_may_run(context, terms, order)
+        for address in others:
+            check_policy(context, terms, order, address)
     except TransactionRejected:
         return True
     return False

@@ -40,19 +40,32 @@ def check_line_may_run(context: Context, terms: OrderTerms, order: Order, line_i
     Raises:
         TransactionRejected: POLICY_DENIED.
     """
-    address = resource_of(order, terms.lines[line_index])
-    resource = context.ledger.get(RESOURCES, address)
-    check_holds(resource.policy, facts_of(context, terms, order, address, resource))
+    check_policy(context, terms, order, resource_of(order, terms.lines[line_index]))
+
+
+def policed_by(terms: OrderTerms, order: Order) -> tuple[bytes, ...]:
+    """Return whose policies an order meets: its resources, each once, and no bytes for the customer's constraints."""
+    addresses = dict.fromkeys(resource_of(order, line) for line in terms.lines)
+    return (*(address for address in addresses if address), b"")
+
+
+def check_policy(
+    context: Context, terms: OrderTerms, order: Order, address: bytes, check: CheckPolicy = check_holds
+) -> None:
+    """Check that the policy of one of an order's resources holds, or with no bytes the customer's constraints.
+
+    Raises:
+        TransactionRejected: POLICY_DENIED.
+    """
+    resource = context.ledger.get(RESOURCES, address) if address else None
+    policy = terms.constraints if resource is None else resource.policy
+    if policy:
+        check(policy, facts_of(context, terms, order, address, resource))
 
 
 def _check_all(context: Context, terms: OrderTerms, order: Order, check: CheckPolicy) -> None:
-    addresses = [resource_of(order, line) for line in terms.lines]
-    for address in dict.fromkeys(address for address in addresses if address):
-        resource = context.ledger.get(RESOURCES, address)
-        if resource.policy:
-            check(resource.policy, facts_of(context, terms, order, address, resource))
-    if terms.constraints:
-        check(terms.constraints, facts_of(context, terms, order, b"", None))
+    for address in policed_by(terms, order):
+        check_policy(context, terms, order, address, check)
 
 
 def facts_of(context: Context, terms: OrderTerms, order: Order, address: bytes, resource: Resource | None) -> Facts:

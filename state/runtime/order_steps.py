@@ -5,6 +5,8 @@ Each step takes the order and gives the order after it; the caller writes it (st
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from state.codec import INTEGER_MAX
@@ -14,15 +16,14 @@ from state.offers import PlanUnit
 from state.order_records import (
     ORDER_GRANTS,
     ORDER_RUNS,
-    USAGE,
     CloseReason,
     Order,
     OrderState,
     OrderTerms,
     StallCause,
     line_key,
-    usage_key,
 )
+from state.order_terms import AgreedLine
 from state.receipts import EventKind
 from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.capacities import add_capacity, scale_capacity, subtract_capacity
@@ -33,7 +34,7 @@ from state.runtime.order_table import Trigger, check_leads_to
 from state.runtime.order_usage import end_promises
 from state.runtime.reasons import TransactionReason
 from state.runtime.settlement import (
-    earn_ends,
+    earn_least_terms,
     note_service,
     pay_attempt,
     pay_out,
@@ -42,6 +43,8 @@ from state.runtime.settlement import (
 )
 
 OPEN_ORDERS = list_name(ListKind.OPEN_ORDERS)
+NOT_ITS_MACHINES: Final = frozenset({StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED})
+"""Causes of a stall that are not the doing of an order's machine."""
 
 
 def close_order(
@@ -57,8 +60,8 @@ def close_order(
 ) -> Order:
     """End an order: settle what was earned, give back the rest, free what it held."""
     check_leads_to(order.state, trigger, OrderState.CLOSED)
-    if _has_given(context, address, terms, order) and _is_owed(order, reason, trigger, closed_by):
-        order = earn_ends(terms, order)
+    if order.started_ms and _owes_least_terms(order, reason, closed_by):
+        order = earn_least_terms(terms, order, lambda line: not _withdraws(context, line, closed_by))
     order = pay_out(context, address, terms, order)
     left = order.held
     order = refund(context, address, order)
@@ -92,28 +95,27 @@ def close_order(
     )
 
 
-def _has_given(context: Context, address: bytes, terms: OrderTerms, order: Order) -> bool:
-    """Tell whether the present attempt of an order has an output: its row in the machine's ledger of use says so."""
-    run = context.ledger.find(ORDER_RUNS, address) if order.started_ms else None
-    if run is None or run.usages[0] is None:
-        return False
-    row = context.ledger.get(USAGE, usage_key(resource_of(order, terms.lines[0]), run.usages[0]))
-    return bool(row.output_receipt)
+def _owes_least_terms(order: Order, reason: CloseReason, closed_by: bytes) -> bool:
+    """Tell whether an end leaves a started order's lines their least terms: any but one of its machine's or of governance.
 
-
-def _is_owed(order: Order, reason: CloseReason, trigger: Trigger, closed_by: bytes) -> bool:
-    """Tell whether a machine that has given an output gets its one price: with the last, or if others end its work before.
-
-    The program says which output is the last, and the program is the customer's choice; so that alone cannot decide.
+    Otherwise those who have a say in how an order ends, its program among them, could have a machine for less than it is sold for.
     """
-    if reason is CloseReason.DONE and trigger in {Trigger.LAST_OUTPUT, Trigger.END_BY}:
+    if reason is CloseReason.DONE:
         return True
-    is_its_own_doing = (
-        reason in {CloseReason.FAILED, CloseReason.PROVIDER_FAULT}
-        or order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
+    is_of_machine = (
+        reason is CloseReason.PROVIDER_FAULT
+        or (order.cause is not None and order.cause not in NOT_ITS_MACHINES)
         or closed_by == order.operator
     )
-    return not is_its_own_doing
+    return not is_of_machine and reason is not CloseReason.GOVERNANCE
+
+
+def _withdraws(context: Context, line: AgreedLine, closed_by: bytes) -> bool:
+    """Tell whether it is a line's own owner who ends an order: by closing it, or by revoking what the line uses."""
+    if not line.resource:
+        return False
+    is_revoked = bool(line.content_root) and _is_revoked(context, line.resource, line.release)
+    return is_revoked or context.ledger.get(RESOURCES, line.resource).owner == closed_by
 
 
 def leave_machine(
@@ -155,6 +157,7 @@ def leave_machine(
         hardware=b"",
         plan=None,
         accept_by_ms=accept_by_ms,
+        accepted_ms=0,
         start_by_ms=min(terms.end_by_ms, accept_by_ms + terms.start_window_ms),
         started_ms=0,
         accrued_ms=0,

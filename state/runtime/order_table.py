@@ -23,6 +23,8 @@ class Trigger(StrEnum):
     GRANT = "grant"
     REFUSE = "refuse"
     START = "start"
+    START_DENIED = "start_denied"
+    """A start that the policies of others than the provider refuse."""
     BEAT = "beat"
     OUTPUT = "output"
     LAST_OUTPUT = "last_output"
@@ -68,7 +70,8 @@ TRANSITIONS: Final[Steps[OrderState, Trigger]] = {
         Trigger.GRANT: frozenset({_A}),
         Trigger.REFUSE: frozenset({_C}),
         Trigger.START: frozenset({_R}),
-        Trigger.FAIL: frozenset({_C}),
+        Trigger.START_DENIED: frozenset({_O, _C}),
+        Trigger.FAIL: frozenset({_O, _C}),
         Trigger.CLOSE_BY_CUSTOMER: frozenset({_C}),
         Trigger.CLOSE_BY_PROVIDER: frozenset({_O, _C}),
         Trigger.CLOSE_BY_OWNER: frozenset({_C}),
@@ -82,7 +85,7 @@ TRANSITIONS: Final[Steps[OrderState, Trigger]] = {
         Trigger.BEAT: frozenset({_R}),
         Trigger.OUTPUT: frozenset({_R}),
         Trigger.LAST_OUTPUT: frozenset({_C}),
-        Trigger.FAIL: frozenset({_C}),
+        Trigger.FAIL: frozenset({_O, _C}),
         Trigger.ERASE: frozenset({_R}),
         Trigger.CLOSE_BY_CUSTOMER: frozenset({_C}),
         Trigger.CLOSE_BY_PROVIDER: frozenset({_R}),
@@ -101,7 +104,7 @@ TRANSITIONS: Final[Steps[OrderState, Trigger]] = {
         Trigger.BEAT: frozenset({_R}),
         Trigger.OUTPUT: frozenset({_R}),
         Trigger.LAST_OUTPUT: frozenset({_C}),
-        Trigger.FAIL: frozenset({_C}),
+        Trigger.FAIL: frozenset({_O, _C}),
         Trigger.ERASE: frozenset({_S}),
         Trigger.CLOSE_BY_CUSTOMER: frozenset({_C}),
         Trigger.CLOSE_BY_PROVIDER: frozenset({_O, _C}),

@@ -27,7 +27,7 @@ from state.order_records import (
     OrderTerms,
     StallCause,
 )
-from state.order_terms import CONTRIBUTORS_MAX, AgreedLine, LineRole, OrderLine
+from state.order_terms import CONTRIBUTORS_MAX, INPUTS_MAX, AgreedLine, LineRole, OrderLine
 from state.params import DURATION_MS_MAX
 from state.policies import is_well_formed
 from state.receipts import EventKind
@@ -59,6 +59,8 @@ NO_HEAD: Final = bytes(32)
 """Head of an order without receipts."""
 SOFTWARE_LINES_MAX: Final = 4
 """Loader, runtime, program and one more. Each policy of an order may look up endorsements of all of them."""
+STORAGE_LINES_MAX: Final = 4
+"""A start is charged by its inputs, of which these have none."""
 ORDER_OVERHEAD_BYTES: Final = 4_200
 """What an order keeps in the state beside its terms, at most: progress, sixteen contributions, what its receipts say with addresses
 of the longest letters, places in five lists, three deadlines on slots of their own."""
@@ -122,13 +124,18 @@ def check_shape(context: Context, message: PlaceOrder) -> None:
     roles = [line.role for line in message.lines]
     if roles[0] is not LineRole.COMPUTE or roles.count(LineRole.COMPUTE) != 1:
         raise TransactionRejected(TransactionReason.LINES_MALFORMED, " ".join(role.name.lower() for role in roles))
-    if roles.count(LineRole.SOFTWARE) > SOFTWARE_LINES_MAX:
-        raise TransactionRejected(TransactionReason.LINES_MALFORMED, roles.count(LineRole.SOFTWARE), SOFTWARE_LINES_MAX)
+    for role, count_max in ((LineRole.SOFTWARE, SOFTWARE_LINES_MAX), (LineRole.STORAGE, STORAGE_LINES_MAX)):
+        if roles.count(role) > count_max:
+            seen = f"{roles.count(role)} {role.name.lower()}"
+            raise TransactionRejected(TransactionReason.LINES_MALFORMED, seen, count_max)
     for index, line in enumerate(message.lines):
         has_release = line.role in {LineRole.DATA, LineRole.SOFTWARE}
         is_any = not line.resource and line.role is LineRole.COMPUTE and line.plan == 0
         if (line.release and not has_release) or not (is_any or len(line.resource) == 21):
             raise TransactionRejected(TransactionReason.LINES_MALFORMED, f"line {index}")
+    input_count = roles.count(LineRole.DATA) + roles.count(LineRole.SOFTWARE) + len(message.after)
+    if input_count > INPUTS_MAX:
+        raise TransactionRejected(TransactionReason.LINES_MALFORMED, f"{input_count} inputs", INPUTS_MAX)
     named = [(line.role, line.resource, line.release, line.plan) for line in message.lines]
     if len(set(named)) != len(named):
         raise TransactionRejected(TransactionReason.LINES_MALFORMED, "a resource twice under one plan")
@@ -313,6 +320,7 @@ def build_order(context: Context, message: PlaceOrder, terms: OrderTerms) -> Ord
         penalty_locked=0,
         promised=(),
         accept_by_ms=message.accept_by_ms,
+        accepted_ms=0,
         start_by_ms=message.start_by_ms,
         started_ms=0,
         accrued_ms=0,

@@ -184,6 +184,8 @@ class TransactionReason(StrEnum):
     """The enclave runs another program than the order's software."""
     WRONG_HARDWARE = "wrong_hardware"
     """The order names other hardware."""
+    PENALTY_TOO_HIGH = "penalty_too_high"
+    """The order's penalty is more than the provider agrees to."""
     PROVIDER_BOND_TOO_LOW = "provider_bond_too_low"
     """The provider's free bond does not cover the penalty."""
     TOO_MANY_ORDERS = "too_many_orders"

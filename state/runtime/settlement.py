@@ -9,7 +9,7 @@ Source: runtime specification, d.3, settlement table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from state.codec import INTEGER_MAX
 from state.offers import Plan, PlanUnit
 from state.order_records import NO_SERVICE, ORDER_FUNDS, PROVIDERS, Order, OrderTerms, ProviderRecord
-from state.order_terms import AgreedLine
+from state.order_terms import AgreedLine, LineRole
 from state.params import BASIS_POINTS
 from state.receipts import EventKind
 from state.records import HOLDINGS, ONLY
@@ -31,7 +31,7 @@ from state.trust_records import BRAKES, ENCLAVES, BrakeScope, EnclaveState
 TIME_UNITS: Final = frozenset({PlanUnit.SECOND, PlanUnit.GB_SECOND})
 """Units whose quantity is paid for each second; of GB_SECOND it counts gigabytes."""
 PAYMENTS_MAX: Final = 8
-"""Accounts that a beat pays at most, for it is charged little work; with more, earnings wait for the order's end, charged with the
+"""Accounts that a beat pays at most, for it is charged little work; what goes to more waits for the order's end, charged with the
 order, and a machine's for the end of its attempt."""
 LOW_FUNDS_PERCENT: Final = (5, 20)
 """Whoever falls below both at once is told of the lower one."""
@@ -43,7 +43,7 @@ def time_cost(plan: Plan, quantity: int, time_ms: int) -> int:
 
 
 def least_cost(plan: Plan, quantity: int) -> int:
-    """Return what a line costs at least once it has started: its one price, one use, or its least term."""
+    """Return what the escrow holds of a line at least before it starts: its one price, one use, or its least term."""
     if plan.unit in TIME_UNITS:
         return time_cost(plan, quantity, plan.min_term_ms)
     return plan.price * quantity
@@ -60,21 +60,61 @@ def contributed(order: Order) -> int:
 
 
 def funds_time_ms(terms: OrderTerms, order: Order) -> int | None:
-    """Return how much trusted time of this attempt the escrow pays, up to a unit short for rounding; None if time is free."""
-    rate, cost = 0, 0
+    """Return how much trusted time of this attempt the escrow pays, up to a unit short for rounding; None if time is free.
+
+    Every line has its least term, whatever the others cost: a time T costs the sum of rate * max(T, least term) over all lines.
+    Where that is too much for the escrow already, all run out of it together.
+    """
+    rate, kept, spent = 0, 0, 0
+    by_term: list[tuple[int, int]] = []
     for line, plan in zip(terms.lines, plans_of(terms, order), strict=True):
-        if plan is not None and plan.unit in TIME_UNITS:
-            rate += plan.price * line.quantity
-            cost += time_cost(plan, line.quantity, order.paid_time_ms)
-    if not rate:
+        if plan is not None and plan.unit in TIME_UNITS and plan.price:
+            term_ms = _least_term_ms(terms, order, plan)
+            by_term.append((term_ms, plan.price * line.quantity))
+            kept += plan.price * line.quantity * term_ms
+            spent += time_cost(plan, line.quantity, order.paid_time_ms)
+    if not by_term:
         return None
-    return min(INTEGER_MAX, (cost + _spendable(terms, order)) * 1_000 // rate)
+    budget = (spent + free_funds(order) - _price_kept(terms, order)) * 1_000
+    if kept > budget:
+        return max(0, budget // sum(line_rate for _, line_rate in by_term))
+    for term_ms, line_rate in sorted(by_term):
+        if rate and kept + rate * term_ms > budget:
+            break
+        rate, kept = rate + line_rate, kept - line_rate * term_ms
+    return min(INTEGER_MAX, max(0, (budget - kept) // rate))
+
+
+def _least_term_ms(terms: OrderTerms, order: Order, plan: Plan) -> int:
+    """Return the least time that a line is paid for once it has started: its plan's, or what was left of the ordered time."""
+    return min(plan.min_term_ms, terms.end_by_ms - order.started_ms)
+
+
+def _least_rest(terms: OrderTerms, order: Order, index: int, plan: Plan) -> int:
+    """Return what a line that is paid by time lacks of its least term in a started attempt."""
+    least = time_cost(plan, terms.lines[index].quantity, _least_term_ms(terms, order, plan))
+    return max(0, least - order.earned[index] + order.earned_before[index])
+
+
+def _price_kept(terms: OrderTerms, order: Order) -> int:
+    """Return the one price of a machine that has given no output in this attempt."""
+    plan = order.plan
+    if plan is None or plan.unit is not PlanUnit.ONCE or has_earned_price(order):
+        return 0
+    return plan.price * terms.lines[0].quantity
+
+
+def has_earned_price(order: Order) -> bool:
+    """Tell whether the machine of an order, if it is paid once, has given an output in this attempt and so earned its price."""
+    return order.earned[0] > order.earned_before[0]
 
 
 def _spendable(terms: OrderTerms, order: Order) -> int:
-    """Return the free ubocc in escrow that are not kept for machines which are paid with the last output."""
-    lines = zip(terms.lines, plans_of(terms, order), strict=True)
-    kept = sum(plan.price * line.quantity for line, plan in lines if plan is not None and _is_paid_at_end(line, plan))
+    """Return the free ubocc in escrow that are kept neither for a machine which is paid once nor for least terms."""
+    kept = _price_kept(terms, order)
+    for index, plan in enumerate(plans_of(terms, order)):
+        if plan is not None and plan.unit in TIME_UNITS:
+            kept += _least_rest(terms, order, index, plan)
     return max(0, free_funds(order) - kept)
 
 
@@ -112,66 +152,71 @@ def is_funded(terms: OrderTerms, order: Order) -> bool:
 
 
 def earn_starts(terms: OrderTerms, order: Order) -> Order:
-    """Return a started order whose data and software with one price have earned it."""
-    return _earn_pieces(terms, order, _is_paid_at_start, _spendable(terms, order))
+    """Return an order that has started for the first time, whose lines with one price have earned it, but for the machine."""
+    due = [line.role is not LineRole.COMPUTE for line in terms.lines]
+    return _earn_pieces(terms, order, PlanUnit.ONCE, due)
 
 
-def earn_uses(terms: OrderTerms, order: Order) -> Order:
-    """Return an order with an output, whose lines that are paid by use have earned it."""
-    return _earn_pieces(terms, order, lambda _, plan: plan.unit is PlanUnit.USE, _spendable(terms, order))
+def earn_output(terms: OrderTerms, order: Order) -> Order:
+    """Return an order with an output: a machine with one price has earned it with the first of an attempt, uses with each."""
+    return _earn_pieces(terms, _earn_price(terms, order), PlanUnit.USE, [True] * len(terms.lines))
 
 
-def earn_ends(terms: OrderTerms, order: Order) -> Order:
-    """Return an order with its last output, whose machines with one price have earned it."""
-    return _earn_pieces(terms, order, _is_paid_at_end, free_funds(order))
+def earn_least_pieces(terms: OrderTerms, order: Order) -> Order:
+    """Return a cancelled order whose machine has earned its one price, and each line that is paid by use one use at least.
+
+    Otherwise a customer that has read an output on its way to the chain could cancel ahead of it.
+    """
+    due = [earned == before for earned, before in zip(order.earned, order.earned_before, strict=True)]
+    return _earn_pieces(terms, _earn_price(terms, order), PlanUnit.USE, due)
 
 
-def _is_paid_at_start(line: AgreedLine, plan: Plan) -> bool:
-    return plan.unit is PlanUnit.ONCE and bool(line.content_root)
+def _earn_price(terms: OrderTerms, order: Order) -> Order:
+    price = min(free_funds(order), _price_kept(terms, order))
+    return replace(order, earned=(order.earned[0] + price, *order.earned[1:]))
 
 
-def _is_paid_at_end(line: AgreedLine, plan: Plan) -> bool:
-    return plan.unit is PlanUnit.ONCE and not line.content_root
-
-
-def _earn_pieces(terms: OrderTerms, order: Order, is_due: Callable[[AgreedLine, Plan], bool], free: int) -> Order:
-    """Return the order whose due lines have earned their price once more, as far as so many free ubocc reach."""
-    earned = list(order.earned)
+def _earn_pieces(terms: OrderTerms, order: Order, unit: PlanUnit, due: Sequence[bool]) -> Order:
+    """Return the order whose due lines under plans of a unit have earned their price once more, as far as the escrow reaches."""
+    earned, free = list(order.earned), _spendable(terms, order)
     for index, (line, plan) in enumerate(zip(terms.lines, plans_of(terms, order), strict=True)):
-        if plan is not None and is_due(line, plan):
+        if due[index] and plan is not None and plan.unit is unit:
             amount = min(free, plan.price * line.quantity)
             earned[index] += amount
             free -= amount
     return replace(order, earned=tuple(earned))
 
 
-def earn_least_terms(terms: OrderTerms, order: Order) -> Order:
-    """Return a cancelled order whose lines have earned their least terms at least, as far as the escrow reaches."""
-    free, earned = free_funds(order), list(order.earned)
+def earn_least_terms(terms: OrderTerms, order: Order, is_owed: Callable[[AgreedLine], bool]) -> Order:
+    """Return a started order whose lines that are owed it have earned their least terms at least, as far as the escrow reaches."""
+    free, earned = free_funds(order) - _price_kept(terms, order), list(order.earned)
     for index, (line, plan) in enumerate(zip(terms.lines, plans_of(terms, order), strict=True)):
-        if plan is not None and plan.unit in TIME_UNITS:
-            so_far = order.earned[index] - order.earned_before[index]
-            amount = min(free, max(0, least_cost(plan, line.quantity) - so_far))
+        if plan is not None and plan.unit in TIME_UNITS and is_owed(line):
+            amount = max(0, min(free, _least_rest(terms, order, index, plan)))
             earned[index] += amount
             free -= amount
     return replace(order, earned=tuple(earned))
 
 
-def is_payment_due(context: Context, terms: OrderTerms, order: Order) -> bool:
-    """Tell whether a receipt moves what lines have earned: not too often, and not to too many."""
-    is_time = context.time_ms - order.settled_ms >= context.params.market.settle_every_ms
-    return is_time and _owes_few(context, terms, order)
+def is_payment_due(context: Context, order: Order) -> bool:
+    """Tell whether enough time has passed for a receipt to move what lines have earned."""
+    return context.time_ms - order.settled_ms >= context.params.market.settle_every_ms
 
 
-def _owes_few(context: Context, terms: OrderTerms, order: Order) -> bool:
-    owed = [line for line, earned, paid in zip(terms.lines, order.earned, order.settled, strict=True) if earned > paid]
-    payees = [context.ledger.get(RESOURCES, resource_of(order, line)).payees for line in owed]
-    return sum(1 + len(each) for each in payees) <= PAYMENTS_MAX
+def count_payable(context: Context, terms: OrderTerms, order: Order) -> int:
+    """Return how many of the first lines a beat may pay: the machine comes first, so nobody's many payees keep it waiting."""
+    accounts = 0
+    for index, line in enumerate(terms.lines):
+        if order.earned[index] > order.settled[index]:
+            accounts += 1 + len(context.ledger.get(RESOURCES, resource_of(order, line)).payees)
+            if accounts > PAYMENTS_MAX:
+                return index
+    return len(terms.lines)
 
 
 def pay_attempt(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """Pay for an attempt that is over: its machine in any case, for the next may be another's, and all if they are few."""
-    return pay_out(context, address, terms, order, None if _owes_few(context, terms, order) else 1)
+    """Pay for an attempt that is over: its machine in any case, for the next may be another's, and others if they are few."""
+    return pay_out(context, address, terms, order, max(1, count_payable(context, terms, order)))
 
 
 def pay_out(context: Context, address: bytes, terms: OrderTerms, order: Order, line_count: int | None = None) -> Order:
@@ -224,16 +269,19 @@ def value_ahead(terms: OrderTerms, order: Order, from_ms: int) -> int:
     left_ms = max(0, end_ms(terms, order) - from_ms)
     if plan.unit in TIME_UNITS:
         value = time_cost(plan, line.quantity, left_ms)
-    elif not left_ms:
-        value = 0
     else:
-        value = plan.price * line.quantity
+        value = plan.price * line.quantity if left_ms and not has_earned_price(order) else 0
     return min(value, free_funds(order))
 
 
 def penalty_for(terms: OrderTerms, order: Order, from_ms: int) -> int:
     """Return the penalty for what a machine will not have served from a time on, by its plan's promise; rounded down."""
     return value_ahead(terms, order, from_ms) * compute_plan(order).service_level.penalty_bp // BASIS_POINTS
+
+
+def penalty_bound(order: Order, plan: Plan) -> int:
+    """Return the most that the penalty of an order can be under a plan while nobody adds money to it."""
+    return free_funds(order) * plan.service_level.penalty_bp // BASIS_POINTS
 
 
 def lock_bond(context: Context, operator: bytes, amount: int) -> None:

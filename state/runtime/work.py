@@ -26,7 +26,7 @@ from state.order_messages import (
     Start,
     WorkReceipt,
 )
-from state.order_terms import AFTER_MAX, LINES_MAX
+from state.order_terms import AFTER_MAX, INPUTS_MAX, LINES_MAX
 from state.resource_messages import RELEASE_CHANGES_MAX, Amend, Assign
 from state.trust_messages import (
     COLLATERAL_BYTES_MAX,
@@ -127,7 +127,7 @@ def _receipt_work(receipt: WorkReceipt) -> int:
 
 
 RECEIPTS_WORK_MAX: Final = (
-    DEAR_RECEIPTS_MAX * (START_WORK + LINES_MAX * INPUT_WORK) + (RECEIPTS_MAX - DEAR_RECEIPTS_MAX) * BEAT_WORK
+    DEAR_RECEIPTS_MAX * (START_WORK + INPUTS_MAX * INPUT_WORK) + (RECEIPTS_MAX - DEAR_RECEIPTS_MAX) * BEAT_WORK
 )
 """Of a message that is not refused unread."""
 
@@ -163,7 +163,7 @@ WORK: Final[Mapping[type[Message], Work]] = {
     ),
     PlaceOrder: Work(units=150, extra=order_work, extra_max=LINES_MAX * LINE_WORK + AFTER_MAX * AFTER_WORK),
     Fund: Work(units=60),
-    Accept: Work(units=1_400),
+    Accept: Work(units=2_600),
     Grant: Work(units=250),
     SendReceipts: Work(units=200, is_large=True, extra=receipts_work, extra_max=RECEIPTS_WORK_MAX),
     Close: Work(units=300),

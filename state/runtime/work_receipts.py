@@ -36,25 +36,32 @@ from state.order_records import (
     OrderTerms,
     StallCause,
 )
-from state.order_terms import Mark, Meter, OutputOfOrder
+from state.order_terms import LineRole, Mark, Meter, OutputOfOrder
 from state.receipts import EventKind
 from state.records import RecentBlock
 from state.runtime.accepting import find_outputs, find_trusted
 from state.runtime.challenges import find_challenge
 from state.runtime.context import Context
 from state.runtime.order_books import end_ms, put_order
-from state.runtime.order_clock import bring_up_to_date, find_ungranted
-from state.runtime.order_fitness import is_fit
-from state.runtime.order_policies import check_may_run
-from state.runtime.order_steps import close_order, has_revoked_release, reason_at_end, stall_order
+from state.runtime.order_clock import bring_up_to_date, find_ungranted, leave_at_fault
+from state.runtime.order_fitness import is_denied_by_others, is_fit
+from state.runtime.order_steps import (
+    NOT_ITS_MACHINES,
+    close_order,
+    has_revoked_release,
+    leave_machine,
+    reason_at_end,
+    stall_order,
+)
 from state.runtime.order_table import Trigger, check_allowed, check_leads_to
 from state.runtime.order_usage import end_promises, note_erase, note_output, open_usage
 from state.runtime.ordering import NO_HEAD
 from state.runtime.reasons import TransactionReason
 from state.runtime.settlement import (
     accrue,
+    count_payable,
+    earn_output,
     earn_starts,
-    earn_uses,
     free_funds,
     is_funded,
     is_payment_due,
@@ -169,14 +176,19 @@ def _apply_one(context: Context, batch: _Batch, receipt: WorkReceipt, head: byte
     check_allowed(order.state, trigger)
     if trigger is not Trigger.ERASE:
         _check_fit(context, batch, terms, order)
+    is_denied = False
     if isinstance(receipt, Start):
         _check_start(context, address, terms, order, receipt)
+        is_denied = is_denied_by_others(context, terms, order)
     if order.cause is StallCause.OUT_OF_FUNDS and trigger in {Trigger.BEAT, Trigger.OUTPUT}:
         raise TransactionRejected(TransactionReason.DEPOSIT_TOO_LOW, free_funds(order))
     if isinstance(receipt, Erase) and not order.started_ms:
         raise TransactionRejected(TransactionReason.WRONG_STATE, "never started", "an order that ran")
     order = replace(order, head=head, receipt_count=order.receipt_count + 1)
     match receipt:
+        case Start() if is_denied:
+            reason = CloseReason.POLICY_REVOKED
+            order = leave_machine(context, address, terms, order, reason, trigger=Trigger.START_DENIED)
         case Start():
             order = _start(context, address, terms, order, receipt)
         case Beat():
@@ -228,15 +240,12 @@ def _check_start(context: Context, address: bytes, terms: OrderTerms, order: Ord
     if receipt.args_digest != terms.workload.args_digest:
         seen, bound = receipt.args_digest.hex(), terms.workload.args_digest.hex()
         raise TransactionRejected(TransactionReason.INPUTS_MISMATCH, f"arguments {seen}", bound)
-    check_may_run(context, terms, order)
 
 
 def _start(context: Context, address: bytes, terms: OrderTerms, order: Order, receipt: Start) -> Order:
     """The work runs from now: what is paid once is earned, unless an attempt before has earned it; time counts from here."""
     check_leads_to(order.state, Trigger.START, OrderState.RUNNING)
     before = context.ledger.find(ORDER_RUNS, address)
-    if before is None:
-        order = earn_starts(terms, order)
     order = replace(
         order,
         state=OrderState.RUNNING,
@@ -247,6 +256,8 @@ def _start(context: Context, address: bytes, terms: OrderTerms, order: Order, re
         proven_ms=context.time_ms,
         settled_ms=context.time_ms,
     )
+    if before is None:
+        order = earn_starts(terms, order)
     order = end_promises(context, terms, order)
     usages = open_usage(context, address, terms, order)
     run = OrderRun(
@@ -283,8 +294,8 @@ def _work(context: Context, address: bytes, terms: OrderTerms, order: Order, bat
     order = replace(order, proven_ms=max(order.proven_ms, batch.at_ms))
     if order.earned != before.earned:
         tell_low_funds(context, address, terms, before, order)
-        if is_payment_due(context, terms, order):
-            order = pay_out(context, address, terms, order)
+        if is_payment_due(context, order):
+            order = pay_out(context, address, terms, order, count_payable(context, terms, order))
     return _end_if_over(context, address, terms, order)
 
 
@@ -320,20 +331,28 @@ def _output(context: Context, address: bytes, terms: OrderTerms, order: Order, b
     if order.state is OrderState.RUNNING:
         order = accrue(terms, order, batch.at_ms)
         order = replace(order, proven_ms=max(order.proven_ms, batch.at_ms))
-    order = earn_uses(terms, order)
+    order = earn_output(terms, order)
     if receipt.is_last:
         return close_order(context, address, terms, order, CloseReason.DONE, trigger=trigger)
     return _end_if_over(context, address, terms, order)
 
 
 def _fail(context: Context, address: bytes, terms: OrderTerms, order: Order, batch: _Batch, receipt: Fail) -> Order:
-    """The enclave gives up: what it has proven is paid."""
+    """The enclave gives up: what it has proven is paid. If the order names its program, that is the order's end.
+
+    A program that the order does not name is the provider's: then it is as if the provider left, except that a key or arguments
+    which do not open must cost it nothing.
+    """
     if order.started_ms:
         run = context.ledger.get(ORDER_RUNS, address)
         context.ledger.put(ORDER_RUNS, address, replace(run, fail_code=receipt.code))
     if order.state is OrderState.RUNNING:
         order = accrue(terms, order, batch.at_ms)
-    return close_order(context, address, terms, order, CloseReason.FAILED, trigger=Trigger.FAIL)
+    if any(line.role is LineRole.SOFTWARE for line in terms.lines):
+        return close_order(context, address, terms, order, CloseReason.FAILED, trigger=Trigger.FAIL)
+    if order.state is OrderState.ACCEPTED or order.cause in NOT_ITS_MACHINES or has_revoked_release(context, terms):
+        return leave_machine(context, address, terms, order, CloseReason.FAILED, trigger=Trigger.FAIL)
+    return leave_at_fault(context, address, terms, order, Trigger.FAIL)
 
 
 def _erase(context: Context, address: bytes, terms: OrderTerms, order: Order) -> None:

@@ -27,23 +27,17 @@ from tests.support.attesting import EMPTY_RELEASE, FEE, expire_enclave, publish
 from tests.support.chain_builders import account, account_key, make_genesis, with_params
 from tests.support.order_laws import check_order_laws
 from tests.support.order_model import (
-    BEAT,
     CUSTOMER,
-    GRACE,
-    KEEP_AFTER,
-    MIN_TERM,
-    NOTICE,
     ONCE_PRICE,
     ORDER_KEEP,
     OWNER,
     OWNER_NOTICE,
     PENALTY_BP,
     PROVIDER,
-    UNIT_MS,
     USE_PRICE,
     MarketModel,
-    Sketch,
 )
+from tests.support.order_sketch import BEAT, GRACE, KEEP_AFTER, MIN_TERM, NOTICE, UNIT_MS, Sketch
 from tests.support.ordering import ANY_MACHINE, BOND, DATA_PLAN, DATA_ROOT, Market
 
 PAYERS = (CUSTOMER, 4, 5)

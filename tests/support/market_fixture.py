@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from bocc.provider.attesting import Challenge
+from state.codec import INTEGER_MAX
 from state.messages import Bond, BondAction, BondPurpose
 from state.offers import NO_CAPACITY, Provenance, ReleaseBody, ResourceKind
 from state.order_messages import (
@@ -100,7 +101,7 @@ class MarketFixture:
     def run(self, order: bytes) -> None:
         """Let the provider accept an open order, the owner grant its key, and the work begin."""
         enclave = self.trust.enclave
-        self.send(PROVIDER, Accept(order=order, enclave=enclave, plan=0))
+        self.send(PROVIDER, Accept(order=order, enclave=enclave, plan=0, penalty_max=INTEGER_MAX))
         grant = Grant(
             order=order,
             line=2,

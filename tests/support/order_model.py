@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-UNIT_MS = 1_024
-BEAT, GRACE, MIN_TERM, NOTICE, KEEP_AFTER = (units * UNIT_MS for units in (10, 20, 10, 12, 15))
+from tests.support.order_sketch import BEAT, GRACE, KEEP_AFTER, MIN_TERM, NOTICE, UNIT_MS, Sketch
+
 OWNER_NOTICE = 14 * UNIT_MS
 ORDER_KEEP = 60 * UNIT_MS
 ONCE_PRICE, USE_PRICE, PENALTY_BP = 50_000, 1_000, 1_000
@@ -19,58 +19,7 @@ ROWS_BOND = 4 * 230 * 10
 PLACES = 4
 """Orders that the machine can run at a time."""
 PROVIDER, CUSTOMER, OWNER = 0, 1, 3
-
-
-@dataclass
-class Sketch:
-    """One order."""
-
-    is_any: bool
-    attempts_left: int
-    accept_window: int
-    start_window: int
-    end: int
-    accept_by: int
-    start_by: int
-    given: list[list[int]]
-    """Account and amount, in the order of giving."""
-    bond: int = 0
-    state: str = "open"
-    why: str = ""
-    machine_earned: int = 0
-    once_earned: int = 0
-    use_earned: int = 0
-    attempt_earned: int = 0
-    """Of the machine, in this attempt."""
-    enclave: int | None = None
-    locked: int = 0
-    granted: tuple[int, int] | None = None
-    """Enclave and epoch."""
-    started: int = 0
-    paid_up_to: int = 0
-    proven: int = 0
-    stalled: int = 0
-    stop: int = 0
-    is_stopped_by_provider: bool = False
-    closed: int = 0
-    starts: int = 0
-    is_marked: bool = False
-    receipt_count: int = 0
-
-    @property
-    def free(self) -> int:
-        """Money that nobody has earned."""
-        return sum(amount for _, amount in self.given) - self.earned
-
-    @property
-    def earned(self) -> int:
-        """Money that somebody has earned."""
-        return self.machine_earned + self.once_earned + self.use_earned
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it has ended."""
-        return self.state == "closed"
+SILENT = {"beat_missed", "enclave_fallen"}
 
 
 @dataclass
@@ -141,18 +90,18 @@ class MarketModel:
             self.leave(order, "start_timeout", now, self._penalty(order, date))
 
     def _finish(self, order: Sketch, _date: int, now: int) -> None:
-        is_silent = order.why in {"beat_missed", "enclave_fallen"} and not self.is_revoked
+        is_silent = order.why in SILENT and not self.is_revoked
         if is_silent and order.end - order.paid_up_to > BEAT:
             self.close(order, "provider_fault", now, self._penalty(order, order.paid_up_to))
         else:
             self.close(order, "done", now)
 
     def _stop_at(self, order: Sketch, _date: int, now: int) -> None:
-        is_silent = order.why in {"beat_missed", "enclave_fallen"} and not self.is_revoked
+        is_silent = order.why in SILENT and not self.is_revoked
         if order.is_stopped_by_provider and is_silent:
             self.leave(order, "provider_fault", now, self._penalty(order, order.paid_up_to))
         elif order.is_stopped_by_provider:
-            self.leave(order, "cancelled", now)
+            self.leave(order, "cancelled", now, by_provider=True)
         else:
             self.close(order, "policy_revoked", now)
 
@@ -178,8 +127,11 @@ class MarketModel:
         self.bond += order.locked - penalty
         order.locked = 0
 
-    def close(self, order: Sketch, why: str, now: int, penalty: int = 0) -> None:
-        """End an order: whoever gave last is given back first."""
+    def close(self, order: Sketch, why: str, now: int, penalty: int = 0, *, by_provider: bool = False) -> None:
+        """End an order: the machine has earned its least term if it did not end it; whoever gave last is given back first."""
+        is_of_machine = why == "provider_fault" or order.why in SILENT or by_provider
+        if why == "done" or not is_of_machine:
+            order.machine_earned += min(order.free, order.least_rest)
         self._free_machine(order, penalty)
         left = order.free
         for account, amount in reversed(order.given):
@@ -189,12 +141,12 @@ class MarketModel:
         self.settled += order.earned
         order.state, order.why, order.closed = "closed", why, now
 
-    def leave(self, order: Sketch, why: str, now: int, penalty: int = 0) -> None:
+    def leave(self, order: Sketch, why: str, now: int, penalty: int = 0, *, by_provider: bool = False) -> None:
         """Offer an order again, or end it."""
         if not order.attempts_left or order.end <= now:
-            self.close(order, why, now, penalty)
+            self.close(order, why, now, penalty, by_provider=by_provider)
         elif self.is_withdrawn(is_machine=not order.is_any or order.enclave is not None):
-            self.close(order, "policy_revoked", now, penalty)
+            self.close(order, "policy_revoked", now, penalty, by_provider=by_provider)
         else:
             self._free_machine(order, penalty)
             order.state, order.why, order.enclave, order.granted = "open", "", None, None
@@ -202,6 +154,7 @@ class MarketModel:
             order.accept_by = min(order.end, now + order.accept_window)
             order.start_by = min(order.end, order.accept_by + order.start_window)
             order.started = order.paid_up_to = order.proven = order.stalled = order.stop = order.attempt_earned = 0
+            order.attempt_uses = 0
 
     def is_withdrawn(self, *, is_machine: bool) -> bool:
         """Tell whether something that an order uses is withdrawn."""
@@ -252,7 +205,7 @@ class MarketModel:
         return True
 
     def _is_funded(self, order: Sketch) -> bool:
-        return order.free > 0 and order.free >= USE_PRICE
+        return order.free > 0 and order.free - order.least_rest >= USE_PRICE
 
     def accept(self, order: Sketch, enclave: int, now: int) -> bool:
         """Bind an enclave."""
@@ -270,7 +223,8 @@ class MarketModel:
         ):
             return False
         self.bond -= penalty
-        order.state, order.enclave, order.locked = "accepted", enclave, penalty
+        order.state, order.enclave, order.locked, order.accepted = "accepted", enclave, penalty, now
+        order.start_by = max(order.start_by, min(order.end, now + BEAT + GRACE))
         return True
 
     def grant(self, order: Sketch, now: int, *, is_refused: bool) -> bool:
@@ -325,10 +279,10 @@ class MarketModel:
         return order.why != "out_of_funds" or what not in {"beat", "output"}
 
     def _start(self, order: Sketch, now: int) -> None:
+        order.started = order.paid_up_to = order.proven = now
         if not order.starts:
             order.once_earned = min(order.free, ONCE_PRICE)
         order.starts, self.data_uses, order.state = order.starts + 1, self.data_uses + 1, "running"
-        order.started = order.paid_up_to = order.proven = now
 
     def _pay(self, order: Sketch, at: int) -> None:
         """Pay one ubocc for each proven millisecond, as long as there is one."""
@@ -359,19 +313,25 @@ class MarketModel:
                 return
         if order.state == "running":
             self._pay(order, at)
-        order.use_earned += min(order.free, USE_PRICE)
+        self._use(order)
         if is_last:
             self.close(order, "done", now)
         else:
             self._end_if_over(order, now)
+
+    def _use(self, order: Sketch) -> None:
+        order.use_earned += max(0, min(order.free - order.least_rest, USE_PRICE))
+        order.attempt_uses += 1
 
     def end_by_message(self, order: Sketch, account: int, now: int) -> bool:
         """End an order as one of its parties."""
         if order.is_closed:
             return False
         if account == CUSTOMER:
-            if order.state == "running":
-                order.machine_earned += min(order.free, max(0, MIN_TERM - order.attempt_earned))
+            if order.state == "running" and order.enclave in self.fallen:
+                self._stall(order, "enclave_fallen", now)
+            if order.state == "running" and not order.attempt_uses:
+                self._use(order)
             self.close(order, "cancelled", now)
         elif account == PROVIDER and order.enclave is not None:
             self._leave_by_message(order, now)
@@ -384,11 +344,12 @@ class MarketModel:
         return True
 
     def _leave_by_message(self, order: Sketch, now: int) -> None:
-        is_kept = order.state == "accepted" and order.enclave not in self.fallen and self.is_used_up(order)
+        has_no_key = order.state == "accepted" and order.granted != (order.enclave, self.epoch)
+        is_kept = has_no_key and now - order.accepted >= BEAT + GRACE
         if order.state == "running":
             self.give_notice(order, NOTICE, MIN_TERM, now, is_provider=True)
         elif order.why == "out_of_funds" or self.is_revoked or is_kept:
-            self.leave(order, "cancelled", now)
+            self.leave(order, "cancelled", now, by_provider=True)
         else:
             self.leave(order, "provider_fault", now, self._penalty(order, order.paid_up_to or now))
 

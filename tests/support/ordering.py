@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from state.codec import INTEGER_MAX
 from state.genesis import Genesis
 from state.lists import ListKind
 from state.messages import Bond, BondAction, BondPurpose
@@ -141,7 +142,7 @@ class Market(Lab):
 
     def accept_message(self, order: bytes, number: int = 0, plan: int = 0) -> Accept:
         """Return the acceptance of an order for an enclave of the provider's."""
-        return Accept(order=order, enclave=self.enclave_of(number), plan=plan)
+        return Accept(order=order, enclave=self.enclave_of(number), plan=plan, penalty_max=INTEGER_MAX)
 
     def grant_message(self, order: bytes, line: int = 2, **changes: object) -> Grant:
         """Return the owner's release of a line's key to the order's enclave."""

@@ -23,7 +23,7 @@ from bocc.wallet import Keyring, development_seed
 from node.api.methods import METHODS
 from node.api.registry import convert_params
 from state.address import format_address
-from state.codec import encode
+from state.codec import INTEGER_MAX, encode
 from state.genesis_file import format_genesis
 from state.keyfile import KeyKind
 from state.order_messages import Accept, Close, order_address
@@ -60,7 +60,7 @@ class GrantStage:
         market.data = next(attributes["resource"] for attributes in told if "resource" in attributes)
         self.order = order_address(market.chain.chain_id, account(CUSTOMER), 0, 0)
         market.send(CUSTOMER, market.order())
-        market.send(PROVIDER, Accept(order=self.order, enclave=market.trust.enclave, plan=0))
+        market.send(PROVIDER, Accept(order=self.order, enclave=market.trust.enclave, plan=0, penalty_max=INTEGER_MAX))
         self._serve()
         (home / "data.key").write_bytes(KEY)
         self.trust(market.trust.genesis)

@@ -62,7 +62,7 @@ def test_provider_finds_the_orders_that_fit_and_accepts_one(run, node, market):
     assert [(one["order"]["id"], one["enclave"]) for one in listed] == [(format_address(order), enclave)]
     assert len(json.loads(run("open", "--operator", "provider", "--all", "--json").stdout)) == 2
     run("accept", format_address(order), "--enclave", enclave, "--from", "provider")
-    assert node.sent() == Accept(order=order, enclave=market.enclave_of(), plan=0)
+    assert node.sent() == Accept(order=order, enclave=market.enclave_of(), plan=0, penalty_max=20_000)
 
 
 def test_order_for_any_machine_is_accepted_under_the_dearest_plan_that_it_takes(run, node, market):
@@ -74,7 +74,7 @@ def test_order_for_any_machine_is_accepted_under_the_dearest_plan_that_it_takes(
     order = market.place(lines=(line, software), machine=ANY_MACHINE)
     options = ("--enclave", format_address(market.enclave_of()), "--from", "provider")
     run("accept", format_address(order), *options)
-    assert node.sent() == Accept(order=order, enclave=market.enclave_of(), plan=1)
+    assert node.sent() == Accept(order=order, enclave=market.enclave_of(), plan=1, penalty_max=20_000)
     order = market.place(lines=(replace(line, price_max=100), software), machine=ANY_MACHINE)
     seen = f"no plan of {format_address(market.hardware)} promises what the order asks"
     assert refusal(run("accept", format_address(order), *options))[:2] == ("no_offer", seen)

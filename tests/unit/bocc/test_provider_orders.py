@@ -102,6 +102,7 @@ PLACED = Order(
     penalty_locked=0,
     promised=(),
     accept_by_ms=NOW_MS + 60 * SECOND_MS,
+    accepted_ms=0,
     start_by_ms=NOW_MS + 120 * SECOND_MS,
     started_ms=0,
     accrued_ms=0,

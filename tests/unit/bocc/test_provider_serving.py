@@ -351,7 +351,7 @@ async def test_any_hardware_is_served_with_a_plan_of_ours(stage):
     lines = (market.line(LineRole.COMPUTE, b""), market.line(LineRole.SOFTWARE, market.image))
     order = stage.place(lines=lines, machine=ANY_MACHINE)
     await stage.round()
-    assert stage.node.sent == [Accept(order=order, enclave=market.enclave_of(), plan=0)]
+    assert stage.node.sent == [Accept(order=order, enclave=market.enclave_of(), plan=0, penalty_max=20_000)]
 
 
 async def test_an_order_waits_for_those_before_it_and_names_their_outputs(stage):

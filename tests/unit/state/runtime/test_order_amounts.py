@@ -22,10 +22,10 @@ from state.runtime.order_queue import has_reviews
 from state.runtime.settlement import (
     accrue,
     contributed,
-    earn_ends,
+    earn_least_pieces,
     earn_least_terms,
+    earn_output,
     earn_starts,
-    earn_uses,
     free_funds,
     funds_time_ms,
     is_funded,
@@ -41,8 +41,10 @@ START_MS = 1_750_000_000_000
 SUPPLY = 10**15
 
 
-def running(prices: Sequence[tuple[PlanUnit, int, int]], held: int) -> tuple[OrderTerms, Order]:
-    """Return a running order of some lines, each with unit, price and quantity, and the money that it holds."""
+def running(
+    prices: Sequence[tuple[PlanUnit, int, int]], held: int, least_ms: Sequence[int] = (10_000,) * 4
+) -> tuple[OrderTerms, Order]:
+    """Return a running order of some lines, each with unit, price, quantity and least term, and the money that it holds."""
     nothing = (0,) * len(prices)
     terms = longest_terms(1, 1)
     lines = tuple(
@@ -52,7 +54,7 @@ def running(prices: Sequence[tuple[PlanUnit, int, int]], held: int) -> tuple[Ord
             release=0,
             quantity=quantity,
             price_max=INTEGER_MAX,
-            plan=replace(MACHINE_PLAN, unit=unit, price=price, max_term_ms=0),
+            plan=replace(MACHINE_PLAN, unit=unit, price=price, min_term_ms=least_ms[index], max_term_ms=0),
             content_root=b"" if index == 0 else bytes(32),
             is_sealed=False,
         )
@@ -96,16 +98,20 @@ def test_nothing_is_earned_that_is_not_there_and_every_record_can_be_kept(
     for time_ms in times:
         at_ms += time_ms
         steps.append(accrue(terms, steps[-1], at_ms))
-        steps.append(earn_uses(terms, steps[-1]))
-    ends = (earn_ends(terms, steps[-1]), earn_least_terms(terms, steps[-1]))
+        steps.append(earn_output(terms, steps[-1]))
+    pieces = earn_least_pieces(terms, steps[-1])
+    ends = (
+        pieces,
+        earn_least_terms(terms, pieces, lambda _: True),
+        earn_least_terms(terms, steps[-1], lambda _: False),
+    )
     for before, after in (*pairwise((order, *steps)), *((steps[-1], end) for end in ends)):
         assert all(left <= right for left, right in zip(before.earned, after.earned, strict=True))
         assert free_funds(after) >= 0
         assert contributed(after) == held
         assert 0 <= penalty_for(terms, after, at_ms) <= free_funds(after)
-        assert is_funded(terms, after) or free_funds(after) < sum(price * count for _, price, count in prices) + len(
-            prices
-        )
+        once = sum(price * count for _, price, count in prices)
+        assert is_funded(terms, after) or free_funds(after) < 11 * once + len(prices), "a second, a use, least terms"
     for after in (steps[-1], *ends):
         assert ORDERS.codec.decode(ORDERS.codec.encode(after)) == after
 
@@ -125,21 +131,32 @@ def test_many_small_steps_pay_what_one_step_pays(prices: list[tuple[PlanUnit, in
         assert earned == (price * quantity * worked_ms // 1_000 if is_timed else 0)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.just(PlanUnit.SECOND), PRICES, QUANTITIES), min_size=1, max_size=4), MONEY)
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.just(PlanUnit.SECOND), PRICES, QUANTITIES), min_size=4, max_size=4),
+    st.lists(st.one_of(st.just(0), st.integers(0, 100_000)), min_size=4, max_size=4),
+    MONEY,
+)
 def test_an_escrow_pays_as_long_as_it_can_up_to_a_unit_for_each_line(
-    prices: list[tuple[PlanUnit, int, int]], held: int
+    prices: list[tuple[PlanUnit, int, int]], least_ms: list[int], held: int
 ) -> None:
-    terms, order = running(prices, held)
+    """Each line keeps its least term, unless there is not even enough for these."""
+    terms, order = running(prices, held, least_ms)
     funded_ms = funds_time_ms(terms, order)
-    rate = sum(price * quantity for _, price, quantity in prices)
-    if not rate:
+    rates = [price * quantity for _, price, quantity in prices]
+    if not sum(rates):
         assert funded_ms is None
         return
     assert funded_ms is not None
-    costs = [price * quantity * funded_ms // 1_000 for _, price, quantity in prices]
-    longer = [price * quantity * (funded_ms + 1) // 1_000 for _, price, quantity in prices]
-    assert sum(costs) <= held < sum(longer) + len(prices)
+    has_least = sum(rate * each_ms for rate, each_ms in zip(rates, least_ms, strict=True)) <= held * 1_000
+
+    def cost(time_ms: int) -> int:
+        times = [max(time_ms, each_ms if has_least else 0) for each_ms in least_ms]
+        return sum(rate * each_ms // 1_000 for rate, each_ms in zip(rates, times, strict=True))
+
+    assert cost(funded_ms) <= held
+    if funded_ms < INTEGER_MAX:
+        assert held < cost(funded_ms + 1) + len(prices)
 
 
 def machine_order(market: Market, **changes: object) -> bytes:

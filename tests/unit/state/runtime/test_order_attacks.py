@@ -125,10 +125,11 @@ def use_order(market: Market, **changes: object) -> bytes:
 
 
 def test_too_little_money_does_not_start_the_grace_of_an_order_without_funds(market: Market) -> None:
-    order = use_order(market, deposit=11_500)
+    order = use_order(market, deposit=12_500)
     market.pass_time(1)
     assert market.report(market.output(order, is_last=False)) == ""
     market.work(order, 8, every=4)
+    market.pass_time(2)
     assert market.report(market.beat(order)) == ""
     assert market.standing(order) == ("stalled", "out_of_funds")
     assert market.reason(STRANGER, market.fund(order, 1)) == ""

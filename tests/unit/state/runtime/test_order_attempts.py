@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from state.address import format_address
+from state.codec import INTEGER_MAX
 from state.order_messages import order_address
 from state.order_terms import LINES_MAX, LineRole
 from state.policies import CustomerIn, LevelAtLeast
@@ -122,7 +123,7 @@ def test_a_sound_acceptance_passes_every_check_and_hears_what_stands_for_it(mark
         "plan": ("plan 0: 1000 ubocc a second and unit, at least 10000 for 1", ""),
         "funds": ("200000", "at least 60000"),
         "policies": ("all hold", ""),
-        "bond": ("10000000", f"{market.order(order).penalty_locked} stand for the order"),
+        "bond": (f"{market.order(order).penalty_locked} stand for the order", f"at most {INTEGER_MAX}"),
     }
     assert [check.name for check in checks] == [
         "order", "after", "enclave", "plan", "funds", "policies", "capacity", "bond", "message",

@@ -188,7 +188,7 @@ def test_what_was_ever_put_into_an_order_stays_below_the_largest_number(market: 
     assert market.reason(CUSTOMER, market.fund(order, 1)) == "too_many_contributions"
 
 
-def test_uses_leave_a_machine_its_price_for_the_last_output() -> None:
+def test_uses_leave_a_machine_its_price() -> None:
     market = Market(unit=PlanUnit.ONCE, price=20_000, min_term_ms=0)
     used = publish(ResourceKind.DATA, plans=(replace(DATA_PLAN, unit=PlanUnit.USE, price=10_000),))
     data = market.publish(OWNER, used)
@@ -198,7 +198,7 @@ def test_uses_leave_a_machine_its_price_for_the_last_output() -> None:
     assert market.standing(order) == ("running", "")
     assert market.report(market.output(order, is_last=False)) == ""
     assert market.standing(order) == ("stalled", "out_of_funds")
-    assert market.order(order).earned == (0, 0, 20_000)
+    assert market.order(order).earned == (20_000, 0, 20_000)
     assert market.report(market.output(order)) == ""
     assert market.standing(order) == ("closed", "done")
     assert market.order(order).earned == (20_000, 0, 25_000)

@@ -1,61 +1,35 @@
-"""Who makes policies, or chooses the program, cannot make a provider pay for what kept it, or go unpaid for what it gave."""
+"""However an order ends, whoever has worked gets what it has earned by then, and what it was promised at least."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from state.lists import ListKind, list_name, member_at
-from state.offers import PlanUnit, ServiceLevel
+from state.offers import NO_CAPACITY, Payee, PlanUnit, ResourceKind, ServiceLevel
 from state.order_messages import Fail
-from state.order_records import PROVIDERS
-from state.policies import BetweenHeights, CustomerIn, PolicyNode
+from state.order_terms import LineRole, OrderLine
 from state.records import HOLDINGS
-from state.resource_messages import Amend
+from state.resource_records import ReleaseStatus
 from state.runtime.context import Context
 from state.trust_records import ENCLAVES, EnclaveState
-from tests.support.attesting import CUSTOMER, PROVIDER
+from tests.support.amending import amend, release_change
+from tests.support.attesting import CUSTOMER, EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account, make_genesis, with_params
 from tests.support.order_laws import check_order_laws
-from tests.support.ordering import BOND, OWNER, SECOND_MS, Market
+from tests.support.ordering import BOND, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, Market
 
 End = Callable[[Market, bytes], None]
 
-NOBODY: tuple[PolicyNode, ...] = (CustomerIn(accounts=(account(9),)),)
 PRICE = 20_000
-
-
-def amend(resource: bytes, **changes: object) -> Amend:
-    """Return a change of a resource, which changes nothing else."""
-    plain = Amend(
-        resource=resource,
-        policy=None,
-        payees=None,
-        vault=None,
-        plans_added=(),
-        plans_closed=(),
-        releases=(),
-        capacity=None,
-        drain_at_ms=None,
-        status=None,
-        bumps_grant_epoch=False,
-        freezes=False,
-    )
-    return replace(plain, **changes)
 
 
 def free_bond(market: Market) -> int:
     """Return the provider's bond that stands for no order."""
     return market.ledger.get(HOLDINGS, account(0)).provider_bond
-
-
-def granted(market: Market, **changes: object) -> bytes:
-    """Return an accepted order with all its keys."""
-    order = market.accepted(**changes)
-    assert market.reason(OWNER, market.grant_message(order)) == ""
-    return order
 
 
 def suspend(context: Context) -> None:
@@ -70,49 +44,11 @@ def market() -> Market:
     return Market()
 
 
-def test_an_owner_that_forbids_the_start_of_what_it_has_granted_makes_nobody_pay(market: Market) -> None:
-    order = granted(market)
-    assert market.reason(OWNER, amend(market.data, policy=NOBODY)) == ""
-    assert market.report(market.start(order)) == "policy_denied"
-    market.pass_time(120)
-    assert market.standing(order) == ("open", "")
-    assert free_bond(market) == BOND
-    assert market.ledger.get(PROVIDERS, account(0)).start_timeouts == 0
-    check_order_laws(market)
-
-
-def test_a_provider_may_leave_at_once_what_policies_keep_from_starting(market: Market) -> None:
-    order = granted(market, attempts=1)
-    assert market.reason(OWNER, amend(market.data, policy=NOBODY)) == ""
-    assert market.reason(PROVIDER, market.close(order)) == ""
-    assert market.standing(order) == ("closed", "cancelled")
-    assert free_bond(market) == BOND
-    assert market.ledger.get(PROVIDERS, account(0)).provider_faults == 0
-
-
-def test_a_customers_condition_that_passes_before_the_start_makes_nobody_pay(market: Market) -> None:
-    until = (BetweenHeights(first=0, last=market.height + 3),)
-    order = granted(market, constraints=until)
-    market.pass_time(1)
-    market.pass_time(120)
-    assert market.standing(order) == ("open", "")
-    assert free_bond(market) == BOND
-
-
-def test_a_provider_whose_own_enclave_is_unfit_pays_though_a_policy_forbids_the_start_as_well(market: Market) -> None:
-    order = granted(market)
-    assert market.reason(OWNER, amend(market.data, policy=NOBODY)) == ""
-    market.govern(suspend)
-    market.pass_time(120)
-    assert market.standing(order) == ("open", "")
-    assert free_bond(market) < BOND
-    assert market.ledger.get(PROVIDERS, account(0)).start_timeouts == 1
-
-
-def by_result() -> Market:
+def by_result(**changes: object) -> Market:
     """Return a market whose machine is paid once and need not beat."""
     silent = ServiceLevel(beat_every_ms=0, grace_ms=20 * SECOND_MS, penalty_bp=1_000)
-    return Market(unit=PlanUnit.ONCE, price=PRICE, min_term_ms=0, service_level=silent)
+    plain: dict[str, Any] = {"unit": PlanUnit.ONCE, "price": PRICE, "min_term_ms": 0, "service_level": silent}
+    return Market(**(plain | changes))
 
 
 def give(market: Market, order: bytes) -> None:
@@ -142,6 +78,10 @@ def leave_with_notice(market: Market, order: bytes) -> None:
     market.pass_time(40)
 
 
+def end_now(market: Market, order: bytes) -> None:
+    assert market.report(market.output(order)) == ""
+
+
 def earned_by_machine(market: Market, order: bytes) -> int:
     """Return what a closed order's machine has earned, all of which it has got."""
     record = market.order(order)
@@ -151,36 +91,48 @@ def earned_by_machine(market: Market, order: bytes) -> int:
     return record.earned[0]
 
 
-OF_OTHERS = (cancel, wait_for_the_end, freeze)
-
-
-@pytest.mark.parametrize("end", OF_OTHERS)
-def test_a_machine_paid_once_that_gave_an_output_is_paid_when_others_end_its_work(end: End) -> None:
+@pytest.mark.parametrize("end", [cancel, wait_for_the_end, freeze, fail, leave_with_notice, end_now])
+def test_a_machine_paid_once_has_earned_its_price_with_its_first_output(end: End) -> None:
     market = by_result()
-    order = market.running()
+    order = market.running(attempts=1)
+    give(market, order)
+    assert market.order(order).earned[0] == PRICE
     give(market, order)
     end(market, order)
     assert earned_by_machine(market, order) == PRICE
 
 
-@pytest.mark.parametrize("end", [fail, leave_with_notice])
-def test_a_machine_paid_once_that_ends_its_work_itself_is_paid_for_its_last_output_alone(end: End) -> None:
-    market = by_result()
-    order = market.running(attempts=1)
-    give(market, order)
-    end(market, order)
-    assert earned_by_machine(market, order) == 0
-
-
-@pytest.mark.parametrize("end", OF_OTHERS)
+@pytest.mark.parametrize("end", [wait_for_the_end, freeze, fail, leave_with_notice])
 def test_a_machine_paid_once_that_gave_nothing_gets_nothing(end: End) -> None:
     market = by_result()
-    order = market.running()
+    order = market.running(attempts=1)
     end(market, order)
     assert earned_by_machine(market, order) == 0
 
 
-def test_an_output_of_an_attempt_before_pays_no_machine_after_it() -> None:
+def test_who_cancels_running_work_pays_what_its_output_would_cost() -> None:
+    """An output can be read on its way to the chain: whoever cancels ahead of it has it, too."""
+    market = by_result()
+    used = publish(ResourceKind.DATA, plans=(replace(DATA_PLAN, unit=PlanUnit.USE, price=3_000),))
+    data = market.publish(OWNER, used)
+    lines = (*market.order_message().lines[:2], market.line(LineRole.DATA, data))
+    order = market.running(lines=lines)
+    cancel(market, order)
+    assert earned_by_machine(market, order) == PRICE
+    assert market.order(order).earned == (PRICE, 0, 3_000)
+
+
+def test_after_an_output_a_machine_paid_once_owes_no_penalty() -> None:
+    market = Market(unit=PlanUnit.ONCE, price=PRICE, min_term_ms=0)
+    order = market.running(attempts=1)
+    give(market, order)
+    market.pass_time(50)
+    assert market.standing(order) == ("closed", "provider_fault")
+    assert earned_by_machine(market, order) == PRICE
+    assert free_bond(market) == BOND
+
+
+def test_each_attempt_of_a_machine_paid_once_is_paid_for_its_own_output() -> None:
     market = by_result()
     order = market.running()
     give(market, order)
@@ -188,19 +140,138 @@ def test_an_output_of_an_attempt_before_pays_no_machine_after_it() -> None:
     assert market.reason(PROVIDER, market.accept_message(order)) == ""
     assert market.reason(OWNER, market.grant_message(order)) == ""
     assert market.report(market.start(order)) == ""
-    cancel(market, order)
-    assert earned_by_machine(market, order) == 0
+    fail(market, order)
+    assert earned_by_machine(market, order) == PRICE
 
 
-def test_a_silent_machine_paid_once_gets_nothing_for_the_outputs_it_gave() -> None:
-    market = Market(unit=PlanUnit.ONCE, price=PRICE, min_term_ms=0)
-    order = market.running()
+def test_storage_that_is_paid_once_has_earned_its_price_with_the_start(market: Market) -> None:
+    plan = replace(MACHINE_PLAN, unit=PlanUnit.ONCE, price=7_000, capacity=NO_CAPACITY, min_term_ms=0)
+    store = market.publish(PROVIDER, publish(ResourceKind.HARDWARE, plans=(plan,)))
+    lines = (*market.order_message().lines[:2], market.line(LineRole.STORAGE, store))
+    order = market.running(lines=lines)
+    assert market.order(order).earned == (0, 0, 7_000)
+
+
+LEAST = 600_000
+"""Least term of a machine at 1,000 a second for 600 s."""
+
+
+def long_term() -> Market:
+    """Return a market whose machine is let for ten minutes at least."""
+    return Market(min_term_ms=600 * SECOND_MS)
+
+
+def dear_line(market: Market, **changes: object) -> OrderLine:
+    """Return a line of the customer's own data under a plan of its own."""
+    plan = replace(DATA_PLAN, **changes)
+    own = market.publish(CUSTOMER, publish(ResourceKind.DATA, plans=(plan,), release=EMPTY_RELEASE))
+    return market.line(LineRole.DATA, own)
+
+
+def own_lines(market: Market, line: OrderLine) -> dict[str, Any]:
+    lines = (*market.order_message().lines[:2], line)
+    return {"lines": lines, "deposit": 700_000}
+
+
+def test_a_line_of_the_customers_own_that_eats_the_escrow_leaves_the_machine_its_least_term() -> None:
+    market = long_term()
+    line = dear_line(market, unit=PlanUnit.SECOND, price=10**9, notice_ms=0)
+    order = market.running(**own_lines(market, line))
+    market.pass_time(5)
+    assert market.report(market.beat(order)) == ""
+    assert market.standing(order) == ("stalled", "out_of_funds")
+    market.pass_time(100)
+    assert market.standing(order) == ("closed", "out_of_funds")
+    assert earned_by_machine(market, order) == LEAST
+
+
+def test_uses_of_a_friends_data_leave_the_machine_its_least_term() -> None:
+    market = long_term()
+    order = market.running(**own_lines(market, dear_line(market, unit=PlanUnit.USE, price=60_000)))
     give(market, order)
-    market.pass_time(15)
-    assert market.standing(order) == ("stalled", "beat_missed")
+    assert market.standing(order) == ("stalled", "out_of_funds")
     cancel(market, order)
-    assert earned_by_machine(market, order) == 0
-    assert market.report(market.output(order)) == "wrong_state"
+    assert earned_by_machine(market, order) == LEAST
+
+
+def test_a_line_with_a_short_longest_term_leaves_the_machine_its_least_term() -> None:
+    market = long_term()
+    line = dear_line(market, unit=PlanUnit.SECOND, price=0, max_term_ms=20 * SECOND_MS)
+    order = market.running(**own_lines(market, line))
+    market.work(order, 20)
+    assert market.report(market.beat(order)) == ""
+    assert market.standing(order) == ("closed", "done")
+    assert earned_by_machine(market, order) == LEAST
+
+
+def revoke_own_program(market: Market, order: bytes) -> None:
+    change = release_change(0, ReleaseStatus.REVOKED)
+    assert market.reason(CUSTOMER, amend(market.image, releases=(change,))) == ""
+    market.pass_time(1)
+    cancel(market, order)
+
+
+def freeze_own_program(market: Market, order: bytes) -> None:
+    assert market.reason(CUSTOMER, amend(market.image, freezes=True)) == ""
+    for _ in range(8):
+        market.pass_time(5)
+        market.report(market.beat(order))
+
+
+@pytest.mark.parametrize("end", [cancel, fail, end_now, revoke_own_program, freeze_own_program])
+def test_however_a_customer_or_its_program_ends_an_order_the_machine_has_earned_its_least_term(end: End) -> None:
+    market = long_term()
+    order = market.running(deposit=700_000)
+    end(market, order)
+    assert earned_by_machine(market, order) == LEAST
+
+
+def test_an_owner_that_withdraws_gets_no_least_term_of_its_own() -> None:
+    market = Market()
+    timed = publish(
+        ResourceKind.DATA,
+        release=EMPTY_RELEASE,
+        plans=(replace(DATA_PLAN, unit=PlanUnit.SECOND, price=100, min_term_ms=500 * SECOND_MS, notice_ms=0),),
+    )
+    data = market.publish(OWNER, timed)
+    lines = (*market.order_message().lines[:2], market.line(LineRole.DATA, data))
+    order = market.running(lines=lines)
+    change = release_change(0, ReleaseStatus.REVOKED)
+    assert market.reason(OWNER, amend(data, releases=(change,))) == ""
+    market.pass_time(25)
+    assert market.standing(order) == ("closed", "policy_revoked")
+    assert market.order(order).earned == (10_000, 0, 0)
+
+
+@pytest.mark.parametrize("end", [leave_with_notice, lambda market, _: market.pass_time(40)])
+def test_a_machine_that_leaves_or_falls_silent_has_earned_what_it_has_proven(end: End) -> None:
+    market = Market(min_term_ms=35 * SECOND_MS, notice_ms=0)
+    order = market.running(deposit=700_000, attempts=1)
+    market.work(order, 5)
+    end(market, order)
+    assert earned_by_machine(market, order) == 4_000
+
+
+def test_who_cancels_in_the_block_in_which_the_machine_falls_pays_no_least_term() -> None:
+    market = long_term()
+    order = market.running(deposit=700_000)
+    market.work(order, 5)
+    market.govern(suspend)
+    cancel(market, order)
+    assert earned_by_machine(market, order) == 4_000
+
+
+def test_nobodys_many_payees_keep_a_machine_waiting_for_its_pay(market: Market) -> None:
+    payees = tuple(Payee(account=each, share_bp=625) for each in sorted(account(number) for number in range(16)))
+    line = dear_line(market, unit=PlanUnit.SECOND, price=1, notice_ms=0)
+    assert market.reason(CUSTOMER, amend(line.resource, payees=payees)) == ""
+    order = market.running(**own_lines(market, line))
+    every_s = market.params.market.settle_every_ms // SECOND_MS
+    market.work(order, every_s + 10)
+    record = market.order(order)
+    assert record.settled[0] > 0
+    assert (record.settled[2], record.earned[2] > 0) == (0, True)
+    check_order_laws(market)
 
 
 def test_what_an_operator_has_served_stays_listed_until_it_is_forgotten() -> None:
