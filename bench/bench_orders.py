@@ -37,7 +37,7 @@ from state.receipts import Event, ReceiptStatus
 from state.resource_records import numbered_key
 from state.runtime.execute import BlockExecution
 from state.runtime.explain import WORK_TRIED_MAX, explain
-from state.runtime.ordering import SOFTWARE_LINES_MAX
+from state.runtime.orders.ordering import SOFTWARE_LINES_MAX
 from state.runtime.prices import price_table
 from state.runtime.work import BEAT_WORK, WORK
 from state.transactions import Transaction

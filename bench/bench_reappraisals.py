@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bench.lone_chain import GENESIS_S, Clock, Fleet, LoneChain, lone_chain
 from state.receipts import EventKind
-from state.runtime.cohorts import has_queue
+from state.runtime.trust.cohorts import has_queue
 from state.trust_messages import PutCollateral
 from tee.documents import CollateralKind
 from tee.simulated import SimulatedVendor, tcb_info_template

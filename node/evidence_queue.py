@@ -16,7 +16,7 @@ from node.mempool import Mempool
 from node.shell import Shell
 from state.chain import Chain
 from state.ledger import Ledger
-from state.runtime.evidence import Answer
+from state.runtime.trust.evidence import Answer
 from state.runtime.warming import EvidenceTask, EvidenceTasks, Found, Lack, keep_answer
 from state.transactions import Transaction
 

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from state.ledger import Ledger, Overlay
 from state.lists import ListKind, count_members, list_name, member_at
 from state.records import CHAIN_STATE, ONLY, PARAMS
-from state.runtime.documents import ChainCollateral, Choice, evaluation_of
-from state.runtime.judgement import LIVE, Judge, Judgement
+from state.runtime.trust.documents import ChainCollateral, Choice, evaluation_of
+from state.runtime.trust.judgement import LIVE, Judge, Judgement
 from state.trust_records import APPRAISAL_RULES, ENCLAVES, EVALUATIONS, Enclave
 from tee.appraisal import find_snp_floors
 from tee.claims import NitroClaims, SgxClaims, SnpClaims, TdxClaims

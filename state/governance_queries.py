@@ -22,8 +22,8 @@ from state.governance_records import (
 from state.ledger import Ledger
 from state.lists import ListKind, count_members, list_name, member_at
 from state.records import CHAIN_STATE, ONLY, PARAMS, number_key
-from state.runtime.ballots import Decision, final_decision
-from state.runtime.proposal_basis import Replacement, find_basis, find_replacements
+from state.runtime.governance.ballots import Decision, final_decision
+from state.runtime.governance.basis import Replacement, find_basis, find_replacements
 
 PAGE_BYTES_MAX: Final = 32_768
 """Payloads of one page, unless the first is longer: a node needs some five milliseconds to show so much."""

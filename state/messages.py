@@ -88,9 +88,9 @@ class SetAuth(Wire, frozen=True, tag=2):
     """Replace the keys of an account. Scope OWN, or a quorum of the account's guardians for recovery.
 
     A change that gives anybody anything (a recovery always does) takes effect after `auth_delay_ms`; until then any later
-    `set_auth` cancels it. What strengthens control, and takes effect at once, is defined in state/runtime/authorisation.py. In
-    a recovery any account may send and pay; the envelope carries the guardians' signatures, each guardian's own rule for scope
-    OWN applies. Without them the whole transaction is unauthorised.
+    `set_auth` cancels it. What strengthens control, and takes effect at once, is defined in
+    state/runtime/accounts/authorisation.py. In a recovery any account may send and pay; the envelope carries the guardians'
+    signatures, each guardian's own rule for scope OWN applies. Without them the whole transaction is unauthorised.
     """
 
     account: Address

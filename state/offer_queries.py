@@ -34,7 +34,7 @@ from state.resource_records import (
     numbered_key,
 )
 from state.runtime.capacities import SCALARS, check_capacity_fits
-from state.runtime.cohorts import enclaves_on
+from state.runtime.trust.cohorts import enclaves_on
 from state.trust_queries import EnclaveView, enclave
 from state.trust_records import ENCLAVES, EnclaveState
 

@@ -1,7 +1,7 @@
 """What resources consist of and offer: releases with their measurements and provenance, plans, capacity, shares of income.
 
 These parts stand in messages and in records alike (runtime specification, d.1). A profile names registers as the claims of
-tee/claims.py do; state/runtime/profiles.py compares them.
+tee/claims.py do; state/runtime/trust/profiles.py compares them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Register(Wire, frozen=True):
     """A measurement that an enclave must have."""
 
     name: RegisterName
-    """`mr_td`, `rtmr0`, `pcr4`, ...: state/runtime/profiles.py lists those of each TEE."""
+    """`mr_td`, `rtmr0`, `pcr4`, ...: state/runtime/trust/profiles.py lists those of each TEE."""
     expected: Annotated[bytes, Meta(min_length=1, max_length=64)]
 
 

@@ -185,7 +185,7 @@ class SendReceipts(Wire, frozen=True, tag=15):
 class Close(Wire, frozen=True, tag=16):
     """End an order, as its customer, its provider or the owner of one of its lines; or mark one that has ended. Any scope.
 
-    What it costs, and when it takes effect, follows from the order's state and the sender's role (state/runtime/order_table.py).
+    What it costs, and when it takes effect, follows from the order's state and the sender's role (state/runtime/orders/table.py).
     """
 
     order: Address

@@ -30,9 +30,9 @@ from state.order_records import (
 from state.params import Params
 from state.records import ONLY, PARAMS
 from state.resource_records import RESOURCES
-from state.runtime.order_books import next_date
-from state.runtime.order_table import Trigger
-from state.runtime.settlement import LOW_FUNDS_PERCENT, free_funds, funds_time_ms
+from state.runtime.orders.books import next_date
+from state.runtime.orders.settlement import LOW_FUNDS_PERCENT, free_funds, funds_time_ms
+from state.runtime.orders.table import Trigger
 
 ORDERS_SCANNED_MAX: Final = 100
 """Orders that one call looks at, some twenty microseconds each."""

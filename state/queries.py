@@ -30,10 +30,10 @@ from state.records import (
     ValidatorRecord,
     number_key,
 )
-from state.runtime.cohorts import has_queue
 from state.runtime.order_queue import has_reviews
-from state.runtime.rewards import settle_delegation, settled_rewards
-from state.runtime.roster import own_stake
+from state.runtime.staking.rewards import settle_delegation, settled_rewards
+from state.runtime.staking.roster import own_stake
+from state.runtime.trust.cohorts import has_queue
 from state.validators import ValidatorSet
 
 

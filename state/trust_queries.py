@@ -26,10 +26,10 @@ from state.resource_records import (
     endorsement_key,
     numbered_key,
 )
-from state.runtime.cohorts import enclaves_on, members_list
-from state.runtime.documents import is_early
 from state.runtime.explain import Check, explain_attest
-from state.runtime.judgement import LIVE, Judge
+from state.runtime.trust.cohorts import enclaves_on, members_list
+from state.runtime.trust.documents import is_early
+from state.runtime.trust.judgement import LIVE, Judge
 from state.trust_messages import Attest
 from state.trust_records import (
     APPRAISAL_RULES,

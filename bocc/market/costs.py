@@ -8,8 +8,8 @@ from state.offers import Plan, PlanUnit
 from state.order_records import OrderTerms
 from state.order_terms import AgreedLine
 from state.params import Params
-from state.runtime.ordering import stored_bytes
-from state.runtime.settlement import TIME_UNITS, least_cost, time_cost
+from state.runtime.orders.ordering import stored_bytes
+from state.runtime.orders.settlement import TIME_UNITS, least_cost, time_cost
 
 UNIT_WORDS = {
     PlanUnit.ONCE: "once",

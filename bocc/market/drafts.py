@@ -17,7 +17,7 @@ from bocc.market.offers import Choice, choose_offers, constraints_of
 from bocc.market.order_file import OrderForm, build_workload, check_shape, output_party
 from state.address import format_address
 from state.order_messages import PlaceOrder
-from state.runtime.ordering import build_terms
+from state.runtime.orders.ordering import build_terms
 
 RESULT_KEY_SUFFIX: Final = ".result.key"
 """Of the file beside an order's with the private part of its result key."""

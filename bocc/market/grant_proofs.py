@@ -18,8 +18,8 @@ from state.errors import TransactionRejected
 from state.genesis import Genesis
 from state.order_records import ORDER_TERMS, ORDERS, OrderState, OrderTerms
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, numbered_key
-from state.runtime.accepting import check_runs
-from state.runtime.judgement import GOOD_STATES
+from state.runtime.orders.accepting import check_runs
+from state.runtime.trust.judgement import GOOD_STATES
 from state.trust_records import ENCLAVES, Enclave
 
 

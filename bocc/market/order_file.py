@@ -43,7 +43,7 @@ from state.order_terms import (
 )
 from state.params import DURATION_MS_MAX
 from state.policies import Level, OutputParty
-from state.runtime.ordering import SOFTWARE_LINES_MAX
+from state.runtime.orders.ordering import SOFTWARE_LINES_MAX
 
 DIGEST_BYTES: Final = 32
 REFERENCE_CHARS_MAX: Final = 256

@@ -12,7 +12,7 @@ from bocc.evidence.decode import decode
 from bocc.evidence.files import find_kind, read_content
 from bocc.market.forms import Form, Octets
 from state.offers import AttributeRule, Profile, Register
-from state.runtime.profiles import SHAPES
+from state.runtime.trust.profiles import SHAPES
 from tee.checks import Family
 from tee.errors import EvidenceRejected
 from tee.evidence import EvidenceKind

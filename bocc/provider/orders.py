@@ -32,8 +32,8 @@ from state.order_messages import (
 )
 from state.order_records import Order, OrderGrant, OrderRun, OrderState, OrderTerms, StallCause
 from state.order_terms import LineRole
-from state.runtime.accepting import check_promises
-from state.runtime.settlement import penalty_bound
+from state.runtime.orders.accepting import check_promises
+from state.runtime.orders.settlement import penalty_bound
 
 ENVELOPE_REST_BYTES: Final = 288
 """What an envelope with receipts and one signature takes beside the receipts, at most: 260 with the longest numbers."""

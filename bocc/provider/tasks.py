@@ -8,7 +8,7 @@ from bocc.provider.orders import Machine, Task
 from bocc.provider.records import Records
 from state.order_records import ORDER_GRANTS, ORDER_RUNS, ORDER_TERMS, ORDERS, OrderState, OrderTerms, line_key
 from state.resource_records import PLANS, RESOURCES, numbered_key
-from state.runtime.judgement import GOOD_STATES
+from state.runtime.trust.judgement import GOOD_STATES
 from state.trust_records import ENCLAVES
 
 

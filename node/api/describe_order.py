@@ -23,7 +23,7 @@ from node.api.views_order import (
 from state.order_queries import GrantView, OrderDetails
 from state.order_queries import OrderView as StoredOrder
 from state.order_records import Order, OrderRun, OrderState, OrderTerms
-from state.runtime.order_books import plans_of, resource_of
+from state.runtime.orders.books import plans_of, resource_of
 
 
 def describe_order(

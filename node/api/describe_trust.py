@@ -23,7 +23,7 @@ from state.offer_queries import PlanView as StoredPlan
 from state.policies import PolicyNode
 from state.policy_words import ListedNode, list_policy
 from state.resource_records import Release, Resource, ResourceUse
-from state.runtime.profiles import measurements
+from state.runtime.trust.profiles import measurements
 from state.trust_queries import CollateralItem
 from state.trust_queries import CollateralView as StoredCollateral
 from state.trust_queries import EnclaveView as StoredEnclave

@@ -51,7 +51,7 @@ from state.records import (
     Holdings,
     number_key,
 )
-from state.runtime.rewards import settle_delegation, settled_rewards
+from state.runtime.staking.rewards import settle_delegation, settled_rewards
 from state.validators import ValidatorSet
 
 BLOCKS_MAX: Final = 100

@@ -37,10 +37,10 @@ from state import forecasts, offer_queries, trust_queries
 from state.address import AddressKind, format_address
 from state.attestation import enclave_address
 from state.resource_records import RESOURCE_USES, RESOURCES
-from state.runtime.documents import simulated_roots
-from state.runtime.evidence import SHARED_CACHE, Answer
 from state.runtime.explain import GPUS_TRIED_MAX, Check
 from state.runtime.remedies import remedy_of
+from state.runtime.trust.documents import simulated_roots
+from state.runtime.trust.evidence import SHARED_CACHE, Answer
 from state.trust_messages import CERTIFICATE_BYTES_MAX, EVIDENCE_BYTES_MAX, GPU_REPORT_BYTES_MAX, Attest, GpuEvidence
 from state.trust_queries import EnclaveFilter
 from state.trust_records import ENCLAVES, EnclaveState

@@ -16,16 +16,16 @@ from state.deadlines import take_due
 from state.errors import TransactionRejected
 from state.receipts import EventKind
 from state.records import CHAIN_STATE, ONLY, RECENT_BLOCKS, RecentBlock, number_key
-from state.runtime.cohorts import queue_again, queue_concerned
 from state.runtime.conservation import settle_totals
 from state.runtime.context import Context
 from state.runtime.dispatch import DEADLINE_HANDLERS
-from state.runtime.downtime import note_leaders
-from state.runtime.enclaves import run_reappraisals
-from state.runtime.order_reviews import run_reviews
-from state.runtime.rewards import distribute_fees
-from state.runtime.upgrades import begin_upgrade
-from state.runtime.validator_updates import update_validators
+from state.runtime.governance.upgrades import begin_upgrade
+from state.runtime.orders.reviews import run_reviews
+from state.runtime.staking.downtime import note_leaders
+from state.runtime.staking.rewards import distribute_fees
+from state.runtime.staking.validator_updates import update_validators
+from state.runtime.trust.cohorts import queue_again, queue_concerned
+from state.runtime.trust.enclaves import run_reappraisals
 from state.validators import ValidatorSet
 
 RECENT_DROPPED_MAX: Final = 4

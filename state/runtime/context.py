@@ -7,7 +7,7 @@ from collections.abc import Callable
 from state.ledger import Overlay
 from state.params import Params
 from state.receipts import Event, EventKind
-from state.runtime.judgement import Judge
+from state.runtime.trust.judgement import Judge
 from state.trust_records import Cohort
 
 Concern = Callable[[Cohort], bool]
@@ -47,7 +47,7 @@ class Context:
         self.fees_returned = 0
         """Messages of the present transaction that were news to all; if all were, its fee goes back."""
         self.judge: Judge | None = None
-        """What the block judged enclaves by; ask `judge_of` for it (state/runtime/enclaves.py)."""
+        """What the block judged enclaves by; ask `judge_of` for it (state/runtime/trust/enclaves.py)."""
         self.tx_index: int | None = None
         self.nonce = 0
         """Of the present transaction; with the index of its message it names an order."""

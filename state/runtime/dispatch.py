@@ -15,30 +15,30 @@ from state.governance_messages import CastVote, Propose
 from state.messages import Bond, Message, Report, Scope, SetAuth, Transfer
 from state.order_messages import Accept, Close, Fund, Grant, PlaceOrder, SendReceipts
 from state.resource_messages import Amend, Assign
-from state.runtime.accepting import apply_accept
-from state.runtime.accounts import apply_transfer
-from state.runtime.amendments import apply_amend
-from state.runtime.assignments import apply_assign
-from state.runtime.attestations import apply_attest
-from state.runtime.auth_changes import apply_set_auth, finish_auth_change
-from state.runtime.authorisation import ANY_SCOPE
-from state.runtime.closing import apply_close
-from state.runtime.collateral import apply_put_collateral, finish_collateral, finish_grace, finish_number
+from state.runtime.accounts.auth_changes import apply_set_auth, finish_auth_change
+from state.runtime.accounts.authorisation import ANY_SCOPE
+from state.runtime.accounts.money import apply_transfer
 from state.runtime.context import Context
-from state.runtime.enclaves import finish_enclave, forget_platform
-from state.runtime.endorsements import apply_endorse, finish_endorsement
-from state.runtime.equivocation import apply_report
-from state.runtime.granting import apply_grant
-from state.runtime.order_clock import finish_order
-from state.runtime.ordering import apply_fund, apply_order
-from state.runtime.proposals import apply_propose, apply_vote, finish_proposal, forget_votes
-from state.runtime.releases import finish_release
-from state.runtime.resources import apply_publish
-from state.runtime.staking import apply_bond
-from state.runtime.trust_rules import finish_rules
-from state.runtime.unbonding import finish_unbonding
-from state.runtime.validator_updates import forget_epoch
-from state.runtime.work_receipts import apply_receipts
+from state.runtime.governance.proposals import apply_propose, apply_vote, finish_proposal, forget_votes
+from state.runtime.offers.amendments import apply_amend
+from state.runtime.offers.assignments import apply_assign
+from state.runtime.offers.endorsements import apply_endorse, finish_endorsement
+from state.runtime.offers.releases import finish_release
+from state.runtime.offers.resources import apply_publish
+from state.runtime.orders.accepting import apply_accept
+from state.runtime.orders.clock import finish_order
+from state.runtime.orders.closing import apply_close
+from state.runtime.orders.granting import apply_grant
+from state.runtime.orders.ordering import apply_fund, apply_order
+from state.runtime.orders.work_receipts import apply_receipts
+from state.runtime.staking.bonding import apply_bond
+from state.runtime.staking.equivocation import apply_report
+from state.runtime.staking.unbonding import finish_unbonding
+from state.runtime.staking.validator_updates import forget_epoch
+from state.runtime.trust.attestations import apply_attest
+from state.runtime.trust.collateral import apply_put_collateral, finish_collateral, finish_grace, finish_number
+from state.runtime.trust.enclaves import finish_enclave, forget_platform
+from state.runtime.trust.rules import finish_rules
 from state.trust_messages import Attest, Endorse, Publish, PutCollateral
 
 

@@ -29,13 +29,13 @@ from state.records import (
     RecentBlock,
     number_key,
 )
-from state.runtime.attest_checks import CHECKS, Attempt
 from state.runtime.context import Context
 from state.runtime.dispatch import HANDLERS
-from state.runtime.order_attempts import order_checks
-from state.runtime.profiles import measurements
+from state.runtime.orders.attempts import order_checks
 from state.runtime.remedies import remedy_of
 from state.runtime.rules import ADMISSION_RULES, Situation, check_signatures, situation_at
+from state.runtime.trust.attest_checks import CHECKS, Attempt
+from state.runtime.trust.profiles import measurements
 from state.runtime.work import LINE_WORK, work_of
 from state.transactions import Transaction
 from state.trust_messages import Attest

@@ -2,7 +2,7 @@
 
 Compare each table line by line with the runtime specification, d.3, and with its copy in docs/PROTOCOL.md. Handlers refuse what may
 not be; `check_step` stands where a state changes. None is the state of what is not on record. The table of orders is
-state/runtime/order_table.py.
+state/runtime/orders/table.py.
 """
 
 from __future__ import annotations

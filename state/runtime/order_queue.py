@@ -1,6 +1,6 @@
 """Lists of orders that wait for a review, because what they depend on has changed: an enclave fell, a resource was withdrawn.
 
-A list is walked downwards, as cohorts are (state/runtime/cohorts.py): who leaves or joins meanwhile was seen or need not be.
+A list is walked downwards, as cohorts are (state/runtime/trust/cohorts.py): who leaves or joins meanwhile was seen or need not be.
 A walk is never begun anew; what is asked for meanwhile is another walk, behind those that wait.
 """
 

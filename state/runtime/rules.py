@@ -17,7 +17,7 @@ from state.messages import Message, Scope, SetAuth
 from state.params import Params
 from state.records import ACCOUNTS, AUTHS, NEW_ACCOUNT, ONLY, PARAMS
 from state.resource_messages import Assign
-from state.runtime.authorisation import (
+from state.runtime.accounts.authorisation import (
     has_guardian_quorum,
     has_weight,
     is_authorised,

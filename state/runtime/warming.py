@@ -16,10 +16,10 @@ from msgspec import Struct
 from state.errors import TransactionRejected
 from state.ledger import Ledger, Overlay, RecordType, Table
 from state.records import CHAIN_IDENTITY, CHAIN_STATE, ONLY, RECENT_BLOCKS, RecentBlock, number_key
-from state.runtime.attest_checks import CHECKS, Attempt
 from state.runtime.context import Context
-from state.runtime.evidence import SHARED_CACHE, Answer, answer_key, verify_evidence
 from state.runtime.rules import situation_at
+from state.runtime.trust.attest_checks import CHECKS, Attempt
+from state.runtime.trust.evidence import SHARED_CACHE, Answer, answer_key, verify_evidence
 from state.transactions import Transaction
 from state.trust_messages import Attest
 from state.trust_records import TRUST_BOOKS

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from state.lists import count_members, member_at
 from state.records import ONLY
-from state.runtime.cohorts import cohort_of, enclaves_on, has_queue, id_of, members_list, runners_list
-from state.runtime.enclaves import judged
-from state.runtime.judgement import LIVE, Judge, platforms_of
-from state.runtime.trust_rules import list_platform, note_verifier_change, set_brake, set_rules
+from state.runtime.trust.cohorts import cohort_of, enclaves_on, has_queue, id_of, members_list, runners_list
+from state.runtime.trust.enclaves import judged
+from state.runtime.trust.judgement import LIVE, Judge, platforms_of
+from state.runtime.trust.rules import list_platform, note_verifier_change, set_brake, set_rules
 from state.trust_messages import PutCollateral
 from state.trust_records import (
     APPRAISAL_RULES,

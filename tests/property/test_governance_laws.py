@@ -118,7 +118,7 @@ def check_laws(world: Assembly, before: dict[int, Proposal]) -> dict[int, Propos
 @pytest.mark.parametrize("seed", SEEDS)
 def test_laws_of_governance_hold_after_every_block(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("state.governance_records.VOTES_KEPT_MS", 40_000)
-    monkeypatch.setattr("state.runtime.proposals.VOTES_FORGOTTEN_MAX", 2)
+    monkeypatch.setattr("state.runtime.governance.proposals.VOTES_FORGOTTEN_MAX", 2)
     world, random = make_assembly(), Random(seed)
     found: dict[int, Proposal] = {}
     reasons: Counter[str] = Counter()

@@ -14,7 +14,7 @@ from state.development_genesis import BOCC
 from state.ledger import Ledger
 from state.messages import Bond, BondAction, BondPurpose, consensus_key_signing_bytes
 from state.records import ACCOUNTS, VALIDATORS, ValidatorStatus
-from state.runtime.roster import own_stake
+from state.runtime.staking.roster import own_stake
 from tests.simulation.violation import Violation
 from tests.simulation.world import STAKE_UNIT
 from tests.support.chain_builders import account_key, operator_key

@@ -18,12 +18,12 @@ from state.lists import ListKind, count_members, list_name, member_at
 from state.offers import NO_CAPACITY, Capacity, Profile, Provenance, Register, ReleaseBody, ResourceKind
 from state.receipts import Event, EventKind
 from state.records import CHAIN_STATE, ONLY
-from state.runtime import evidence
-from state.runtime.cohorts import queue_concerned
 from state.runtime.context import Context
-from state.runtime.enclaves import settle
 from state.runtime.execute import Executed
 from state.runtime.reasons import EnclaveReason
+from state.runtime.trust import evidence
+from state.runtime.trust.cohorts import queue_concerned
+from state.runtime.trust.enclaves import settle
 from state.trust_messages import Attest, Publish, PutCollateral, Supersede
 from state.trust_records import ENCLAVES, Enclave, EnclaveState
 from tee.documents import CollateralKind
@@ -301,8 +301,8 @@ def list_verifications(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ..
 def trust_as_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the root of the software TEE for a genuine vendor's."""
     genuine = Roots(intel=(TrustedRoot(der=SimulatedVendor().root, is_simulated=False),))
-    monkeypatch.setattr("state.runtime.attest_checks.SHARED_CACHE", evidence.EvidenceCache())
-    monkeypatch.setattr("state.runtime.documents._merge_roots", lambda _record: genuine)
+    monkeypatch.setattr("state.runtime.trust.attest_checks.SHARED_CACHE", evidence.EvidenceCache())
+    monkeypatch.setattr("state.runtime.trust.documents._merge_roots", lambda _record: genuine)
 
 
 def address(lab: Lab, number: int = 0) -> bytes:

@@ -30,8 +30,8 @@ from state.policies import UsesAtMost
 from state.records import HOLDINGS
 from state.resource_records import PLANS, RESOURCE_USES, RESOURCES, ResourceUse, numbered_key
 from state.runtime.capacities import scale_capacity, sum_capacity
-from state.runtime.order_books import next_date, plans_of, resource_of
-from state.runtime.order_table import TRANSITIONS
+from state.runtime.orders.books import next_date, plans_of, resource_of
+from state.runtime.orders.table import TRANSITIONS
 from tests.support.chain_builders import World
 
 SLOT_MS = 256

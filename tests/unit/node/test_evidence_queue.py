@@ -9,7 +9,7 @@ from node import evidence_queue
 from node.admission import Source
 from node.evidence_queue import RUNNING_MAX, EvidenceQueue
 from node.mempool import Mempool
-from state.runtime.evidence import Answer
+from state.runtime.trust.evidence import Answer
 from state.runtime.warming import Lack
 from tests.support.fixture_chain import FixtureChain
 from tests.support.pool import ToyRules, check_pool, toy_ledger, transfer

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from state.forecasts import Forecast, forecast
 from state.records import ONLY
-from state.runtime.trust_rules import set_rules
+from state.runtime.trust.rules import set_rules
 from state.trust_records import APPRAISAL_RULES, ENCLAVES
 from tee.appraisal import SnpFloor
 from tee.claims import SnpProduct

@@ -30,8 +30,8 @@ from state.genesis_file import format_genesis, parse_genesis
 from state.keyfile import KeyKind
 from state.params import Params, ParamsReason, ParamsRejected, check_params
 from state.records import ACCOUNTS, CURRENT_SET, MONEY, ONLY, PARAMS
-from state.runtime.documents import roots_of
 from state.runtime.prices import PriceTable
+from state.runtime.trust.documents import roots_of
 from tee.roots import AWS_NITRO_ROOT, VENDOR_ROOTS, Roots
 from tee.simulated_root import SIMULATED_ROOT_DER
 from tests.support.chain_builders import account, make_genesis, make_ledger, operator, validator_key, with_params

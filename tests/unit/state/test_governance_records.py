@@ -26,7 +26,7 @@ from state.governance_records import (
     vote_key,
 )
 from state.ledger import Table
-from state.runtime.proposals import PAYLOAD_BYTES_MAX
+from state.runtime.governance.proposals import PAYLOAD_BYTES_MAX
 from state.runtime.reasons import TransactionReason
 from state.trust_records import APPRAISAL_RULES
 from state.validators import POWER_MAX, VALIDATORS_MAX

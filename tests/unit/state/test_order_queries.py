@@ -10,7 +10,7 @@ from state.order_queries import OrderDetails, order, order_details, orders
 from state.order_records import Contribution, OrderState
 from state.order_terms import Mark
 from state.resource_records import RESOURCES
-from state.runtime.order_table import Trigger
+from state.runtime.orders.table import Trigger
 from tests.support.attesting import CUSTOMER
 from tests.support.chain_builders import account
 from tests.support.ordering import OWNER, STRANGER, Market

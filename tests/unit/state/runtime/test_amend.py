@@ -26,9 +26,9 @@ from state.resource_records import (
     ResourceStatus,
     numbered_key,
 )
+from state.runtime.offers.resources import counted_bytes
 from state.runtime.order_queue import orders_of_resource
 from state.runtime.reasons import TransactionReason
-from state.runtime.resources import counted_bytes
 from tests.support.amending import amend, release_change
 from tests.support.attesting import CUSTOMER, DAY_MS, FEE, POSTER, Lab, publish
 from tests.support.chain_builders import account

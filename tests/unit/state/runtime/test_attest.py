@@ -14,7 +14,7 @@ from state.receipts import EventKind
 from state.records import RECENT_BLOCKS, number_key
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, ResourceStatus, numbered_key
 from state.runtime.reasons import EnclaveReason, TransactionReason
-from state.runtime.trust_rules import distrust_root, list_platform, set_brake
+from state.runtime.trust.rules import distrust_root, list_platform, set_brake
 from state.trust_messages import Attest
 from state.trust_records import PLATFORMS, Brake, BrakeScope, EnclaveState, Platform, PlatformVerdict
 from tee.appraisal import DenialReason, PlatformClass

@@ -8,10 +8,10 @@ import pytest
 
 from state.errors import BlockRejected
 from state.messages import Transfer
-from state.runtime import evidence
-from state.runtime.evidence import SHARED_CACHE, EvidenceCache, verify_evidence
 from state.runtime.explain import DryRunReason
 from state.runtime.reasons import TransactionReason
+from state.runtime.trust import evidence
+from state.runtime.trust.evidence import SHARED_CACHE, EvidenceCache, verify_evidence
 from state.trust_queries import appraise
 from tee.errors import EvidenceRejected, Reason
 from tee.simulated_quotes import TdBody

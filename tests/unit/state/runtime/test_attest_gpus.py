@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from state.attestation import gpu_nonce
 from state.block import BlockReference
-from state.runtime.enclaves import release_platform
 from state.runtime.explain import Check, explain
-from state.runtime.judgement import platforms_of
 from state.runtime.reasons import TransactionReason
-from state.runtime.trust_rules import distrust_root
+from state.runtime.trust.enclaves import release_platform
+from state.runtime.trust.judgement import platforms_of
+from state.runtime.trust.rules import distrust_root
 from state.trust_messages import GPUS_MAX, Attest, GpuEvidence
 from state.trust_records import PLATFORMS
 from tests.support.attesting import FEE, PROVIDER, Lab, enclave_key, list_verifications

@@ -10,7 +10,7 @@ import pytest
 from state.lists import ListKind
 from state.receipts import EventKind
 from state.records import ONLY
-from state.runtime.judgement import platforms_of
+from state.runtime.trust.judgement import platforms_of
 from state.trust_records import PLATFORMS, TRUST_BOOKS, EnclaveState, Platform
 from tee.appraisal import PlatformClass
 from tee.claims import NitroClaims, SnpClaims, SnpProduct

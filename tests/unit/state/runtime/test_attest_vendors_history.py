@@ -11,8 +11,8 @@ from state.attestation import enclave_address, gpu_nonce, report_data
 from state.chain_views import StoredBlock
 from state.offers import ResourceKind
 from state.receipts import EventKind
-from state.runtime import evidence
-from state.runtime.evidence import SHARED_CACHE
+from state.runtime.trust import evidence
+from state.runtime.trust.evidence import SHARED_CACHE
 from state.runtime.warming import EvidenceTasks, Lack, keep_answer
 from state.transactions import Transaction, parse_transaction
 from state.trust_messages import Attest

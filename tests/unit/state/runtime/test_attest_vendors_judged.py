@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from state.records import ONLY
-from state.runtime.judgement import platforms_of
 from state.runtime.prices import price_table
-from state.runtime.trust_rules import distrust_root, list_platform, set_brake, set_rules
+from state.runtime.trust.judgement import platforms_of
+from state.runtime.trust.rules import distrust_root, list_platform, set_brake, set_rules
 from state.trust_records import APPRAISAL_RULES, Brake, BrakeScope, PlatformVerdict
 from tee.appraisal import SnpFloor
 from tee.claims import SnpProduct, SnpTcb, Verified

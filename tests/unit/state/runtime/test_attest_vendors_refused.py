@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from state.offers import ResourceKind
 from state.records import ONLY
 from state.runtime.reasons import EnclaveReason, TransactionReason
-from state.runtime.trust_rules import list_platform, set_rules
+from state.runtime.trust.rules import list_platform, set_rules
 from state.trust_messages import Attest
 from state.trust_records import APPRAISAL_RULES, PlatformVerdict
 from tee.appraisal import DenialReason, PlatformClass

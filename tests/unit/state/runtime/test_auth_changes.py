@@ -9,8 +9,8 @@ from state.errors import TransactionRejected
 from state.messages import AuthKey, Message, Scope, SetAuth
 from state.receipts import EventKind, ReceiptStatus
 from state.records import AUTHS, PENDING_AUTHS, Auth
-from state.runtime.auth_changes import check_auth
-from state.runtime.authorisation import is_authorised, is_strengthening
+from state.runtime.accounts.auth_changes import check_auth
+from state.runtime.accounts.authorisation import is_authorised, is_strengthening
 from state.runtime.execute import Executed, check_admission
 from state.runtime.explain import explain
 from state.runtime.reasons import TransactionReason

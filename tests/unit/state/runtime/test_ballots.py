@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from state.development_genesis import DEVELOPMENT_PARAMS
 from state.governance_messages import EndOrder, Payload, VoteChoice
 from state.governance_records import Proposal, ProposalState
-from state.runtime.ballots import final_decision, find_early_decision, recount
+from state.runtime.governance.ballots import final_decision, find_early_decision, recount
 from state.runtime.reasons import TransactionReason
 from tests.support.governing import TEXT
 

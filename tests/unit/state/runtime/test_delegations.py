@@ -21,11 +21,11 @@ from state.records import (
     ValidatorStatus,
     number_key,
 )
-from state.runtime import unbonding
 from state.runtime.context import Context
-from state.runtime.delegations import remove_stake
-from state.runtime.staking import blank_validator
-from state.runtime.unbonding import finish_unbonding
+from state.runtime.staking import unbonding
+from state.runtime.staking.bonding import blank_validator
+from state.runtime.staking.delegations import remove_stake
+from state.runtime.staking.unbonding import finish_unbonding
 from tests.support.chain_builders import World, account
 
 VALIDATOR = account(7)

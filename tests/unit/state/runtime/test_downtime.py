@@ -10,8 +10,8 @@ from state.genesis import Genesis
 from state.messages import BondAction, BondPurpose
 from state.records import DOWNTIMES, VALIDATORS, Downtime, ValidatorStatus
 from state.runtime.context import Context
-from state.runtime.downtime import SKIPPED_VIEWS_MAX, note_leaders
 from state.runtime.reasons import TransactionReason
+from state.runtime.staking.downtime import SKIPPED_VIEWS_MAX, note_leaders
 from tests.support.chain_builders import (
     World,
     account_key,

@@ -12,11 +12,11 @@ from state.offers import ResourceKind
 from state.receipts import EventKind
 from state.records import ONLY
 from state.resource_records import numbered_key
-from state.runtime.cohorts import cohort_of, id_of
-from state.runtime.documents import ChainCollateral
-from state.runtime.judgement import Judge
 from state.runtime.reasons import EnclaveReason, TransactionReason
-from state.runtime.trust_rules import (
+from state.runtime.trust.cohorts import cohort_of, id_of
+from state.runtime.trust.documents import ChainCollateral
+from state.runtime.trust.judgement import Judge
+from state.runtime.trust.rules import (
     distrust_root,
     list_platform,
     note_verifier_change,

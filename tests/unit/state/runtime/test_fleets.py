@@ -9,8 +9,8 @@ from state.offers import ResourceKind
 from state.receipts import EventKind
 from state.records import ONLY
 from state.resource_records import numbered_key
-from state.runtime import documents
-from state.runtime.cohorts import cohort_of, enqueue_all, has_runners, id_of, join_cohort
+from state.runtime.trust import documents
+from state.runtime.trust.cohorts import cohort_of, enqueue_all, has_runners, id_of, join_cohort
 from state.trust_messages import Publish, Supersede
 from state.trust_queries import EnclaveFilter, enclaves
 from state.trust_records import (
@@ -223,7 +223,7 @@ def test_a_block_goes_through_the_cohorts_once_whatever_it_has_judged_again(monk
     lab = Lab()
     lab.attest()
     looked = []
-    monkeypatch.setattr("state.runtime.cohorts.count_members", lambda *names: looked.append(names) or 0)
+    monkeypatch.setattr("state.runtime.trust.cohorts.count_members", lambda *names: looked.append(names) or 0)
     lab.govern(*[enqueue_all] * 256)
     assert len(looked) == 1
 

@@ -12,9 +12,9 @@ from state.codec import INTEGER_MAX
 from state.deadlines import find_next_deadline_ms
 from state.offers import ResourceKind
 from state.records import ONLY
-from state.runtime.documents import Choice, evaluation_of, find_key
 from state.runtime.reasons import EnclaveReason
-from state.runtime.trust_rules import set_rules
+from state.runtime.trust.documents import Choice, evaluation_of, find_key
+from state.runtime.trust.rules import set_rules
 from state.trust_messages import PutCollateral
 from state.trust_records import APPRAISAL_RULES
 from tee.appraisal import Waiver

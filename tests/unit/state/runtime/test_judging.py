@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from state.deadlines import Deadline, DeadlineKind
 from state.records import ONLY
-from state.runtime.collateral import finish_number
 from state.runtime.context import Context
-from state.runtime.documents import evaluation_of
-from state.runtime.enclaves import judge_of
-from state.runtime.judgement import Judge
-from state.runtime.trust_rules import distrust_root, note_verifier_change, schedule_number, set_brake, set_rules
+from state.runtime.trust.collateral import finish_number
+from state.runtime.trust.documents import evaluation_of
+from state.runtime.trust.enclaves import judge_of
+from state.runtime.trust.judgement import Judge
+from state.runtime.trust.rules import distrust_root, note_verifier_change, schedule_number, set_brake, set_rules
 from state.trust_queries import enclave
 from state.trust_records import APPRAISAL_RULES, TRUST_BOOKS, Brake, BrakeScope, VerifierChange
 from tests.support.attesting import DAY_MS, Lab, address
@@ -83,7 +83,7 @@ def test_proofs_that_end_in_one_block_have_one_judge(monkeypatch: pytest.MonkeyP
     for number in range(3):
         lab.attest(number)
     made = []
-    monkeypatch.setattr("state.runtime.enclaves.Judge", lambda *given: made.append(given) or Judge(*given))
+    monkeypatch.setattr("state.runtime.trust.enclaves.Judge", lambda *given: made.append(given) or Judge(*given))
     lab.apply(interval_ms=2 * HOUR_MS)
     assert [lab.state_of(number)[0] for number in range(3)] == ["expired"] * 3
     assert len(made) == 1

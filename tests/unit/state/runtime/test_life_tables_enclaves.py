@@ -16,7 +16,7 @@ from state.offers import ResourceKind
 from state.records import ONLY
 from state.runtime.life_tables import ENCLAVE_STEPS, EnclaveTrigger, ground_of
 from state.runtime.reasons import EnclaveReason
-from state.runtime.trust_rules import set_rules
+from state.runtime.trust.rules import set_rules
 from state.trust_records import APPRAISAL_RULES, Enclave, EnclaveState
 from tee.appraisal import DenialReason
 from tee.errors import Reason

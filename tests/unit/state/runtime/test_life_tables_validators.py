@@ -14,8 +14,8 @@ from state.governance_messages import ChangeValidator, ValidatorChange
 from state.messages import Bond, BondAction, BondPurpose
 from state.records import ONLY, ROSTER, VALIDATORS, ValidatorStatus
 from state.runtime.life_tables import VALIDATOR_STEPS, ValidatorTrigger
-from state.runtime.roster import own_stake
-from state.runtime.staking import blank_validator
+from state.runtime.staking.bonding import blank_validator
+from state.runtime.staking.roster import own_stake
 from state.votes import VoteKind
 from tests.support.chain_builders import (
     World,
@@ -124,7 +124,7 @@ def register_rival(world: Assembly) -> str:
 def outbid(world: Assembly) -> str:
     """Let the rival come to a roster that is full."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("state.runtime.roster.ROSTER_MAX", len(world.ledger.get(ROSTER, ONLY).addresses))
+        patch.setattr("state.runtime.staking.roster.ROSTER_MAX", len(world.ledger.get(ROSTER, ONLY).addresses))
         return register_rival(world)
 
 

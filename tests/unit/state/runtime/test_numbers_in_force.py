@@ -10,7 +10,7 @@ from state.offers import ResourceKind
 from state.records import ONLY
 from state.runtime.explain import Check, explain_attest
 from state.runtime.reasons import EnclaveReason
-from state.runtime.trust_rules import set_rules
+from state.runtime.trust.rules import set_rules
 from state.trust_messages import PutCollateral
 from state.trust_records import APPRAISAL_RULES
 from tee.appraisal import DenialReason

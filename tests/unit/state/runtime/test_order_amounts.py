@@ -19,7 +19,7 @@ from state.params import DURATION_MS_MAX
 from state.receipts import EventKind
 from state.runtime.explain import explain
 from state.runtime.order_queue import has_reviews
-from state.runtime.settlement import (
+from state.runtime.orders.settlement import (
     accrue,
     contributed,
     earn_least_pieces,
@@ -356,7 +356,7 @@ def test_dates_that_come_at_once_are_kept_in_as_many_blocks_as_they_need(crowded
 
 
 def test_an_enclave_runs_no_more_orders_than_a_fall_of_it_can_bring(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.runtime.accepting.ENCLAVE_ORDERS_MAX", 2)
+    monkeypatch.setattr("state.runtime.orders.accepting.ENCLAVE_ORDERS_MAX", 2)
     market = Market()
     orders = [market.place() for _ in range(3)]
     answers = [market.reason(PROVIDER, market.accept_message(order)) for order in orders]

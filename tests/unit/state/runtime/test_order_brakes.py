@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from state.records import HOLDINGS
-from state.runtime.trust_rules import set_brake
+from state.runtime.trust.rules import set_brake
 from state.trust_records import Brake, BrakeScope
 from tests.support.chain_builders import account
 from tests.support.ordering import BOND, Market

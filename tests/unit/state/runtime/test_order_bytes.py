@@ -45,7 +45,7 @@ from state.order_terms import (
 from state.params import DURATION_MS_MAX
 from state.policies import AllOf, OutputParty, ReleaseName, SoftwareIn
 from state.records import RECENT_BLOCKS
-from state.runtime.ordering import stored_bytes
+from state.runtime.orders.ordering import stored_bytes
 from tests.support.attesting import PROVIDER
 from tests.support.chain_builders import make_genesis, with_params
 from tests.support.order_laws import rows

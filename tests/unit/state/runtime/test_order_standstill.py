@@ -7,7 +7,7 @@ import pytest
 from state.order_records import PROVIDERS
 from state.records import HOLDINGS
 from state.runtime.context import Context
-from state.runtime.standstill import LATE_MS, STANDSTILL_MS, standstill_end
+from state.runtime.orders.standstill import LATE_MS, STANDSTILL_MS, standstill_end
 from tests.support.attesting import PROVIDER
 from tests.support.chain_builders import account, make_genesis, with_params
 from tests.support.order_laws import check_order_laws

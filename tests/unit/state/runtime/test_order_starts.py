@@ -13,7 +13,7 @@ from state.order_records import PROVIDERS, OrderState
 from state.order_terms import LINES_MAX, LineRole
 from state.policies import AnyOf, BetweenHeights, CustomerIn, PolicyNode
 from state.records import HOLDINGS
-from state.runtime.order_table import TRANSITIONS, Trigger
+from state.runtime.orders.table import TRANSITIONS, Trigger
 from tests.support.amending import amend
 from tests.support.attesting import CUSTOMER, EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account

@@ -23,11 +23,11 @@ from state.order_terms import Mark
 from state.receipts import Receipt
 from state.resource_records import RELEASES, RESOURCE_USES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.context import Context
-from state.runtime.order_books import next_date
+from state.runtime.governance.effects import apply_payload
 from state.runtime.order_queue import ask_review, orders_of_resource
-from state.runtime.order_reviews import run_reviews
-from state.runtime.order_table import TRANSITIONS, Trigger
-from state.runtime.proposal_effects import apply_payload
+from state.runtime.orders.books import next_date
+from state.runtime.orders.reviews import run_reviews
+from state.runtime.orders.table import TRANSITIONS, Trigger
 from tests.support.attesting import CUSTOMER, PROVIDER, expire_enclave
 from tests.support.chain_builders import account
 from tests.support.checked_overlay import CheckedOverlay

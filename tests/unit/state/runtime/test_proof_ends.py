@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from state.attestation import enclave_address
 from state.deadlines import find_next_deadline_ms
-from state.runtime.judgement import Judge
+from state.runtime.trust.judgement import Judge
 from state.trust_queries import EnclaveView, enclave
 from state.trust_records import EnclaveState
 from tests.support.attesting import DAY_MS, Lab, enclave_key

@@ -8,7 +8,7 @@ from state.governance_messages import ListPlatform, SetRules
 from state.governance_queries import find_proposal
 from state.governance_records import ProposalState
 from state.records import ONLY
-from state.runtime.proposal_basis import find_basis
+from state.runtime.governance.basis import find_basis
 from state.runtime.reasons import TransactionReason
 from state.trust_records import APPRAISAL_RULES
 from tests.support.chain_builders import account, operator_key

@@ -258,7 +258,7 @@ def test_rules_lists_and_roots_change() -> None:
 
 
 def test_too_many_distrusted_roots_fail_when_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.runtime.trust_rules.ROOTS_DISTRUSTED_MAX", 1)
+    monkeypatch.setattr("state.runtime.trust.rules.ROOTS_DISTRUSTED_MAX", 1)
     world = Assembly()
     first, second = (world.propose(DistrustRoot(fingerprint=bytes([index]) * 32)) for index in (1, 2))
     for number in (first, second):

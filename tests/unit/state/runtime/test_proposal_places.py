@@ -36,8 +36,8 @@ PASSED, EXECUTED, REJECTED = ProposalState.PASSED, ProposalState.EXECUTED, Propo
 
 def test_places_are_bounded_and_some_are_the_validators_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert PROPOSALS_OF_OTHERS_MAX < PROPOSALS_VOTING_MAX
-    monkeypatch.setattr("state.runtime.proposals.PROPOSALS_OF_OTHERS_MAX", 2)
-    monkeypatch.setattr("state.runtime.proposals.PROPOSALS_VOTING_MAX", 3)
+    monkeypatch.setattr("state.runtime.governance.proposals.PROPOSALS_OF_OTHERS_MAX", 2)
+    monkeypatch.setattr("state.runtime.governance.proposals.PROPOSALS_VOTING_MAX", 3)
     world = Assembly(powers_genesis(34, 66))
     first = world.propose()
     world.propose()
@@ -105,7 +105,7 @@ def test_votes_on_what_has_ended_are_forgotten_after_their_time_and_the_tallies_
 def test_many_votes_are_forgotten_a_few_in_a_block_and_nobody_seems_not_to_have_voted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("state.runtime.proposals.VOTES_FORGOTTEN_MAX", 2)
+    monkeypatch.setattr("state.runtime.governance.proposals.VOTES_FORGOTTEN_MAX", 2)
     world = Assembly(powers_genesis(20, 20, 20, 20, 20))
     world.propose()
     for index in range(5):

@@ -320,7 +320,7 @@ def test_a_proposal_without_a_timelock_is_executed_in_its_block_or_the_next() ->
 
 
 def test_a_payload_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.runtime.proposals.PAYLOAD_BYTES_MAX", 20)
+    monkeypatch.setattr("state.runtime.governance.proposals.PAYLOAD_BYTES_MAX", 20)
     world = Assembly()
     assert world.reason_of(TEXT) == ""
     assert world.reason_of(ListPlatform(platform=b"\x01" * 17, verdict=None)) == TransactionReason.PAYLOAD_MALFORMED

@@ -10,10 +10,10 @@ from state.lists import ListKind
 from state.messages import Transfer
 from state.receipts import EventKind
 from state.records import ONLY
-from state.runtime.documents import ChainCollateral, Choice, evaluation_of
 from state.runtime.prices import price_table
 from state.runtime.reasons import TransactionReason
-from state.runtime.trust_rules import schedule_number
+from state.runtime.trust.documents import ChainCollateral, Choice, evaluation_of
+from state.runtime.trust.rules import schedule_number
 from state.trust_messages import PutCollateral
 from state.trust_queries import collateral, collaterals
 from state.trust_records import COLLATERAL, COLLATERAL_NUMBERS, EVALUATIONS, NUMBERS_MAX, TRUST_BOOKS

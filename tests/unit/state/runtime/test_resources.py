@@ -34,8 +34,8 @@ from state.resource_records import (
     ResourceStatus,
     numbered_key,
 )
+from state.runtime.offers.resources import GROWING
 from state.runtime.reasons import TransactionReason
-from state.runtime.resources import GROWING
 from state.trust_messages import Publish, Supersede
 from state.trust_queries import release, resource
 from tee.evidence import EvidenceKind

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from state import queries
 from state.messages import BondAction, BondPurpose
 from state.records import NO_REWARDS, REWARD_SCALE, VALIDATORS, Delegation, ValidatorStatus
-from state.runtime.rewards import settle_delegation, settled_rewards
-from state.runtime.staking import blank_validator
+from state.runtime.staking.bonding import blank_validator
+from state.runtime.staking.rewards import settle_delegation, settled_rewards
 from tests.support.chain_builders import (
     World,
     account,

@@ -22,8 +22,8 @@ from state.records import (
     ValidatorRecord,
     ValidatorStatus,
 )
-from state.runtime import roster
 from state.runtime.reasons import TransactionReason
+from state.runtime.staking import roster
 from state.votes import VoteKind
 from tests.support.chain_builders import (
     FEE,
@@ -248,7 +248,7 @@ def test_an_account_waits_for_a_bounded_number_of_entries() -> None:
 
 
 def test_an_account_delegates_to_a_bounded_number_of_validators(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.runtime.delegations.DELEGATIONS_MAX", 2)
+    monkeypatch.setattr("state.runtime.staking.delegations.DELEGATIONS_MAX", 2)
     assert DELEGATIONS_MAX > 2
     world = World()
     for index in range(2):

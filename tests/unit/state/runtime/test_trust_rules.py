@@ -6,9 +6,9 @@ import pytest
 
 from state.errors import TransactionRejected
 from state.records import ONLY
-from state.runtime.documents import evaluation_of
 from state.runtime.reasons import TransactionReason
-from state.runtime.trust_rules import schedule_number, set_brake
+from state.runtime.trust.documents import evaluation_of
+from state.runtime.trust.rules import schedule_number, set_brake
 from state.trust_records import BRAKES, BRAKES_MAX, Brake, BrakeScope
 from tests.support.attesting import Lab
 

@@ -8,8 +8,9 @@ import pytest
 
 from state.attestation import gpu_nonce
 from state.messages import Transfer
-from state.runtime import attest_checks, evidence, warming
-from state.runtime.evidence import EvidenceCache, verify_evidence
+from state.runtime import warming
+from state.runtime.trust import attest_checks, evidence
+from state.runtime.trust.evidence import EvidenceCache, verify_evidence
 from state.runtime.warming import EvidenceTask, EvidenceTasks, Lack, has_evidence, keep_answer
 from state.transactions import Transaction
 from state.trust_messages import GpuEvidence
@@ -51,7 +52,7 @@ class WarmLab(Lab):
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> WarmLab:
     cache = EvidenceCache()
-    for module in ("attest_checks", "warming"):
+    for module in ("trust.attest_checks", "warming"):
         monkeypatch.setattr(f"state.runtime.{module}.SHARED_CACHE", cache)
     attest_checks._has_agreed.cache_clear()
     return WarmLab()
