@@ -84,7 +84,7 @@ class ComputeForm(WantForm, frozen=True):
     penalty_bp_min: BasisPoints = 0
     notice_min: Millis = Millis(0)
     min_term_max: Millis = Millis(300_000)
-    """With `any`: cancelling costs this long at most."""
+    """With `any`: a plan whose least term is longer does not do."""
 
     def machine_terms(self) -> MachineTerms:
         """Return what any hardware must offer."""

@@ -27,7 +27,7 @@ capacity = { vcpus = 1, memory_mib = 512 }  # also disk_mib, network_mbps, gpus 
 # grace_max = "5m"                   # how long it may be silent
 # penalty_bp_min = 500               # what it pays then, in hundredths of a percent of what it could still have earned
 # notice_min = "0s"                 # how long before it leaves it must say so
-# min_term_max = "5m"                # what cancelling costs at most
+# min_term_max = "5m"                # least time that is paid once it has started
 
 # What runs on it, up to four pieces, in the order in which they are loaded.
 [[software]]

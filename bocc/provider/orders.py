@@ -148,7 +148,7 @@ def find_penalty_bound(machine: Machine, task: Task, number: int) -> int:
 
 
 def is_too_long(terms: OrderTerms, duration_ms: int, now_ms: int) -> bool:
-    """Tell whether work that is paid with its last output could not give it in time; what is paid by time just ends."""
+    """Tell whether work that is paid with its output could not give it in time; what is paid by time just ends."""
     plan = terms.lines[0].plan
     if plan is None or plan.unit is not PlanUnit.ONCE:
         return False

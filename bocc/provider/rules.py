@@ -39,7 +39,7 @@ image = ""
 [terms]
 # ubocc per second of a slice, paid for proven time alone.
 price = 1000
-# ubocc for a whole piece of work, paid with its last output, and the longest that a piece may take.
+# ubocc for a whole piece of work, paid with its first output, and the longest that a piece may take.
 piece_price = 20000
 piece_term_ms = 600000
 min_term_ms = 1000

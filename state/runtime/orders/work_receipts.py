@@ -311,7 +311,7 @@ def _end_if_over(context: Context, address: bytes, terms: OrderTerms, order: Ord
 
 
 def _output(context: Context, address: bytes, terms: OrderTerms, order: Order, batch: _Batch, receipt: Output) -> Order:
-    """The work gave something: uses are earned, and the last output ends the order."""
+    """The work gave something: what is paid by output is earned, and the last one ends the order."""
     trigger = Trigger.LAST_OUTPUT if receipt.is_last else Trigger.OUTPUT
     run = context.ledger.get(ORDER_RUNS, address)
     output = OutputOfOrder(root=receipt.root, reference=receipt.reference)
