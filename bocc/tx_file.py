@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bocc.light import describe_record
-from state.address import account_address
+from state.address import AddressKind, account_address
 from state.block import ENVELOPE_BYTES_MAX
 from state.codec import Codec, encode
 from state.crypto import SigningKey, verify
@@ -35,7 +35,7 @@ class TxFileReason(StrEnum):
     """Why a transaction in a file is not signed or sent."""
 
     BAD_FILE = "tx_bad_file"
-    """Not JSON of such a file, or no body of this version."""
+    """Not JSON of such a file, no body of this version, or one in which somebody who must agree is no account."""
     OTHER_CHAIN = "tx_other_chain"
     """It is for another chain."""
     EXPIRED = "tx_expired"
@@ -58,7 +58,7 @@ class _Pair(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
-    format: str
+    format: Annotated[str, Meta(max_length=64)]
     chain_id: Hash
     body: Annotated[str, Meta(pattern=r"^([0-9a-f]{2})*\Z")]
     signatures: Annotated[list[_Pair], Meta(max_length=SIGNATURES_MAX)]
@@ -104,6 +104,9 @@ def parse_tx_file(text: bytes) -> TxFile:
         raise TxFileRejected(TxFileReason.BAD_FILE, f"body {malformed.reason.value}", malformed.bound) from malformed
     if file.format != FORMAT:
         raise TxFileRejected(TxFileReason.BAD_FILE, file.format, FORMAT)
+    strangers = [party.account.hex() for party in parties_of(body) if party.account[0] != AddressKind.ACCOUNT]
+    if strangers:
+        raise TxFileRejected(TxFileReason.BAD_FILE, strangers[0], "an account")
     pairs = {
         bytes.fromhex(one.public_key): KeySignature(
             public_key=bytes.fromhex(one.public_key), signature=bytes.fromhex(one.signature)

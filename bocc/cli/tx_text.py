@@ -60,10 +60,18 @@ def print_tx_file(file: TxFile, now_ms: int) -> None:
 
 
 def _with_units(shown: Any) -> Any:  # JSON of a message, which is of many kinds
-    """Return JSON in which money has its unit."""
-    if isinstance(shown, Mapping):
-        return {
-            name: format_amount(int(part)) if name in MONEY_NAMES and isinstance(part, str) else _with_units(part)
-            for name, part in shown.items()
-        }
-    return [_with_units(part) for part in shown] if isinstance(shown, list) else shown
+    """Return JSON in which money has its unit, and each element of a list a line of its own: none is cut off behind the others."""
+    if not isinstance(shown, Mapping):
+        return shown
+    parts = {name: part for each in shown.items() for name, part in _spread(*each)}
+    return {
+        name: format_amount(int(part)) if name in MONEY_NAMES and isinstance(part, str) else _with_units(part)
+        for name, part in parts.items()
+    }
+
+
+def _spread(name: str, part: Any) -> list[tuple[str, Any]]:
+    """Return a field as one row, or as one for each element."""
+    if not part or not isinstance(part, list):
+        return [(name, part)]
+    return [row for index, one in enumerate(part) for row in _spread(f"{name}[{index}]", one)]

@@ -17,10 +17,11 @@ from bocc.wallet import Keyring, development_seed
 from state.address import format_address
 from state.genesis_file import format_genesis
 from state.keyfile import KeyKind
-from state.messages import AuthKey, SetAuth, Transfer
+from state.messages import GUARDIANS_MAX, AuthKey, SetAuth, Transfer
 from state.records import AUTHS
 from state.resource_messages import Assign
 from state.resource_records import RESOURCES
+from state.transactions import Body
 from tests.support.chain_builders import account, account_key, make_genesis
 from tests.support.fake_node import FakeNode, fake_node_in_thread
 from tests.support.market_cli import NAMES, PlayedMarket, fresh_market, played
@@ -190,3 +191,15 @@ def test_amounts_are_shown_with_their_unit(run, path):
     file = parse_tx_file(path.read_bytes())
     assert file.body.messages == (Transfer(to=account(1), amount=2_500_000),)
     assert [pair.public_key for pair in file.signatures] == [OWNER.public_key]
+
+
+def test_every_element_of_a_list_is_shown_before_it_is_signed(run, path):
+    """Given keys of an account with as many guardians as may be, when they are shown, then none of them is cut off."""
+    guardians = tuple(sorted(b"\0" + bytes((number,)) * 20 for number in range(GUARDIANS_MAX)))
+    own = AuthKey(public_key=OWNER.public_key, weight=1, scopes=31)
+    auth = SetAuth(account=account(3), keys=(own,), threshold=1, guardians=guardians, guardian_quorum=2)
+    body = Body(sender=account(3), nonce=0, expires_at_ms=0, fee=0, messages=(auth,), memo=b"")
+    path.write_bytes(format_tx_file(TxFile(chain_id=bytes(32), body=body)))
+    rows = [line.split() for line in run("other", "tx", "show", path).stdout.splitlines()]
+    shown = [row for row in rows if row and row[0].startswith("guardians[")]
+    assert shown == [[f"guardians[{index}]", format_address(each)] for index, each in enumerate(guardians)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from bocc.tx_file import (
     FILE_BYTES_MAX,
@@ -93,8 +94,22 @@ def test_change_after_a_signature_is_found(name, change):
         format_tx_file(FILE).replace(b'"body": "', b'"body": "00'),
         format_tx_file(FILE).replace(b'"signatures": []', b'"signatures": [{}]'),
         format_tx_file(FILE).replace(b'"format"', b'"more": 1, "format"'),
+        format_tx_file(TxFile(chain_id=CHAIN_ID, body=replace(BODY, sender=b"\xff" + bytes(20)))),
+        format_tx_file(TxFile(chain_id=CHAIN_ID, body=replace(BODY, sender=RESOURCE))),
     ],
-    ids=["empty", "nothing", "no text", "deep", "long", "format", "body", "signature", "more"],
+    ids=[
+        "empty",
+        "nothing",
+        "no text",
+        "deep",
+        "long",
+        "format",
+        "body",
+        "signature",
+        "more",
+        "stranger",
+        "no account",
+    ],
 )
 def test_other_files_are_refused(text):
     assert refusal(text) is TxFileReason.BAD_FILE
