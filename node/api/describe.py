@@ -21,7 +21,7 @@ from tee.evidence import EvidenceKind
 
 JSON_INTEGER_MAX: Final = (1 << 53) - 1
 MONEY_NAMES: Final = frozenset(
-    {"amount", "deposit", "fee", "held", "penalty", "price", "price_max", "refund", "reward"}
+    {"amount", "deposit", "fee", "held", "penalty", "penalty_max", "price", "price_max", "refund", "reward"}
 )
 """Names of fields of messages and attributes of events that are money."""
 _VALIDATOR_NAMES: Final = frozenset({"validator"})

@@ -18,6 +18,7 @@ from state.address import format_address
 from state.genesis_file import format_genesis
 from state.keyfile import KeyKind
 from state.messages import GUARDIANS_MAX, AuthKey, SetAuth, Transfer
+from state.order_messages import Accept
 from state.records import AUTHS
 from state.resource_messages import Assign
 from state.resource_records import RESOURCES
@@ -203,3 +204,12 @@ def test_every_element_of_a_list_is_shown_before_it_is_signed(run, path):
     rows = [line.split() for line in run("other", "tx", "show", path).stdout.splitlines()]
     shown = [row for row in rows if row and row[0].startswith("guardians[")]
     assert shown == [[f"guardians[{index}]", format_address(each)] for index, each in enumerate(guardians)]
+
+
+def test_penalty_that_an_acceptance_agrees_to_is_money(run, path):
+    accept = Accept(order=b"\3" + bytes(20), enclave=b"\2" + bytes(20), plan=0, penalty_max=2_500_000)
+    body = Body(sender=account(3), nonce=0, expires_at_ms=0, fee=0, messages=(accept,), memo=b"")
+    path.write_bytes(format_tx_file(TxFile(chain_id=bytes(32), body=body)))
+    told = json.loads(run("other", "tx", "show", path, "--json").stdout)
+    assert told["body"]["messages"][0]["penalty_max"] == "2500000"
+    assert "2.5 BOCC" in run("other", "tx", "show", path).stdout
