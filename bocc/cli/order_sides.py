@@ -139,6 +139,8 @@ def grant(
     """
     if refuse is (key_file is not None):
         raise click.UsageError("give --key-file or --refuse")
+    if refuse and trust is not None:
+        raise click.UsageError("--trust verifies what a key is sealed to, and --refuse gives none: leave it out")
     key = None if key_file is None else key_file.read_bytes()
     genesis = None if trust is None else parse_genesis(trust.read_bytes())
     address = format_address(parse_order(order))

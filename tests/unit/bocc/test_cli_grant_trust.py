@@ -270,3 +270,11 @@ def test_another_key_than_the_release_names_is_kept(stage):
     stage.lie("resource", lambda told: told.update(releases=[]))
     (stage.home / "data.key").write_bytes(b"j" * 32)
     assert refusal(stage.trusting()) == ("bad_grant", f"a key with SHA-256 {sha256(b'j' * 32).hexdigest()}")
+
+
+def test_refusal_seals_nothing_that_could_be_verified(stage):
+    """Given a refusal, when a genesis is given as well, then that is wrong usage; it is not left out in silence."""
+    texts = ["grant", format_address(stage.order), "--refuse", "--from", "owner", "--home", str(stage.home)]
+    trust = ["--trust", str(stage.home / "genesis.json"), "--node", stage.node.url]
+    ended = CliRunner().invoke(command, [*texts, *trust], standalone_mode=False)
+    assert (ended.exception.exit_code, stage.taken) == (ExitCode.USAGE, [])
