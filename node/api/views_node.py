@@ -159,7 +159,8 @@ class ExplainView(View, frozen=True):
     tx_id: HexHash
     ok: bool
     """Whether all checks hold."""
-    body: BodyView
+    body: BodyView | None
+    """null for an envelope of more than 16,384 bytes: who asks has it."""
     checks: list[CheckView]
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from bocc.light import verify_file
+from node.api.node_reads import EXPLAINED_BYTES_MAX
 from node.api.views_trust import SIMULATED_NOTICE
 from state.address import format_address, parse_address
 from state.attestation import enclave_address
 from state.messages import Transfer
-from state.trust_messages import Attest
+from state.trust_messages import Attest, PutCollateral
 from tee.simulated import SimulatedVendor, recovery_template
 from tee.simulated_quotes import TD_ATTRIBUTES, TD_DEBUG, TdBody
 from tests.support.chain_builders import account
@@ -255,6 +257,17 @@ async def test_explain_shows_the_checks_of_an_attestation_and_the_document_by_na
     message = explained["body"]["messages"][0]
     assert (message["kind"], message["collateral_kind"]) == ("put_collateral", "intel_root_crl")
     assert [check["reason"] for check in explained["checks"] if not check["ok"]] == ["collateral_not_newer"]
+
+
+@pytest.mark.parametrize(("byte_count", "is_shown"), [(EXPLAINED_BYTES_MAX, True), (EXPLAINED_BYTES_MAX + 1, False)])
+async def test_dry_run_shows_no_body_so_long_that_it_holds_up_the_node(node, byte_count, is_shown):
+    fixture, message = node.fixture, PutCollateral(kind=1, body=bytes(16_000), chain=())
+    short = len(fixture.sign(PROVIDER, message, nonce=fixture.nonce).encoded)
+    long = replace(message, body=bytes(16_000 + byte_count - short))
+    envelope = fixture.sign(PROVIDER, long, nonce=fixture.nonce).encoded
+    assert len(envelope) == byte_count
+    explained = await ask(node, "explain", tx=envelope.hex())
+    assert (explained["body"] is not None, explained["checks"][-1]["ok"]) == (is_shown, False)
 
 
 async def test_transfers_beside_an_attestation_are_explained_as_before(node):
