@@ -37,7 +37,7 @@ from state.transactions import parse_transaction
 
 PENDING_MAX: Final = 1_000
 EXPLAINED_BYTES_MAX: Final = 16_384
-"""Longest envelope whose body a dry run shows, at once and for nothing: 700 addresses, some 8 ms. The chain's longest take 140 ms."""
+"""Longest envelope whose body a dry run shows, at once and for nothing: 700 addresses, some 8 ms. The longest take 140 ms."""
 
 
 class MempoolParams(Params, frozen=True):
