@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from node.api.context import Call
 from node.api.describe import describe_validator
-from node.api.describe_chain import describe_account, describe_body, quorum_power
+from node.api.describe_chain import describe_account, describe_short_body, quorum_power
 from node.api.lookups import parse_hex
 from node.api.registry import NoParams, Params
 from node.api.transactions import EnvelopeText
@@ -36,8 +36,6 @@ from state.runtime.explain import Check, explain
 from state.transactions import parse_transaction
 
 PENDING_MAX: Final = 1_000
-EXPLAINED_BYTES_MAX: Final = 16_384
-"""Longest envelope whose body a dry run shows, at once and for nothing: 700 addresses, some 8 ms. The longest take 140 ms."""
 
 
 class MempoolParams(Params, frozen=True):
@@ -186,7 +184,7 @@ def explain_tx(call: Call, params: ExplainParams) -> ExplainView:
     return ExplainView(
         tx_id=transaction.tx_id.hex(),
         ok=all(check.ok for check in checks),
-        body=describe_body(transaction) if len(transaction.encoded) <= EXPLAINED_BYTES_MAX else None,
+        body=describe_short_body(transaction),
         checks=describe_checks(checks),
     )
 

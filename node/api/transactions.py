@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from node.admission import MempoolReason
 from node.api.context import Call
-from node.api.describe_chain import describe_body, describe_receipt
+from node.api.describe_chain import describe_receipt, describe_short_body
 from node.api.errors import ApiReason, ErrorCode, RpcError, from_rejection
 from node.api.lookups import parse_account, parse_hex
 from node.api.registry import AddressText, AmountText, HexHash, Params
@@ -215,7 +215,7 @@ def _describe(transaction: Transaction, outcome: TxOutcome, block_hash: bytes | 
         provisional=outcome.provisional,
         envelope=transaction.encoded.hex(),
         envelope_hash=transaction.envelope_hash.hex(),
-        body=describe_body(transaction),
+        body=describe_short_body(transaction),
         block_hash=None if block_hash is None else block_hash.hex(),
         time_ms=time_ms,
         proof=None,

@@ -184,7 +184,8 @@ class TxView(View, frozen=True):
     provisional: bool
     envelope: HexBytes
     envelope_hash: HexHash
-    body: BodyView
+    body: BodyView | None
+    """null for an envelope of more than 16,384 bytes, which says the same."""
     block_hash: HexHash | None
     time_ms: Height | None
     """Of its block."""

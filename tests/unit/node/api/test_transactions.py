@@ -8,10 +8,12 @@ import pytest
 
 from node.admission import Source
 from node.api.config import ApiConfig
+from node.api.describe_chain import BODY_BYTES_MAX
 from node.api.errors import ErrorCode
 from state.address import format_address
 from state.codec import encode
 from state.transactions import Envelope, KeySignature, Transaction, sign_transaction
+from state.trust_messages import PutCollateral
 from tests.support.fixture_chain import BOCC, FixtureNode, account, account_key, transfer
 from tests.support.rpc import Refused, running
 
@@ -326,3 +328,14 @@ async def test_explanation_names_every_rule_that_is_broken_and_changes_nothing()
     assert broken["fee"]["remedy"]
     assert (answer["ok"], good["ok"]) == (False, True)
     assert len(node.mempool) == 0
+
+
+async def test_long_transaction_is_told_by_its_envelope_alone():
+    """Given a transaction so long that telling its body would hold up the node, when it is looked up, then its envelope says it."""
+    node = FixtureNode()
+    document = PutCollateral(kind=1, body=bytes(BODY_BYTES_MAX), chain=())
+    transaction = node.fixture.sign(0, document, nonce=1)
+    async with running(node) as rpc:
+        await rpc.call("tx_submit", tx=transaction.encoded.hex())
+        told = await rpc.call("tx", tx_id=transaction.tx_id.hex())
+    assert (told["envelope"], told["body"]) == (transaction.encoded.hex(), None)

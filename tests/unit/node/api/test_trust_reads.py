@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from bocc.light import verify_file
-from node.api.node_reads import EXPLAINED_BYTES_MAX
+from node.api.describe_chain import BODY_BYTES_MAX
 from node.api.views_trust import SIMULATED_NOTICE
 from state.address import format_address, parse_address
 from state.attestation import enclave_address
@@ -259,7 +259,7 @@ async def test_explain_shows_the_checks_of_an_attestation_and_the_document_by_na
     assert [check["reason"] for check in explained["checks"] if not check["ok"]] == ["collateral_not_newer"]
 
 
-@pytest.mark.parametrize(("byte_count", "is_shown"), [(EXPLAINED_BYTES_MAX, True), (EXPLAINED_BYTES_MAX + 1, False)])
+@pytest.mark.parametrize(("byte_count", "is_shown"), [(BODY_BYTES_MAX, True), (BODY_BYTES_MAX + 1, False)])
 async def test_dry_run_shows_no_body_so_long_that_it_holds_up_the_node(node, byte_count, is_shown):
     fixture, message = node.fixture, PutCollateral(kind=1, body=bytes(16_000), chain=())
     short = len(fixture.sign(PROVIDER, message, nonce=fixture.nonce).encoded)
