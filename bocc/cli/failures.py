@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 refused, 2 wrong usage, 3 the node cannot be reached, 4 st
 
 from __future__ import annotations
 
-import sys
 from enum import IntEnum
 from typing import Final
 
@@ -13,7 +12,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from bocc.cli.output import printable
+from bocc.cli.output import print_json_line, printable
 from bocc.errors import AnswerMalformed, CapsuleRejected, NodeUnreachable, RpcRejected, SealRejected
 from node.errors import ConfigError
 from state.errors import Rejected, StorageFault
@@ -133,7 +132,7 @@ def describe_failure(error: Exception) -> Failure | None:
 def print_failure(failure: Failure, *, as_json: bool) -> None:
     """Print a failure: JSON on the standard output, or lines on the standard error."""
     if as_json:
-        sys.stdout.write(msgspec.json.encode({"error": failure}).decode() + "\n")
+        print_json_line({"error": failure})
         return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"bocc: {printable(failure.message)}", style="red", markup=False)

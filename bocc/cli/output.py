@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ _JSON_INDENT: Final = 2
 _CELL_MAX: Final = 200
 _CALENDAR_END_MS: Final = 253_402_300_800_000
 """Midnight after the last day of the year 9999."""
+_STEERING: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""The second half of the control characters, ends of lines, and marks of direction; the first half JSON never has as it is."""
 _WIDTH_WITHOUT_TERMINAL: Final = 1_000
 """Nothing is folded or cut where a program reads."""
 
@@ -28,14 +31,19 @@ def console() -> Console:
 def print_json(document: object) -> None:
     """Print one JSON document, indented; everything a program needs and nothing else."""
     encoded = msgspec.json.format(msgspec.json.encode(document), indent=_JSON_INDENT)
-    sys.stdout.write(encoded.decode() + "\n")
+    sys.stdout.write(_escaped(encoded) + "\n")
     sys.stdout.flush()
 
 
 def print_json_line(document: object) -> None:
     """Print one JSON document on one line, for streams."""
-    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.write(_escaped(msgspec.json.encode(document)) + "\n")
     sys.stdout.flush()
+
+
+def _escaped(encoded: bytes) -> str:
+    """Return the same JSON with escapes for what may stand in it as it is, and would steer a terminal."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", encoded.decode())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:

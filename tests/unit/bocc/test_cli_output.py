@@ -9,7 +9,7 @@ import pytest
 
 from bocc.cli.failures import ExitCode, describe_failure, print_failure
 from bocc.cli.logs import LogReader
-from bocc.cli.output import format_time, print_fields, print_json, print_line, print_table
+from bocc.cli.output import format_time, print_fields, print_json, print_json_line, print_line, print_table
 from bocc.errors import AnswerMalformed, InputReason, InputRejected, NodeUnreachable, RpcRejected, SealRejected
 from node.errors import ConfigError
 from state.errors import StorageFault, TransactionRejected
@@ -26,6 +26,15 @@ def test_fields_are_named_by_their_path_and_lists_of_leaves_are_one_line(capsys)
         ["e[0].f", "null"],
         ["g", "{}"],
     ]
+
+
+@pytest.mark.parametrize("print_document", [print_json, print_json_line])
+def test_json_of_a_foreign_node_is_the_same_and_steers_no_terminal(print_document, capsys):
+    foreign = {"\x9b2J": "\x1b[2J \x7f \u202e \u2028 é"}
+    print_document(foreign)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == foreign
+    assert [character for character in shown if not character.isprintable() and character != "\n"] == []
 
 
 def test_long_leaf_is_cut_and_says_where_it_is_whole(capsys):
