@@ -46,6 +46,8 @@ class TxFileReason(StrEnum):
     """The key is of nobody who must agree; with its signature the chain would refuse the whole."""
     SIGNED = "tx_signed"
     """This key has signed it before."""
+    FULL = "tx_full"
+    """It has as many signatures as a transaction may have."""
 
 
 class TxFileRejected(Rejected):
@@ -144,8 +146,10 @@ def add_signature(file: TxFile, key: SigningKey) -> TxFile:
     """Return the transaction with the signature of one more key.
 
     Raises:
-        TxFileRejected: SIGNED.
+        TxFileRejected: SIGNED, FULL.
     """
+    if len(file.signatures) >= SIGNATURES_MAX:
+        raise TxFileRejected(TxFileReason.FULL, len(file.signatures), SIGNATURES_MAX - 1)
     if any(pair.public_key == key.public_key for pair in file.signatures):
         raise TxFileRejected(TxFileReason.SIGNED, key.public_key.hex())
     signature = key.sign(body_signing_bytes(file.chain_id, file.body))

@@ -57,6 +57,7 @@ _HINTS: Final = {
     "tx_bad_file": "give the file as --out or `bocc tx sign` wrote it",
     "tx_bad_signature": "the file was changed, or is for another chain than it says; begin again with --out",
     "tx_expired": "begin again with --out: the chain takes no transaction that lives longer",
+    "tx_full": "some of them are nobody's who must agree: begin again with --out",
     "tx_no_signer": "sign with a key of those named, with --trust also --account; a stranger's signature would spoil it",
     "tx_other_chain": "--node names a node of its chain",
     "tx_signed": "another key signs next, or `bocc tx send` sends it",

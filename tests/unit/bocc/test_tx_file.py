@@ -23,7 +23,7 @@ from state.address import format_address
 from state.crypto import SigningKey
 from state.messages import AuthKey, SetAuth, Transfer
 from state.resource_messages import Assign
-from state.transactions import Body, parse_transaction
+from state.transactions import SIGNATURES_MAX, Body, parse_transaction
 from tests.support.chain_builders import account, account_key
 
 CHAIN_ID = bytes(range(32))
@@ -130,6 +130,15 @@ def test_each_key_signs_once():
     with pytest.raises(TxFileRejected) as caught:
         signed(0, 0)
     assert caught.value.reason is TxFileReason.SIGNED
+
+
+def test_no_more_keys_sign_than_a_transaction_may_have():
+    """Given as many signatures as may be, when another key signs, then it is refused: nobody could read the file any more."""
+    full = signed(*range(SIGNATURES_MAX))
+    assert parse_tx_file(format_tx_file(full)) == full
+    with pytest.raises(TxFileRejected) as caught:
+        add_signature(full, account_key(SIGNATURES_MAX))
+    assert caught.value.reason is TxFileReason.FULL
 
 
 def test_parties_are_those_whose_agreement_the_chain_asks_for():
