@@ -34,7 +34,7 @@ from state.policies import Level, OutputParty, Policy
 CAPSULE_BYTES_MAX: Final = 1_024
 RECEIPTS_MAX: Final = 1_000
 """Receipts of one enclave in one message, of as many orders."""
-DEAR_RECEIPTS_MAX: Final = 48
+DEAR_RECEIPTS_MAX: Final = 44
 """Of those, at most so many that are no beats: a start judges policies and writes a row of use for each line."""
 
 _ORDER_TAG: Final = tag("order")

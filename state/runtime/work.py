@@ -102,11 +102,11 @@ def collateral_work(message: PutCollateral) -> int:
 LINE_WORK: Final = 240
 """What a line costs over an order's life: to pin it, to judge its resource's policy, and at the end to pay up to sixteen payees."""
 AFTER_WORK: Final = 10
-START_WORK: Final = 150
+START_WORK: Final = 210
 """What a start costs beside its inputs; an output and an end cost less."""
 INPUT_WORK: Final = 170
 """What a start costs for each input: the judgement of the longest policy, a row of use and its count, their share of the tree."""
-BEAT_WORK: Final = 50
+BEAT_WORK: Final = 60
 """What it costs to note that the work of an order goes on."""
 
 

@@ -18,6 +18,7 @@ ROWS_BOND = 4 * 230 * 10
 """What the rows of use of one start keep of an order's bond for ever."""
 PLACES = 4
 """Orders that the machine can run at a time."""
+START_TIME = 30_000
 PROVIDER, CUSTOMER, OWNER = 0, 1, 3
 SILENT = {"beat_missed", "enclave_fallen"}
 
@@ -101,7 +102,7 @@ class MarketModel:
         if order.is_stopped_by_provider and is_silent:
             self.leave(order, "provider_fault", now, self._penalty(order, order.paid_up_to))
         elif order.is_stopped_by_provider:
-            self.leave(order, "cancelled", now, by_provider=True)
+            self.leave(order, "cancelled", now)
         else:
             self.close(order, "policy_revoked", now)
 
@@ -110,6 +111,7 @@ class MarketModel:
 
     def _miss_grace(self, order: Sketch, _date: int, now: int) -> None:
         if order.why == "out_of_funds":
+            self._cut_off(order, is_early=True)
             self.close(order, "out_of_funds", now)
         elif self.is_revoked:
             self.close(order, "policy_revoked", now)
@@ -127,11 +129,16 @@ class MarketModel:
         self.bond += order.locked - penalty
         order.locked = 0
 
-    def close(self, order: Sketch, why: str, now: int, penalty: int = 0, *, by_provider: bool = False) -> None:
-        """End an order: the machine has earned its least term if it did not end it; whoever gave last is given back first."""
-        is_of_machine = why == "provider_fault" or order.why in SILENT or by_provider
-        if why == "done" or not is_of_machine:
-            order.machine_earned += min(order.free, order.least_rest)
+    def _cut_off(self, order: Sketch, *, is_early: bool) -> None:
+        """Pay what the customer's end cuts off: a use if there was none, and the rest of the least term."""
+        if order.why in {*SILENT, "release_revoked"}:
+            return
+        if is_early and not order.attempt_uses:
+            self._use(order)
+        order.machine_earned += min(order.free, order.term_left(order.paid_up_to))
+
+    def close(self, order: Sketch, why: str, now: int, penalty: int = 0) -> None:
+        """End an order: whoever gave last is given back first."""
         self._free_machine(order, penalty)
         left = order.free
         for account, amount in reversed(order.given):
@@ -141,12 +148,12 @@ class MarketModel:
         self.settled += order.earned
         order.state, order.why, order.closed = "closed", why, now
 
-    def leave(self, order: Sketch, why: str, now: int, penalty: int = 0, *, by_provider: bool = False) -> None:
+    def leave(self, order: Sketch, why: str, now: int, penalty: int = 0) -> None:
         """Offer an order again, or end it."""
         if not order.attempts_left or order.end <= now:
-            self.close(order, why, now, penalty, by_provider=by_provider)
+            self.close(order, why, now, penalty)
         elif self.is_withdrawn(is_machine=not order.is_any or order.enclave is not None):
-            self.close(order, "policy_revoked", now, penalty, by_provider=by_provider)
+            self.close(order, "policy_revoked", now, penalty)
         else:
             self._free_machine(order, penalty)
             order.state, order.why, order.enclave, order.granted = "open", "", None, None
@@ -205,7 +212,7 @@ class MarketModel:
         return True
 
     def _is_funded(self, order: Sketch) -> bool:
-        return order.free > 0 and order.free - order.least_rest >= USE_PRICE
+        return order.free > 0 and order.spendable >= USE_PRICE
 
     def accept(self, order: Sketch, enclave: int, now: int) -> bool:
         """Bind an enclave."""
@@ -224,7 +231,7 @@ class MarketModel:
             return False
         self.bond -= penalty
         order.state, order.enclave, order.locked, order.accepted = "accepted", enclave, penalty, now
-        order.start_by = max(order.start_by, min(order.end, now + BEAT + GRACE))
+        order.start_by = max(order.start_by, min(order.end, now + START_TIME))
         return True
 
     def grant(self, order: Sketch, now: int, *, is_refused: bool) -> bool:
@@ -252,6 +259,7 @@ class MarketModel:
         elif what == "fail":
             if order.state == "running":
                 self._pay(order, at)
+            self._cut_off(order, is_early=False)
             self.close(order, "failed", now)
         elif what == "beat":
             self._work(order, at, now)
@@ -300,7 +308,9 @@ class MarketModel:
         self._end_if_over(order, now)
 
     def _end_if_over(self, order: Sketch, now: int) -> None:
-        if order.paid_up_to >= order.end:
+        if order.stop and order.paid_up_to >= order.stop:
+            self._stop_at(order, order.stop, now)
+        elif order.paid_up_to >= order.end:
             self.close(order, "done", now)
         elif not self._is_funded(order):
             self._stall(order, "out_of_funds", now)
@@ -315,12 +325,13 @@ class MarketModel:
             self._pay(order, at)
         self._use(order)
         if is_last:
+            self._cut_off(order, is_early=False)
             self.close(order, "done", now)
         else:
             self._end_if_over(order, now)
 
     def _use(self, order: Sketch) -> None:
-        order.use_earned += max(0, min(order.free - order.least_rest, USE_PRICE))
+        order.use_earned += min(order.spendable, USE_PRICE)
         order.attempt_uses += 1
 
     def end_by_message(self, order: Sketch, account: int, now: int) -> bool:
@@ -330,8 +341,8 @@ class MarketModel:
         if account == CUSTOMER:
             if order.state == "running" and order.enclave in self.fallen:
                 self._stall(order, "enclave_fallen", now)
-            if order.state == "running" and not order.attempt_uses:
-                self._use(order)
+            if order.state in {"running", "stalled"}:
+                self._cut_off(order, is_early=True)
             self.close(order, "cancelled", now)
         elif account == PROVIDER and order.enclave is not None:
             self._leave_by_message(order, now)
@@ -349,7 +360,7 @@ class MarketModel:
         if order.state == "running":
             self.give_notice(order, NOTICE, MIN_TERM, now, is_provider=True)
         elif order.why == "out_of_funds" or self.is_revoked or is_kept:
-            self.leave(order, "cancelled", now, by_provider=True)
+            self.leave(order, "cancelled", now)
         else:
             self.leave(order, "provider_fault", now, self._penalty(order, order.paid_up_to or now))
 

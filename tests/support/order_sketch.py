@@ -51,10 +51,14 @@ class Sketch:
         """Money that nobody has earned."""
         return sum(amount for _, amount in self.given) - self.earned
 
+    def term_left(self, at: int) -> int:
+        """What is left of the machine's least term, in milliseconds and so in ubocc."""
+        return max(0, min(self.started + MIN_TERM, self.end) - at) if self.started else 0
+
     @property
-    def least_rest(self) -> int:
-        """What the machine lacks of its least term."""
-        return max(0, min(MIN_TERM, self.end - self.started) - self.attempt_earned) if self.started else 0
+    def spendable(self) -> int:
+        """Money that nobody has earned and that is not kept for the machine."""
+        return max(0, self.free - self.term_left(self.paid_up_to))
 
     @property
     def earned(self) -> int:

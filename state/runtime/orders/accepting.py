@@ -14,13 +14,13 @@ from state.lists import add_member, count_members
 from state.offers import Plan, PlanUnit, ResourceKind
 from state.order_messages import Accept
 from state.order_records import ORDER_RUNS, Order, OrderState, OrderTerms
-from state.order_terms import OutputOfOrder
+from state.order_terms import LineRole, OutputOfOrder
 from state.receipts import EventKind
 from state.records import HOLDINGS, NEW_HOLDINGS
 from state.runtime.capacities import check_capacity_fits
 from state.runtime.context import Context
 from state.runtime.order_queue import orders_of_enclave, orders_of_resource
-from state.runtime.orders.books import find_order, plans_of, put_order, with_time_to_start
+from state.runtime.orders.books import START_TIME_MIN_MS, find_order, plans_of, put_order, with_time_to_start
 from state.runtime.orders.clock import bring_up_to_date
 from state.runtime.orders.fitness import runs_software_of
 from state.runtime.orders.ordering import find_open_plan, find_usable
@@ -68,7 +68,7 @@ def apply_accept(context: Context, sender: bytes, message: Accept) -> None:
     if penalty:
         lock_bond(context, sender, penalty)
     order = replace(order, penalty_locked=penalty, accepted_ms=context.time_ms)
-    order = with_time_to_start(context, terms, order)
+    order = with_time_to_start(context, terms, order, START_TIME_MIN_MS)
     note_service(context, sender, orders_accepted=1)
     put_order(context, address, terms, order)
     context.emit(
@@ -220,7 +220,7 @@ def check_funds(terms: OrderTerms, order: Order) -> int:
     least = 0
     for line, plan, earned in zip(terms.lines, plans_of(terms, order), order.earned, strict=True):
         assert plan is not None, "the order has its machine's plan by now"
-        is_paid = plan.unit is PlanUnit.ONCE and earned
+        is_paid = plan.unit is PlanUnit.ONCE and earned and line.role is not LineRole.COMPUTE
         least += 0 if is_paid else least_cost(plan, line.quantity)
     if free_funds(order) < least:
         raise TransactionRejected(TransactionReason.DEPOSIT_TOO_LOW, free_funds(order), least)

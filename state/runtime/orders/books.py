@@ -51,9 +51,9 @@ def patience_ms(order: Order) -> int:
     return max(START_TIME_MIN_MS, service_level.beat_every_ms + service_level.grace_ms)
 
 
-def with_time_to_start(context: Context, terms: OrderTerms, order: Order) -> Order:
-    """Return an order whose machine has just got what it lacked, with time to start: what comes late costs its provider nothing."""
-    start_by_ms = min(terms.end_by_ms, context.time_ms + patience_ms(order))
+def with_time_to_start(context: Context, terms: OrderTerms, order: Order, time_ms: int) -> Order:
+    """Return an order whose machine has just got what it lacked, with so much time to start: what comes late costs it nothing."""
+    start_by_ms = min(terms.end_by_ms, context.time_ms + time_ms)
     return replace(order, start_by_ms=max(order.start_by_ms, start_by_ms))
 
 

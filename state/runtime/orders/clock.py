@@ -56,13 +56,17 @@ def bring_up_to_date(context: Context, address: bytes, terms: OrderTerms, order:
         if moved_ms is None:
             order = _pass_date(context, address, terms, order, date_ms, trigger)
         else:
-            order = _begin_anew(context, address, order, trigger, moved_ms)
+            order = _begin_anew(context, address, terms, order, trigger, moved_ms)
     return order
 
 
-def _begin_anew(context: Context, address: bytes, order: Order, trigger: Trigger, from_ms: int) -> Order:
+def _begin_anew(
+    context: Context, address: bytes, terms: OrderTerms, order: Order, trigger: Trigger, from_ms: int
+) -> Order:
     """Return the order whose provider could do nothing before a date, for the chain stood still; its time begins anew."""
     match trigger:
+        case Trigger.START_BY if terms.end_by_ms <= context.time_ms:
+            return leave_machine(context, address, terms, order, CloseReason.START_TIMEOUT, trigger=trigger)
         case Trigger.START_BY:
             return replace(order, start_by_ms=from_ms + patience_ms(order))
         case Trigger.BEAT_DUE:
@@ -98,7 +102,7 @@ def _pass_date(
         case Trigger.GRACE_OVER:
             return _miss_grace(context, address, terms, order)
         case Trigger.STOP_AT:
-            return _stop(context, address, terms, order)
+            return stop_order(context, address, terms, order)
         case _:
             return _end(context, address, terms, order)
 
@@ -170,7 +174,7 @@ def _end(context: Context, address: bytes, terms: OrderTerms, order: Order) -> O
     return close_order(context, address, terms, order, reason_at_end(context, address, order), trigger=trigger)
 
 
-def _stop(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
+def stop_order(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
     """A notice is over: a provider's sends the order to another machine, an owner's ends it.
 
     A provider that has fallen silent meanwhile is no better off than without a notice.

@@ -17,7 +17,7 @@ from state.runtime.context import Context
 from state.runtime.orders.books import find_order, put_order
 from state.runtime.orders.clock import bring_up_to_date, has_waited_in_vain
 from state.runtime.orders.fitness import is_fit
-from state.runtime.orders.settlement import earn_least_pieces, note_service, penalty_for
+from state.runtime.orders.settlement import note_service, penalty_for
 from state.runtime.orders.steps import (
     NOT_ITS_MACHINES,
     close_order,
@@ -81,8 +81,6 @@ def _close_by_customer(context: Context, address: bytes, terms: OrderTerms, orde
     if order.state is OrderState.RUNNING and not is_fit(context, terms, order):
         cause = StallCause.ENCLAVE_FALLEN
         order = stall_order(context, address, order, cause, context.time_ms, trigger=Trigger.ENCLAVE_FALLEN)
-    if order.state is OrderState.RUNNING:
-        order = earn_least_pieces(terms, order)
     return close_order(
         context,
         address,

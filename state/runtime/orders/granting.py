@@ -17,7 +17,7 @@ from state.receipts import EventKind
 from state.resource_records import RELEASES, RESOURCES, ReleaseStatus, Resource, numbered_key
 from state.runtime.context import Context
 from state.runtime.orders.accepting import check_runs, find_trusted
-from state.runtime.orders.books import find_order, put_order, with_time_to_start
+from state.runtime.orders.books import find_order, patience_ms, put_order, with_time_to_start
 from state.runtime.orders.clock import bring_up_to_date, find_ungranted
 from state.runtime.orders.policies import check_line_may_run
 from state.runtime.orders.steps import close_order
@@ -70,7 +70,7 @@ def apply_grant(context: Context, sender: bytes, message: Grant) -> None:
     context.ledger.put(ORDER_GRANTS, line_key(address, message.line), grant)
     order = promise_use(context, terms, order, message.line)
     if was_ungranted and find_ungranted(context, address, terms, order) is None:
-        order = with_time_to_start(context, terms, order)
+        order = with_time_to_start(context, terms, order, patience_ms(order))
     put_order(context, address, terms, order)
     context.emit(
         EventKind.GRANTED,

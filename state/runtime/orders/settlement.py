@@ -9,7 +9,7 @@ Source: runtime specification, d.3, settlement table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from state.codec import INTEGER_MAX
 from state.offers import Plan, PlanUnit
 from state.order_records import NO_SERVICE, ORDER_FUNDS, PROVIDERS, Order, OrderTerms, ProviderRecord
-from state.order_terms import AgreedLine, LineRole
+from state.order_terms import LineRole
 from state.params import BASIS_POINTS
 from state.receipts import EventKind
 from state.records import HOLDINGS, ONLY
@@ -62,14 +62,14 @@ def contributed(order: Order) -> int:
 def funds_time_ms(terms: OrderTerms, order: Order) -> int | None:
     """Return how much trusted time of this attempt the escrow pays, up to a unit short for rounding; None if time is free.
 
-    Every line has its least term, whatever the others cost: a time T costs the sum of rate * max(T, least term) over all lines.
-    Where that is too much for the escrow already, all run out of it together.
+    The rest of every line's least term is kept, whatever the others cost: a time T costs the sum of rate * max(T, T of its least
+    term) over all lines. Where that is too much for the escrow already, all run out of it together.
     """
     rate, kept, spent = 0, 0, 0
     by_term: list[tuple[int, int]] = []
     for line, plan in zip(terms.lines, plans_of(terms, order), strict=True):
         if plan is not None and plan.unit in TIME_UNITS and plan.price:
-            term_ms = _least_term_ms(terms, order, plan)
+            term_ms = order.paid_time_ms + _term_left_ms(terms, order, plan, order.accrued_ms)
             by_term.append((term_ms, plan.price * line.quantity))
             kept += plan.price * line.quantity * term_ms
             spent += time_cost(plan, line.quantity, order.paid_time_ms)
@@ -85,15 +85,18 @@ def funds_time_ms(terms: OrderTerms, order: Order) -> int | None:
     return min(INTEGER_MAX, max(0, (budget - kept) // rate))
 
 
-def _least_term_ms(terms: OrderTerms, order: Order, plan: Plan) -> int:
-    """Return the least time that a line is paid for once it has started: its plan's, or what was left of the ordered time."""
-    return min(plan.min_term_ms, terms.end_by_ms - order.started_ms)
+def _term_left_ms(terms: OrderTerms, order: Order, plan: Plan, at_ms: int) -> int:
+    """Return what is left of a plan's least term at a time; it is never longer than the ordered time that was left at the start."""
+    if not order.started_ms:
+        return plan.min_term_ms
+    return max(0, min(order.started_ms + plan.min_term_ms, terms.end_by_ms) - at_ms)
 
 
-def _least_rest(terms: OrderTerms, order: Order, index: int, plan: Plan) -> int:
-    """Return what a line that is paid by time lacks of its least term in a started attempt."""
-    least = time_cost(plan, terms.lines[index].quantity, _least_term_ms(terms, order, plan))
-    return max(0, least - order.earned[index] + order.earned_before[index])
+def _cost_of_rest(terms: OrderTerms, order: Order, index: int, plan: Plan, at_ms: int) -> int:
+    """Return what a line that is paid by time would still earn if the rest of its least term were proven."""
+    quantity, left_ms = terms.lines[index].quantity, _term_left_ms(terms, order, plan, at_ms)
+    so_far = time_cost(plan, quantity, order.paid_time_ms)
+    return time_cost(plan, quantity, order.paid_time_ms + left_ms) - so_far
 
 
 def _price_kept(terms: OrderTerms, order: Order) -> int:
@@ -114,7 +117,7 @@ def _spendable(terms: OrderTerms, order: Order) -> int:
     kept = _price_kept(terms, order)
     for index, plan in enumerate(plans_of(terms, order)):
         if plan is not None and plan.unit in TIME_UNITS:
-            kept += _least_rest(terms, order, index, plan)
+            kept += _cost_of_rest(terms, order, index, plan, order.accrued_ms)
     return max(0, free_funds(order) - kept)
 
 
@@ -163,9 +166,9 @@ def earn_output(terms: OrderTerms, order: Order) -> Order:
 
 
 def earn_least_pieces(terms: OrderTerms, order: Order) -> Order:
-    """Return a cancelled order whose machine has earned its one price, and each line that is paid by use one use at least.
+    """Return an order that its customer ends, whose machine has earned its one price, and each line that is paid by use one use.
 
-    Otherwise a customer that has read an output on its way to the chain could cancel ahead of it.
+    Otherwise a customer that has read an output on its way to the chain could end the order ahead of it.
     """
     due = [earned == before for earned, before in zip(order.earned, order.earned_before, strict=True)]
     return _earn_pieces(terms, _earn_price(terms, order), PlanUnit.USE, due)
@@ -187,12 +190,15 @@ def _earn_pieces(terms: OrderTerms, order: Order, unit: PlanUnit, due: Sequence[
     return replace(order, earned=tuple(earned))
 
 
-def earn_least_terms(terms: OrderTerms, order: Order, is_owed: Callable[[AgreedLine], bool]) -> Order:
-    """Return a started order whose lines that are owed it have earned their least terms at least, as far as the escrow reaches."""
+def earn_least_terms(terms: OrderTerms, order: Order, at_ms: int) -> Order:
+    """Return an order that its customer ends at a time, whose lines have earned what that cuts off of their least terms.
+
+    Nothing for what was before it: time that no receipt has proven is not paid.
+    """
     free, earned = free_funds(order) - _price_kept(terms, order), list(order.earned)
-    for index, (line, plan) in enumerate(zip(terms.lines, plans_of(terms, order), strict=True)):
-        if plan is not None and plan.unit in TIME_UNITS and is_owed(line):
-            amount = max(0, min(free, _least_rest(terms, order, index, plan)))
+    for index, plan in enumerate(plans_of(terms, order)):
+        if plan is not None and plan.unit in TIME_UNITS:
+            amount = max(0, min(free, _cost_of_rest(terms, order, index, plan, at_ms)))
             earned[index] += amount
             free -= amount
     return replace(order, earned=tuple(earned))

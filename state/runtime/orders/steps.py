@@ -23,14 +23,15 @@ from state.order_records import (
     StallCause,
     line_key,
 )
-from state.order_terms import AgreedLine
+from state.order_terms import LineRole
 from state.receipts import EventKind
 from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, numbered_key
 from state.runtime.capacities import add_capacity, scale_capacity, subtract_capacity
 from state.runtime.context import Context
 from state.runtime.order_queue import orders_of_enclave, orders_of_resource
-from state.runtime.orders.books import compute_plan, plans_of, resource_of
+from state.runtime.orders.books import compute_plan, end_ms, plans_of, resource_of
 from state.runtime.orders.settlement import (
+    earn_least_pieces,
     earn_least_terms,
     note_service,
     pay_attempt,
@@ -60,8 +61,8 @@ def close_order(
 ) -> Order:
     """End an order: settle what was earned, give back the rest, free what it held."""
     check_leads_to(order.state, trigger, OrderState.CLOSED)
-    if order.started_ms and _owes_least_terms(order, reason, closed_by):
-        order = earn_least_terms(terms, order, lambda line: not _withdraws(context, line, closed_by))
+    if order.started_ms and _is_customers_doing(context, terms, order, trigger, closed_by):
+        order = _earn_least(terms, order, trigger)
     order = pay_out(context, address, terms, order)
     left = order.held
     order = refund(context, address, order)
@@ -95,27 +96,50 @@ def close_order(
     )
 
 
-def _owes_least_terms(order: Order, reason: CloseReason, closed_by: bytes) -> bool:
-    """Tell whether an end leaves a started order's lines their least terms: any but one of its machine's or of governance.
+def _is_customers_doing(context: Context, terms: OrderTerms, order: Order, trigger: Trigger, closed_by: bytes) -> bool:
+    """Tell whether it is the customer who ends a started order: by a message, for lack of money, or by what it has chosen.
 
-    Otherwise those who have a say in how an order ends, its program among them, could have a machine for less than it is sold for.
+    That is its program, if the order names one; a line whose longest term is over; and what it withdraws as the owner of a line.
     """
-    if reason is CloseReason.DONE:
-        return True
-    is_of_machine = (
-        reason is CloseReason.PROVIDER_FAULT
-        or (order.cause is not None and order.cause not in NOT_ITS_MACHINES)
-        or closed_by == order.operator
-    )
-    return not is_of_machine and reason is not CloseReason.GOVERNANCE
-
-
-def _withdraws(context: Context, line: AgreedLine, closed_by: bytes) -> bool:
-    """Tell whether it is a line's own owner who ends an order: by closing it, or by revoking what the line uses."""
-    if not line.resource:
+    if order.cause is not None and order.cause not in NOT_ITS_MACHINES:
         return False
-    is_revoked = bool(line.content_root) and _is_revoked(context, line.resource, line.release)
-    return is_revoked or context.ledger.get(RESOURCES, line.resource).owner == closed_by
+    if order.cause is StallCause.RELEASE_REVOKED:
+        return _is_revoked_by(context, terms, terms.customer)
+    match trigger:
+        case Trigger.CLOSE_BY_CUSTOMER | Trigger.GRACE_OVER | Trigger.END_BY:
+            return True
+        case Trigger.LAST_OUTPUT | Trigger.FAIL:
+            return names_program(terms)
+        case Trigger.CLOSE_BY_OWNER | Trigger.STOP_AT:
+            return closed_by == terms.customer != order.operator
+        case _:
+            return False
+
+
+def _earn_least(terms: OrderTerms, order: Order, trigger: Trigger) -> Order:
+    """Return an order that its customer ends with what that takes from its lines: the rest of least terms, an output's price.
+
+    The rest begins with the last proof, but not before a date on which the end has waited for one more beat.
+    """
+    if trigger not in {Trigger.END_BY, Trigger.LAST_OUTPUT, Trigger.FAIL}:
+        order = earn_least_pieces(terms, order)
+    dates = {Trigger.END_BY: end_ms(terms, order), Trigger.STOP_AT: order.stop_at_ms}
+    return earn_least_terms(terms, order, dates.get(trigger, order.accrued_ms))
+
+
+def names_program(terms: OrderTerms) -> bool:
+    """Tell whether an order names the programs that may run it; otherwise its program is the provider's choice."""
+    return any(line.role is LineRole.SOFTWARE for line in terms.lines)
+
+
+def _is_revoked_by(context: Context, terms: OrderTerms, owner: bytes) -> bool:
+    """Tell whether an owner has revoked a release that an order uses."""
+    return any(
+        line.content_root
+        and _is_revoked(context, line.resource, line.release)
+        and context.ledger.get(RESOURCES, line.resource).owner == owner
+        for line in terms.lines
+    )
 
 
 def leave_machine(

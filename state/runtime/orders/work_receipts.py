@@ -36,13 +36,18 @@ from state.order_records import (
     OrderTerms,
     StallCause,
 )
-from state.order_terms import LineRole, Mark, Meter, OutputOfOrder
+from state.order_terms import Mark, Meter, OutputOfOrder
 from state.receipts import EventKind
 from state.records import RecentBlock
 from state.runtime.context import Context
 from state.runtime.orders.accepting import find_outputs, find_trusted
 from state.runtime.orders.books import end_ms, put_order
-from state.runtime.orders.clock import bring_up_to_date, find_ungranted, leave_at_fault
+from state.runtime.orders.clock import (
+    bring_up_to_date,
+    find_ungranted,
+    leave_at_fault,
+    stop_order,
+)
 from state.runtime.orders.fitness import is_denied_by_others, is_fit
 from state.runtime.orders.ordering import NO_HEAD
 from state.runtime.orders.settlement import (
@@ -61,6 +66,7 @@ from state.runtime.orders.steps import (
     close_order,
     has_revoked_release,
     leave_machine,
+    names_program,
     reason_at_end,
     stall_order,
 )
@@ -127,11 +133,15 @@ def _check_signature(context: Context, message: SendReceipts, enclave: Enclave, 
     heads: list[bytes] = []
     heads_after: list[bytes] = []
     head_of: dict[bytes, bytes] = {}
+    next_of: dict[bytes, int] = {}
     for receipt in message.receipts:
         head = head_of.get(receipt.order)
         if head is None:
             order = context.ledger.find(ORDERS, receipt.order)
             head = NO_HEAD if order is None else order.head
+        elif receipt.number != next_of[receipt.order]:
+            raise TransactionRejected(TransactionReason.RECEIPT_NUMBER, receipt.number, next_of[receipt.order])
+        next_of[receipt.order] = receipt.number + 1
         heads.append(head)
         head_of[receipt.order] = next_head(head, receipt, message.at_height)
         heads_after.append(head_of[receipt.order])
@@ -300,7 +310,9 @@ def _work(context: Context, address: bytes, terms: OrderTerms, order: Order, bat
 
 
 def _end_if_over(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """End an order of which all ordered time is paid; stall one whose escrow pays nothing more."""
+    """End an order of which all time until its end is paid; stall one whose escrow pays nothing more."""
+    if order.stop_at_ms and order.accrued_ms >= order.stop_at_ms:
+        return stop_order(context, address, terms, order)
     if order.accrued_ms >= end_ms(terms, order):
         reason = reason_at_end(context, address, order)
         return close_order(context, address, terms, order, reason, trigger=Trigger.END_BY)
@@ -348,7 +360,7 @@ def _fail(context: Context, address: bytes, terms: OrderTerms, order: Order, bat
         context.ledger.put(ORDER_RUNS, address, replace(run, fail_code=receipt.code))
     if order.state is OrderState.RUNNING:
         order = accrue(terms, order, batch.at_ms)
-    if any(line.role is LineRole.SOFTWARE for line in terms.lines):
+    if names_program(terms):
         return close_order(context, address, terms, order, CloseReason.FAILED, trigger=Trigger.FAIL)
     if order.state is OrderState.ACCEPTED or order.cause in NOT_ITS_MACHINES or has_revoked_release(context, terms):
         return leave_machine(context, address, terms, order, CloseReason.FAILED, trigger=Trigger.FAIL)

@@ -100,11 +100,7 @@ def test_nothing_is_earned_that_is_not_there_and_every_record_can_be_kept(
         steps.append(accrue(terms, steps[-1], at_ms))
         steps.append(earn_output(terms, steps[-1]))
     pieces = earn_least_pieces(terms, steps[-1])
-    ends = (
-        pieces,
-        earn_least_terms(terms, pieces, lambda _: True),
-        earn_least_terms(terms, steps[-1], lambda _: False),
-    )
+    ends = (pieces, *(earn_least_terms(terms, pieces, each_ms) for each_ms in (START_MS, at_ms)))
     for before, after in (*pairwise((order, *steps)), *((steps[-1], end) for end in ends)):
         assert all(left <= right for left, right in zip(before.earned, after.earned, strict=True))
         assert free_funds(after) >= 0

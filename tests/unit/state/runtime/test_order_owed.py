@@ -12,6 +12,7 @@ from state.lists import ListKind, list_name, member_at
 from state.offers import NO_CAPACITY, Payee, PlanUnit, ResourceKind, ServiceLevel
 from state.order_messages import Fail
 from state.order_terms import LineRole, OrderLine
+from state.receipts import EventKind
 from state.records import HOLDINGS
 from state.resource_records import ReleaseStatus
 from state.runtime.context import Context
@@ -20,7 +21,7 @@ from tests.support.amending import amend, release_change
 from tests.support.attesting import CUSTOMER, EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account, make_genesis, with_params
 from tests.support.order_laws import check_order_laws
-from tests.support.ordering import BOND, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, Market
+from tests.support.ordering import BOND, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, STRANGER, Market
 
 End = Callable[[Market, bytes], None]
 
@@ -226,21 +227,102 @@ def test_however_a_customer_or_its_program_ends_an_order_the_machine_has_earned_
     assert earned_by_machine(market, order) == LEAST
 
 
-def test_an_owner_that_withdraws_gets_no_least_term_of_its_own() -> None:
+def revoke(market: Market, order: bytes) -> None:
+    assert market.reason(OWNER, amend(market.data, releases=(release_change(0, ReleaseStatus.REVOKED),))) == ""
+    market.pass_time(25)
+
+
+def freeze_without_notice(market: Market, order: bytes) -> None:
+    assert market.reason(OWNER, amend(market.data, freezes=True)) == ""
+    market.pass_time(40)
+
+
+@pytest.mark.parametrize("end", [revoke, freeze_without_notice])
+def test_an_owner_that_withdraws_makes_no_customer_pay_a_least_term(end: End) -> None:
+    """Otherwise a provider and an owner could have it for nothing."""
+    market = long_term()
+    order = market.running(deposit=700_000)
+    market.work(order, 5)
+    end(market, order)
+    assert earned_by_machine(market, order) == 4_000
+
+
+def own_program_order(market: Market, **changes: object) -> bytes:
+    """Return a running order that leaves the choice of the program to its provider."""
+    lines = (market.line(LineRole.COMPUTE, market.hardware),)
+    return market.running(lines=lines, deposit=700_000, **changes)
+
+
+@pytest.mark.parametrize("end", [end_now, fail])
+def test_a_program_of_the_providers_own_choice_earns_no_least_term_by_ending_early(end: End) -> None:
+    market = long_term()
+    order = own_program_order(market, attempts=1)
+    market.work(order, 5)
+    end(market, order)
+    assert earned_by_machine(market, order) == 5_000
+
+
+def test_time_that_was_not_proven_is_not_paid_as_a_least_term() -> None:
+    """A machine that need not beat for longer than all ordered time, and does not, has proven nothing by its end."""
+    rare = ServiceLevel(beat_every_ms=1_000 * SECOND_MS, grace_ms=0, penalty_bp=1_000)
+    market = Market(min_term_ms=500 * SECOND_MS, service_level=rare)
+    order = market.running(deposit=700_000, end_by_ms=market.time_ms + 600 * SECOND_MS)
+    market.pass_time(1_600)
+    assert market.standing(order) == ("closed", "done")
+    assert earned_by_machine(market, order) == 0
+
+
+def test_a_beat_that_proves_all_time_up_to_the_end_of_a_notice_ends_the_order() -> None:
+    market = long_term()
+    order = market.running(deposit=700_000)
+    assert market.reason(CUSTOMER, amend(market.image, freezes=True)) == ""
+    market.work(order, 30)
+    assert market.standing(order) == ("running", "")
+    market.pass_time(4)
+    assert market.report(market.beat(order)) == ""
+    assert market.standing(order) == ("closed", "policy_revoked")
+    assert earned_by_machine(market, order) == LEAST
+
+
+def test_a_machine_paid_once_whose_money_ran_out_elsewhere_has_its_price_when_the_customer_ends_it() -> None:
+    market = by_result()
+    line = dear_line(market, unit=PlanUnit.SECOND, price=10**9, notice_ms=0)
+    order = market.running(**own_lines(market, line))
+    market.pass_time(1)
+    assert market.report(market.beat(order)) == ""
+    assert market.standing(order) == ("stalled", "out_of_funds")
+    cancel(market, order)
+    assert earned_by_machine(market, order) == PRICE
+
+
+def test_a_machine_paid_once_is_not_accepted_again_without_its_price() -> None:
+    market = by_result()
+    order = market.running(deposit=PRICE + 60_000)
+    give(market, order)
+    leave_with_notice(market, order)
+    assert market.standing(order) == ("open", "")
+    assert market.reason(PROVIDER, market.accept_message(order)) == "deposit_too_low"
+    assert market.reason(STRANGER, market.fund(order, PRICE)) == ""
+    assert market.reason(PROVIDER, market.accept_message(order)) == ""
+
+
+def test_a_customer_with_a_machine_of_its_own_owes_data_their_least_term() -> None:
     market = Market()
     timed = publish(
         ResourceKind.DATA,
         release=EMPTY_RELEASE,
-        plans=(replace(DATA_PLAN, unit=PlanUnit.SECOND, price=100, min_term_ms=500 * SECOND_MS, notice_ms=0),),
+        plans=(replace(DATA_PLAN, unit=PlanUnit.SECOND, price=100, min_term_ms=500 * SECOND_MS),),
     )
-    data = market.publish(OWNER, timed)
-    lines = (*market.order_message().lines[:2], market.line(LineRole.DATA, data))
-    order = market.running(lines=lines)
-    change = release_change(0, ReleaseStatus.REVOKED)
-    assert market.reason(OWNER, amend(data, releases=(change,))) == ""
-    market.pass_time(25)
-    assert market.standing(order) == ("closed", "policy_revoked")
-    assert market.order(order).earned == (10_000, 0, 0)
+    line = market.line(LineRole.DATA, market.publish(OWNER, timed))
+    lines = (*market.order_message().lines[:2], line)
+    executed = market.send(PROVIDER, market.order_message(lines=lines))
+    (event,) = [event for event in executed.events if event.kind is EventKind.ORDERED]
+    order = dict(event.attributes)["order"]
+    assert market.reason(PROVIDER, market.accept_message(order)) == ""
+    assert market.report(market.start(order)) == ""
+    assert market.reason(PROVIDER, market.close(order)) == ""
+    assert market.order(order).earned[2] == 50_000
+    check_order_laws(market)
 
 
 @pytest.mark.parametrize("end", [leave_with_notice, lambda market, _: market.pass_time(40)])

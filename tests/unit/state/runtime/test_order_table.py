@@ -259,7 +259,7 @@ DATES: dict[tuple[OrderState, Trigger], tuple[str, str]] = {
 
 def at_date(state: OrderState, trigger: Trigger, attempts: int) -> Situation:
     """Return a market of its own with an order whose next date is this one."""
-    is_without_beats = (state, trigger) == (R, Trigger.END_BY)
+    is_without_beats = state is R and trigger in {Trigger.END_BY, Trigger.STOP_AT}
     beat_every_ms = 0 if is_without_beats else 10 * SECOND_MS
     market = Market(
         unit=PlanUnit.ONCE if is_without_beats else PlanUnit.SECOND,
@@ -277,9 +277,6 @@ def at_date(state: OrderState, trigger: Trigger, attempts: int) -> Situation:
     order = market.running(attempts=attempts, accept_by_ms=early_ms, start_by_ms=early_ms, end_by_ms=end_ms)
     if trigger is Trigger.STOP_AT:
         assert market.reason(PROVIDER, market.close(order)) == ""
-    if (state, trigger) == (R, Trigger.STOP_AT):
-        market.pass_time(7)
-        assert market.report(market.beat(order)) == ""
     if state is S:
         market.pass_time(11)
     if state is C:
