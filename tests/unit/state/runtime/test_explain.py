@@ -109,7 +109,7 @@ def tried(*messages: Message) -> list[Check]:
 
 @pytest.mark.parametrize(
     ("message", "work"),
-    [(beats(1_000), 200 + 1_000 * 50), (collateral(210_000), 600 + 84_000)],
+    [(beats(1_000), 200 + 1_000 * 60), (collateral(210_000), 600 + 84_000)],
     ids=["beats of a thousand orders", "a list of six thousand certificates"],
 )
 def test_a_message_of_much_work_is_not_tried_and_all_else_is_told(message: Message, work: int) -> None:
