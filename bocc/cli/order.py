@@ -135,7 +135,10 @@ async def _create(sending: Sending, file: Path) -> int:
         if sending.out is not None:
             written = await sending.write(client, sending.out, (draft.message,))
             tell(written.transaction)
-            return print_written(context, sending.out, written)
+            code = print_written(context, sending.out, written)
+            if key_path is not None and not context.as_json:
+                print_line(f"The output will be sealed to the key in {key_path}: keep it.")
+            return code
         outcome = await sending.submit(client, (draft.message,), tell)
     if context.as_json:
         key_file = None if key_path is None else str(key_path)

@@ -155,7 +155,9 @@ class OrderService:
             dates_ms.append(beats_ms)
         if receipts or (beats_ms is not None and beats_ms <= now_ms):
             self._beaten_ms, self._beaten = now_ms, {task.address: task.order.proven_ms for task in going}
-            await self._send_receipts(client, records, tasks, [*receipts, *map(beat, going)], now_ms)
+            # Not all may fit into one envelope: the longest unproven first.
+            beats = map(beat, sorted(going, key=lambda task: task.order.proven_ms))
+            await self._send_receipts(client, records, tasks, [*receipts, *beats], now_ms)
             return now_ms
         return min(dates_ms, default=None)
 
