@@ -6,7 +6,7 @@ The node that is played answers from the state of a market, and executes what it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,25 +31,8 @@ from state.order_terms import LineRole, MachineTerms, Mark
 from state.policies import AllOf, LevelAtLeast, OutputParty, TeeIn
 from tests.support.attesting import EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account
-from tests.support.fake_node import FakeNode, fake_node_in_thread
-from tests.support.market_cli import PlayedMarket, Run, fresh_market, played, runner
+from tests.support.market_cli import PlayedMarket, Run, runner
 from tests.support.ordering import CUSTOMER, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, Market
-
-
-@pytest.fixture(scope="module")
-def shared_node() -> Iterator[FakeNode]:
-    with fake_node_in_thread() as node:
-        yield node
-
-
-@pytest.fixture
-def market() -> Market:
-    return fresh_market()
-
-
-@pytest.fixture
-def node(shared_node: FakeNode, market: Market, monkeypatch: pytest.MonkeyPatch) -> PlayedMarket:
-    return played(shared_node, market, monkeypatch)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,25 +22,8 @@ from state.order_messages import Accept, GrantAnswer
 from state.order_terms import LineRole
 from tests.support.amending import amend
 from tests.support.attesting import EMPTY_RELEASE, PROVIDER, publish
-from tests.support.fake_node import FakeNode, fake_node_in_thread
-from tests.support.market_cli import PlayedMarket, Run, fresh_market, played, runner
-from tests.support.ordering import ANY_MACHINE, DATA_PLAN, DATA_ROOT, MACHINE_PLAN, OWNER, Market
-
-
-@pytest.fixture(scope="module")
-def shared_node() -> Iterator[FakeNode]:
-    with fake_node_in_thread() as node:
-        yield node
-
-
-@pytest.fixture
-def market() -> Market:
-    return fresh_market()
-
-
-@pytest.fixture
-def node(shared_node: FakeNode, market: Market, monkeypatch: pytest.MonkeyPatch) -> PlayedMarket:
-    return played(shared_node, market, monkeypatch)
+from tests.support.market_cli import PlayedMarket, Run, runner
+from tests.support.ordering import ANY_MACHINE, DATA_PLAN, DATA_ROOT, MACHINE_PLAN, OWNER
 
 
 @pytest.fixture

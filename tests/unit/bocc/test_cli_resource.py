@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,9 +21,7 @@ from state.resource_records import PLANS, RELEASES, RESOURCES, ReleaseStatus, Re
 from state.trust_messages import Supersede
 from tests.support.amending import amend
 from tests.support.chain_builders import account
-from tests.support.fake_node import FakeNode, fake_node_in_thread
-from tests.support.market_cli import PlayedMarket, Run, fresh_market, played, runner
-from tests.support.ordering import Market
+from tests.support.market_cli import PlayedMarket, Run, runner
 
 DATA = """
 kind = "data"
@@ -38,22 +35,6 @@ key_file = "weather.key"
 unit = "once"
 price = "0.05"
 """
-
-
-@pytest.fixture(scope="module")
-def shared_node() -> Iterator[FakeNode]:
-    with fake_node_in_thread() as node:
-        yield node
-
-
-@pytest.fixture
-def market() -> Market:
-    return fresh_market()
-
-
-@pytest.fixture
-def node(shared_node: FakeNode, market: Market, monkeypatch: pytest.MonkeyPatch) -> PlayedMarket:
-    return played(shared_node, market, monkeypatch)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,29 +24,12 @@ from state.resource_messages import Assign
 from state.resource_records import RESOURCES
 from state.transactions import Body
 from tests.support.chain_builders import account, account_key, make_genesis
-from tests.support.fake_node import FakeNode, fake_node_in_thread
-from tests.support.market_cli import NAMES, PlayedMarket, fresh_market, played
+from tests.support.market_cli import NAMES, PlayedMarket
 from tests.support.ordering import OWNER, Market
 
 OTHER_INDEX = NAMES.index("other")
 NO_NODE = "http://127.0.0.1:1"
 Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def shared_node() -> Iterator[FakeNode]:
-    with fake_node_in_thread() as node:
-        yield node
-
-
-@pytest.fixture
-def market() -> Market:
-    return fresh_market()
-
-
-@pytest.fixture
-def node(shared_node: FakeNode, market: Market, monkeypatch: pytest.MonkeyPatch) -> PlayedMarket:
-    return played(shared_node, market, monkeypatch)
 
 
 @pytest.fixture
