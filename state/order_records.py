@@ -75,6 +75,8 @@ class StallCause(IntEnum):
     """Its enclave is not trusted any more, or below the order's level, or runs another program now."""
     RELEASE_REVOKED = 3
     OUT_OF_FUNDS = 4
+    FUNDED_AGAIN = 5
+    """It was out of funds, somebody has added some, and its enclave is to go on within the grace."""
 
 
 class OrderTerms(Wire, frozen=True):

@@ -20,7 +20,7 @@ PLACES = 4
 """Orders that the machine can run at a time."""
 START_TIME = 30_000
 PROVIDER, CUSTOMER, OWNER = 0, 1, 3
-SILENT = {"beat_missed", "enclave_fallen"}
+SILENT = {"beat_missed", "enclave_fallen", "funded_again"}
 
 
 @dataclass
@@ -95,6 +95,8 @@ class MarketModel:
         if is_silent and order.end - order.paid_up_to > BEAT:
             self.close(order, "provider_fault", now, self._penalty(order, order.paid_up_to))
         else:
+            if order.why in {"out_of_funds", "funded_again"} and not self.is_revoked:
+                self._cut_off(order, now, is_early=True)
             self.close(order, "done", now)
 
     def _stop_at(self, order: Sketch, _date: int, now: int) -> None:
@@ -111,7 +113,8 @@ class MarketModel:
 
     def _miss_grace(self, order: Sketch, _date: int, now: int) -> None:
         if order.why == "out_of_funds":
-            self._cut_off(order, is_early=True)
+            if not self.is_revoked:
+                self._cut_off(order, now, is_early=True)
             self.close(order, "out_of_funds", now)
         elif self.is_revoked:
             self.close(order, "policy_revoked", now)
@@ -129,13 +132,12 @@ class MarketModel:
         self.bond += order.locked - penalty
         order.locked = 0
 
-    def _cut_off(self, order: Sketch, *, is_early: bool) -> None:
+    def _cut_off(self, order: Sketch, now: int, *, is_early: bool) -> None:
         """Pay what the customer's end cuts off: a use if there was none, and the rest of the least term."""
-        if order.why in {*SILENT, "release_revoked"}:
-            return
         if is_early and not order.attempt_uses:
             self._use(order)
-        order.machine_earned += min(order.free, order.term_left(order.paid_up_to))
+        since = now if order.why in {"beat_missed", "enclave_fallen"} else order.paid_up_to
+        order.machine_earned += min(order.free, order.term_left(since))
 
     def close(self, order: Sketch, why: str, now: int, penalty: int = 0) -> None:
         """End an order: whoever gave last is given back first."""
@@ -208,7 +210,7 @@ class MarketModel:
             order.given.append([account, amount])
         self.balances[account] -= amount
         if order.why == "out_of_funds" and self._is_funded(order):
-            self._stall(order, "beat_missed", now)
+            self._stall(order, "funded_again", now)
         return True
 
     def _is_funded(self, order: Sketch) -> bool:
@@ -259,7 +261,7 @@ class MarketModel:
         elif what == "fail":
             if order.state == "running":
                 self._pay(order, at)
-            self._cut_off(order, is_early=False)
+            self._cut_off(order, now, is_early=False)
             self.close(order, "failed", now)
         elif what == "beat":
             self._work(order, at, now)
@@ -308,10 +310,10 @@ class MarketModel:
         self._end_if_over(order, now)
 
     def _end_if_over(self, order: Sketch, now: int) -> None:
-        if order.stop and order.paid_up_to >= order.stop:
-            self._stop_at(order, order.stop, now)
-        elif order.paid_up_to >= order.end:
+        if order.paid_up_to >= order.end:
             self.close(order, "done", now)
+        elif order.stop and order.paid_up_to >= order.stop:
+            self._stop_at(order, order.stop, now)
         elif not self._is_funded(order):
             self._stall(order, "out_of_funds", now)
 
@@ -325,7 +327,7 @@ class MarketModel:
             self._pay(order, at)
         self._use(order)
         if is_last:
-            self._cut_off(order, is_early=False)
+            self._cut_off(order, now, is_early=False)
             self.close(order, "done", now)
         else:
             self._end_if_over(order, now)
@@ -339,10 +341,9 @@ class MarketModel:
         if order.is_closed:
             return False
         if account == CUSTOMER:
-            if order.state == "running" and order.enclave in self.fallen:
-                self._stall(order, "enclave_fallen", now)
-            if order.state in {"running", "stalled"}:
-                self._cut_off(order, is_early=True)
+            is_at_work = order.state == "running" and order.enclave not in self.fallen
+            if not self.is_revoked and (is_at_work or order.why in {"out_of_funds", "funded_again"}):
+                self._cut_off(order, now, is_early=True)
             self.close(order, "cancelled", now)
         elif account == PROVIDER and order.enclave is not None:
             self._leave_by_message(order, now)

@@ -34,6 +34,7 @@ from state.runtime.orders.books import compute_plan, end_ms, next_date, patience
 from state.runtime.orders.settlement import note_service, penalty_for
 from state.runtime.orders.standstill import standstill_end
 from state.runtime.orders.steps import (
+    SILENT,
     close_order,
     has_revoked_release,
     leave_machine,
@@ -68,7 +69,7 @@ def _begin_anew(
         case Trigger.START_BY if terms.end_by_ms <= context.time_ms:
             return leave_machine(context, address, terms, order, CloseReason.START_TIMEOUT, trigger=trigger)
         case Trigger.START_BY:
-            return replace(order, start_by_ms=from_ms + patience_ms(order))
+            return replace(order, start_by_ms=min(terms.end_by_ms, from_ms + patience_ms(order)))
         case Trigger.BEAT_DUE:
             return stall_order(context, address, order, StallCause.BEAT_MISSED, from_ms, trigger=trigger)
         case _:
@@ -163,7 +164,7 @@ def _end(context: Context, address: bytes, terms: OrderTerms, order: Order) -> O
     Silence begins a beat before the stall, or after a standstill of the chain.
     """
     trigger, beat_every_ms = Trigger.END_BY, compute_plan(order).service_level.beat_every_ms
-    is_silent = order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
+    is_silent = order.cause in SILENT
     from_ms = max(order.accrued_ms, order.stalled_ms - beat_every_ms)
     is_late = end_ms(terms, order) - from_ms > beat_every_ms
     if is_silent and is_late and not has_revoked_release(context, terms):
@@ -182,7 +183,7 @@ def stop_order(context: Context, address: bytes, terms: OrderTerms, order: Order
     trigger, who = Trigger.STOP_AT, order.stop_by
     if who == order.operator:
         could_speak = standstill_end(context, order.stop_at_ms) is None
-        is_silent = could_speak and order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}
+        is_silent = could_speak and order.cause in SILENT
         if is_silent and not has_revoked_release(context, terms):
             return leave_at_fault(context, address, terms, order, trigger)
         return leave_machine(context, address, terms, order, CloseReason.CANCELLED, trigger=trigger, closed_by=who)

@@ -9,14 +9,13 @@ from msgspec.structs import replace
 
 from state.errors import TransactionRejected
 from state.order_messages import Close
-from state.order_records import ORDER_RUNS, CloseReason, Order, OrderState, OrderTerms, StallCause
+from state.order_records import ORDER_RUNS, CloseReason, Order, OrderState, OrderTerms
 from state.order_terms import Mark
 from state.receipts import EventKind
 from state.resource_records import RESOURCES
 from state.runtime.context import Context
 from state.runtime.orders.books import find_order, put_order
 from state.runtime.orders.clock import bring_up_to_date, has_waited_in_vain
-from state.runtime.orders.fitness import is_fit
 from state.runtime.orders.settlement import note_service, penalty_for
 from state.runtime.orders.steps import (
     NOT_ITS_MACHINES,
@@ -24,7 +23,6 @@ from state.runtime.orders.steps import (
     give_notice,
     has_revoked_release,
     leave_machine,
-    stall_order,
 )
 from state.runtime.orders.table import Trigger, check_allowed
 from state.runtime.reasons import TransactionReason
@@ -77,10 +75,7 @@ def _role(context: Context, sender: bytes, terms: OrderTerms, order: Order) -> t
 
 
 def _close_by_customer(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
-    """Whatever runs has earned its least price; what is stalled by its machine's doing, what it has earned."""
-    if order.state is OrderState.RUNNING and not is_fit(context, terms, order):
-        cause = StallCause.ENCLAVE_FALLEN
-        order = stall_order(context, address, order, cause, context.time_ms, trigger=Trigger.ENCLAVE_FALLEN)
+    """Whatever runs gets the rest of its least term and an output's price; what is stalled by its machine, what it has earned."""
     return close_order(
         context,
         address,

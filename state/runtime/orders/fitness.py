@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from state.errors import TransactionRejected
 from state.order_records import Order, OrderTerms
 from state.order_terms import LineRole
 from state.resource_records import RESOURCES
 from state.runtime.context import Context
 from state.runtime.orders.policies import check_policy, policed_by
-from state.runtime.policy import check_not_denied
 from state.runtime.trust.judgement import GOOD_STATES
 from state.trust_records import ENCLAVES, Enclave
 
@@ -39,28 +36,16 @@ def is_denied_by_others(context: Context, terms: OrderTerms, order: Order) -> bo
     All held when it was accepted, so somebody has changed what they rest on, or a date in them has passed.
 
     Raises:
-        TransactionRejected: POLICY_DENIED, by the provider's own doing: its own policy, or what its enclave has proven since.
+        TransactionRejected: POLICY_DENIED, by a policy of the machine or of another resource of the provider's own.
     """
     is_denied = False
     for address in policed_by(terms, order):
         try:
             check_policy(context, terms, order, address)
         except TransactionRejected:
-            is_own = address == order.hardware or (
-                bool(address) and context.ledger.get(RESOURCES, address).owner == order.operator
-            )
-            if is_own or _is_by_new_proof(context, terms, order, address):
+            if address == order.hardware or (
+                address and context.ledger.get(RESOURCES, address).owner == order.operator
+            ):
                 raise
             is_denied = True
     return is_denied
-
-
-def _is_by_new_proof(context: Context, terms: OrderTerms, order: Order, address: bytes) -> bool:
-    """Tell whether a policy denies an order only for what its enclave says, which has proven itself anew since it accepted."""
-    if context.ledger.get(ENCLAVES, order.enclave).attested_ms < order.accepted_ms:
-        return False
-    try:
-        check_policy(context, terms, replace(order, enclave=b""), address, check_not_denied)
-    except TransactionRejected:
-        return False
-    return True

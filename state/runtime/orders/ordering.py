@@ -382,7 +382,7 @@ def apply_fund(context: Context, sender: bytes, message: Fund) -> None:
     order = replace(order, held=order.held + message.amount)
     if order.cause is StallCause.OUT_OF_FUNDS and is_funded(terms, order):
         # Funded again, it waits for its enclave's next beat, within the plan's grace from now.
-        order = replace(order, cause=StallCause.BEAT_MISSED, stalled_ms=context.time_ms)
+        order = replace(order, cause=StallCause.FUNDED_AGAIN, stalled_ms=context.time_ms)
     put_order(context, address, terms, order)
     context.emit(EventKind.FUNDED, order=address, account=sender, amount=message.amount, held=order.held)
 

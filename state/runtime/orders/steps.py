@@ -30,6 +30,7 @@ from state.runtime.capacities import add_capacity, scale_capacity, subtract_capa
 from state.runtime.context import Context
 from state.runtime.order_queue import orders_of_enclave, orders_of_resource
 from state.runtime.orders.books import compute_plan, end_ms, plans_of, resource_of
+from state.runtime.orders.fitness import is_fit
 from state.runtime.orders.settlement import (
     earn_least_pieces,
     earn_least_terms,
@@ -46,6 +47,8 @@ from state.runtime.reasons import TransactionReason
 OPEN_ORDERS = list_name(ListKind.OPEN_ORDERS)
 NOT_ITS_MACHINES: Final = frozenset({StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED})
 """Causes of a stall that are not the doing of an order's machine."""
+SILENT: Final = frozenset({StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN, StallCause.FUNDED_AGAIN})
+"""Causes of a stall that it is for an order's machine to end."""
 
 
 def close_order(
@@ -61,8 +64,9 @@ def close_order(
 ) -> Order:
     """End an order: settle what was earned, give back the rest, free what it held."""
     check_leads_to(order.state, trigger, OrderState.CLOSED)
-    if order.started_ms and _is_customers_doing(context, terms, order, trigger, closed_by):
-        order = _earn_least(terms, order, trigger)
+    is_fault = reason is CloseReason.PROVIDER_FAULT
+    if order.started_ms and not is_fault and _is_customers_doing(context, terms, order, trigger, closed_by):
+        order = _earn_least(context, terms, order, trigger)
     order = pay_out(context, address, terms, order)
     left = order.held
     order = refund(context, address, order)
@@ -101,30 +105,39 @@ def _is_customers_doing(context: Context, terms: OrderTerms, order: Order, trigg
 
     That is its program, if the order names one; a line whose longest term is over; and what it withdraws as the owner of a line.
     """
-    if order.cause is not None and order.cause not in NOT_ITS_MACHINES:
+    if trigger in {Trigger.LAST_OUTPUT, Trigger.FAIL}:
+        return names_program(terms)
+    if trigger in {Trigger.CLOSE_BY_OWNER, Trigger.STOP_AT}:
+        is_asked = closed_by == terms.customer != order.operator
+    else:
+        is_asked = trigger in {Trigger.CLOSE_BY_CUSTOMER, Trigger.GRACE_OVER, Trigger.END_BY}
+    if not is_asked:
         return False
-    if order.cause is StallCause.RELEASE_REVOKED:
+    if has_revoked_release(context, terms):
         return _is_revoked_by(context, terms, terms.customer)
-    match trigger:
-        case Trigger.CLOSE_BY_CUSTOMER | Trigger.GRACE_OVER | Trigger.END_BY:
-            return True
-        case Trigger.LAST_OUTPUT | Trigger.FAIL:
-            return names_program(terms)
-        case Trigger.CLOSE_BY_OWNER | Trigger.STOP_AT:
-            return closed_by == terms.customer != order.operator
-        case _:
-            return False
+    if order.state is OrderState.RUNNING:
+        return is_fit(context, terms, order)
+    if order.cause is StallCause.OUT_OF_FUNDS:
+        # Outputs of a program that the provider has chosen may have used the money up.
+        is_paid_by_use = any(plan is not None and plan.unit is PlanUnit.USE for plan in plans_of(terms, order))
+        return names_program(terms) or not is_paid_by_use
+    return order.cause is StallCause.FUNDED_AGAIN
 
 
-def _earn_least(terms: OrderTerms, order: Order, trigger: Trigger) -> Order:
+def _earn_least(context: Context, terms: OrderTerms, order: Order, trigger: Trigger) -> Order:
     """Return an order that its customer ends with what that takes from its lines: the rest of least terms, an output's price.
 
-    The rest begins with the last proof, but not before a date on which the end has waited for one more beat.
+    The rest begins with the last proof; for a running order not before a date on which the end has waited for one more beat, and
+    for one that speaks again after a silence not before now.
     """
-    if trigger not in {Trigger.END_BY, Trigger.LAST_OUTPUT, Trigger.FAIL}:
+    is_stalled, at_ms = order.state is OrderState.STALLED, order.accrued_ms
+    if trigger not in {Trigger.LAST_OUTPUT, Trigger.FAIL} and (is_stalled or trigger is not Trigger.END_BY):
         order = earn_least_pieces(terms, order)
-    dates = {Trigger.END_BY: end_ms(terms, order), Trigger.STOP_AT: order.stop_at_ms}
-    return earn_least_terms(terms, order, dates.get(trigger, order.accrued_ms))
+    if order.cause in {StallCause.BEAT_MISSED, StallCause.ENCLAVE_FALLEN}:
+        at_ms = context.time_ms
+    elif not is_stalled:
+        at_ms = {Trigger.END_BY: end_ms(terms, order), Trigger.STOP_AT: order.stop_at_ms}.get(trigger, at_ms)
+    return earn_least_terms(terms, order, at_ms)
 
 
 def names_program(terms: OrderTerms) -> bool:

@@ -311,11 +311,11 @@ def _work(context: Context, address: bytes, terms: OrderTerms, order: Order, bat
 
 def _end_if_over(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:
     """End an order of which all time until its end is paid; stall one whose escrow pays nothing more."""
-    if order.stop_at_ms and order.accrued_ms >= order.stop_at_ms:
-        return stop_order(context, address, terms, order)
     if order.accrued_ms >= end_ms(terms, order):
         reason = reason_at_end(context, address, order)
         return close_order(context, address, terms, order, reason, trigger=Trigger.END_BY)
+    if order.stop_at_ms and order.accrued_ms >= order.stop_at_ms:
+        return stop_order(context, address, terms, order)
     if not is_funded(terms, order):
         cause = StallCause.OUT_OF_FUNDS
         return stall_order(context, address, order, cause, context.time_ms, trigger=Trigger.FUNDS_OUT)

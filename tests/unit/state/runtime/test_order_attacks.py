@@ -136,7 +136,7 @@ def test_too_little_money_does_not_start_the_grace_of_an_order_without_funds(mar
     assert market.standing(order) == ("stalled", "out_of_funds")
     assert market.report(market.beat(order)) == "deposit_too_low"
     assert market.reason(STRANGER, market.fund(order, 5_000)) == ""
-    assert market.standing(order) == ("stalled", "beat_missed")
+    assert market.standing(order) == ("stalled", "funded_again")
     assert market.report(market.beat(order)) == ""
     assert market.standing(order) == ("running", "")
     check_order_laws(market)

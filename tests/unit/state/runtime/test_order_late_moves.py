@@ -13,11 +13,11 @@ from state.offers import PlanUnit, ResourceKind
 from state.order_messages import Start
 from state.order_records import NO_SERVICE, ORDERS, PROVIDERS
 from state.order_terms import LineRole
-from state.records import HOLDINGS
 from state.resource_messages import Amend
 from state.runtime.context import Context
 from tests.support.attesting import CUSTOMER, publish
 from tests.support.chain_builders import account, make_genesis, with_params
+from tests.support.order_ends import free_bond
 from tests.support.order_laws import check_order_laws
 from tests.support.ordering import BOND, DATA_PLAN, OWNER, SECOND_MS, STRANGER, Market
 
@@ -29,11 +29,6 @@ PATIENCE_S = 30
 @pytest.fixture
 def market() -> Market:
     return Market()
-
-
-def free_bond(market: Market) -> int:
-    """Return the provider's bond that stands for no order."""
-    return market.ledger.get(HOLDINGS, account(0)).provider_bond
 
 
 def late_granted(market: Market, **changes: object) -> bytes:

@@ -7,22 +7,17 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from state.errors import TransactionRejected
 from state.offers import NO_CAPACITY, PlanUnit, ResourceKind, ServiceLevel
 from state.order_messages import Fail
 from state.order_records import PROVIDERS, OrderState
 from state.order_terms import LINES_MAX, LineRole
-from state.policies import AnyOf, BetweenHeights, CustomerIn, PolicyNode, TeeIn
+from state.policies import AnyOf, BetweenHeights, CustomerIn, PolicyNode
 from state.records import HOLDINGS
-from state.runtime.context import Context
-from state.runtime.orders.fitness import is_denied_by_others
 from state.runtime.orders.table import TRANSITIONS, Trigger
-from state.trust_records import ENCLAVES
-from tee.evidence import EvidenceKind
 from tests.support.amending import amend
 from tests.support.attesting import CUSTOMER, EMPTY_RELEASE, PROVIDER, publish
 from tests.support.chain_builders import account
-from tests.support.checked_overlay import CheckedOverlay
+from tests.support.order_ends import free_bond
 from tests.support.order_laws import check_order_laws
 from tests.support.ordering import BOND, DATA_PLAN, MACHINE_PLAN, OWNER, SECOND_MS, STRANGER, Market
 
@@ -30,11 +25,6 @@ End = Callable[[Market, bytes], None]
 
 NOBODY: tuple[PolicyNode, ...] = (CustomerIn(accounts=(account(9),)),)
 PRICE = 20_000
-
-
-def free_bond(market: Market) -> int:
-    """Return the provider's bond that stands for no order."""
-    return market.ledger.get(HOLDINGS, account(0)).provider_bond
 
 
 def granted(market: Market, **changes: object) -> bytes:
@@ -87,29 +77,22 @@ def test_a_provider_cannot_excuse_itself_by_the_policy_of_its_own_machine(market
     assert market.ledger.get(PROVIDERS, account(0)).start_timeouts == 1
 
 
-@pytest.mark.parametrize("is_new", [False, True])
-def test_a_provider_cannot_excuse_itself_by_a_new_proof_of_its_enclave(market: Market, is_new: bool) -> None:
-    """The customer asks for what the enclave said of itself; once accepted, its record says something else."""
-    order = granted(market, constraints=(TeeIn(kinds=(EvidenceKind.TDX,)),))
-    record = market.order(order)
-    overlay = CheckedOverlay(market.ledger)
-    context = Context(overlay, market.params, market.chain_id, 0, market.height + 1, market.time_ms + SECOND_MS)
-    enclave = overlay.get(ENCLAVES, record.enclave)
-    attested_ms = record.accepted_ms if is_new else record.accepted_ms - 1
-    overlay.put(ENCLAVES, record.enclave, replace(enclave, tee=EvidenceKind.SGX, attested_ms=attested_ms))
-    if is_new:
-        with pytest.raises(TransactionRejected, match="policy_denied"):
-            is_denied_by_others(context, market.terms(order), record)
-    else:
-        assert is_denied_by_others(context, market.terms(order), record)
-
-
 def test_a_new_proof_takes_no_excuse_from_a_provider_whom_others_deny(market: Market) -> None:
     order = granted(market)
     assert market.reason(OWNER, amend(market.data, policy=NOBODY)) == ""
     market.attest()
     assert market.report(market.start(order)) == ""
     assert market.standing(order) == ("open", "")
+    assert free_bond(market) == BOND
+
+
+def test_a_standstill_gives_no_time_to_start_beyond_the_end(market: Market) -> None:
+    end_by_ms = market.time_ms + 700 * SECOND_MS
+    order = granted(market, start_by_ms=market.time_ms + 120 * SECOND_MS, end_by_ms=end_by_ms)
+    market.apply(interval_ms=end_by_ms - 5 * SECOND_MS - market.time_ms)
+    assert market.order(order).start_by_ms == end_by_ms
+    market.pass_time(6)
+    assert market.standing(order) == ("closed", "start_timeout")
     assert free_bond(market) == BOND
 
 
