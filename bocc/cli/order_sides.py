@@ -114,11 +114,11 @@ async def _choose_plan(client: Client, order: str, enclave: str, plan: int | Non
     hardware = (await client.call("enclave", id=enclave))["hardware"]
     offered = await client.call("resource", id=hardware)
     number = find_plan(told, offered) if plan is None else plan
-    bound = None if number is None else find_penalty_bound(told, offered, number)
-    if number is None or bound is None:
-        bound_text = "add one by `bocc resource amend --add-plans`; `bocc order show --json` tells what is asked"
-        raise InputRejected(InputReason.NO_OFFER, f"no plan of {hardware} promises what the order asks", bound_text)
-    return number, bound
+    penalty_max = None if number is None else find_penalty_bound(told, offered, number)
+    if number is None or penalty_max is None:
+        bound = "add one by `bocc resource amend --add-plans`; `bocc order show --json` tells what is asked"
+        raise InputRejected(InputReason.NO_OFFER, f"no plan of {hardware} promises what the order asks", bound)
+    return number, penalty_max
 
 
 @click.command()

@@ -8,8 +8,8 @@ from typing import Any
 from bocc.market.offers import open_plans, parse_capacity, parse_plan
 from state.errors import TransactionRejected
 from state.offers import Capacity, Plan, PlanUnit
-from state.params import BASIS_POINTS
 from state.runtime.capacities import check_capacity_fits
+from state.runtime.orders.settlement import penalty_bound
 
 Json = dict[str, Any]  # JSON of the node
 
@@ -57,7 +57,7 @@ def find_penalty_bound(order: Json, hardware: Json, number: int) -> int | None:
     plan = next(rows, None) if named is None else named
     if plan is None:
         return None
-    return int(order["money"]["free"]) * parse_plan(plan).service_level.penalty_bp // BASIS_POINTS
+    return penalty_bound(int(order["money"]["free"]), parse_plan(plan))
 
 
 def _keeps(plan: Plan, machine: Json, price_max: int) -> bool:

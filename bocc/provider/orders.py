@@ -30,10 +30,11 @@ from state.order_messages import (
     next_head,
     receipts_signing_bytes,
 )
-from state.order_records import Order, OrderGrant, OrderRun, OrderState, OrderTerms, StallCause
+from state.order_records import Order, OrderGrant, OrderRun, OrderState, OrderTerms
 from state.order_terms import LineRole
 from state.runtime.orders.accepting import check_promises
-from state.runtime.orders.settlement import penalty_bound
+from state.runtime.orders.settlement import free_funds, penalty_bound
+from state.runtime.orders.steps import NOT_ITS_MACHINES
 
 ENVELOPE_REST_BYTES: Final = 288
 """What an envelope with receipts and one signature takes beside the receipts, at most: 260 with the longest numbers."""
@@ -44,8 +45,6 @@ OPEN_SEEN_MAX: Final = 50
 PAUSE_FIRST_MS: Final = 200
 PAUSE_MAX_MS: Final = 60_000
 """Least and most time before something that was refused is tried again."""
-_LOST_CAUSES: Final = frozenset({StallCause.OUT_OF_FUNDS, StallCause.RELEASE_REVOKED})
-"""Why an order may be stalled without its enclave being able to do anything about it."""
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -100,7 +99,7 @@ def next_step(machine: Machine, task: Task, duration_ms: int, now_ms: int) -> St
         case OrderState.ACCEPTED:
             return Step.START if is_ready(machine, task) else Step.WAIT
         case OrderState.RUNNING | OrderState.STALLED:
-            if order.cause in _LOST_CAUSES:
+            if order.cause in NOT_ITS_MACHINES:
                 return Step.WAIT
             return Step.FINISH if now_ms >= order.started_ms + duration_ms else Step.BEAT
         case OrderState.CLOSED:
@@ -144,7 +143,7 @@ def find_plan(machine: Machine, rules: Rules, task: Task, now_ms: int) -> tuple[
 def find_penalty_bound(machine: Machine, task: Task, number: int) -> int:
     """Return the highest penalty of an order, as it is funded now, that is taken under this plan of `find_plan`."""
     plan = task.terms.lines[0].plan or next(plan for plan in machine.plans if plan.number == number)
-    return penalty_bound(task.order, plan)
+    return penalty_bound(free_funds(task.order), plan)
 
 
 def is_too_long(terms: OrderTerms, duration_ms: int, now_ms: int) -> bool:

@@ -31,7 +31,6 @@ from state.runtime.orders.accepting import (
     find_open,
     find_outputs,
 )
-from state.runtime.orders.books import resource_of
 from state.runtime.orders.ordering import (
     agree,
     build_order,
@@ -42,10 +41,10 @@ from state.runtime.orders.ordering import (
     check_requirements,
     check_shape,
 )
-from state.runtime.orders.policies import facts_of
+from state.runtime.orders.policies import check_may_run, facts_of
 from state.runtime.orders.settlement import TIME_UNITS, free_funds, least_cost
 from state.runtime.orders.steps import reserve_machine
-from state.runtime.policy import check_holds, check_not_denied
+from state.runtime.policy import check_not_denied
 from state.trust_records import Enclave
 from tee.evidence import EvidenceKind
 
@@ -221,9 +220,7 @@ class _Accepting:
         return free_funds(self.order), f"at least {least}"
 
     def _check_policies(self) -> Found:
-        addresses = [resource_of(self.order, line) for line in self.terms.lines]
-        for _index, address in (*_distinct(addresses), (0, b"")):
-            check_holds(*_judged(self.context, self.terms, self.order, address))
+        check_may_run(self.context, self.terms, self.order)
         return "all hold", ""
 
     def _check_capacity(self) -> Found:

@@ -34,6 +34,7 @@ from state.runtime.orders.books import compute_plan, end_ms, next_date, patience
 from state.runtime.orders.settlement import note_service, penalty_for
 from state.runtime.orders.standstill import standstill_end
 from state.runtime.orders.steps import (
+    NOT_ITS_MACHINES,
     SILENT,
     close_order,
     has_revoked_release,
@@ -123,8 +124,15 @@ def _miss_start(context: Context, address: bytes, terms: OrderTerms, order: Orde
     )
 
 
-def has_waited_in_vain(context: Context, address: bytes, terms: OrderTerms, order: Order) -> bool:
-    """Tell whether an accepted order lacks a key or a final output for so long that its machine may leave it for nothing."""
+def may_leave(context: Context, address: bytes, terms: OrderTerms, order: Order) -> bool:
+    """Tell whether a machine may leave an order that does not run for nothing: what it lacks is for others to bring.
+
+    That is money, a release that was revoked, or, once it has waited for so long as it has to start, a key or a final output.
+    """
+    if has_revoked_release(context, terms):
+        return True
+    if order.state is not OrderState.ACCEPTED:
+        return order.cause in NOT_ITS_MACHINES
     since_ms = context.time_ms - patience_ms(order)
     if order.accepted_ms > since_ms:
         return False
@@ -151,11 +159,13 @@ def _miss_grace(context: Context, address: bytes, terms: OrderTerms, order: Orde
     return leave_at_fault(context, address, terms, order, Trigger.GRACE_OVER)
 
 
-def leave_at_fault(context: Context, address: bytes, terms: OrderTerms, order: Order, trigger: Trigger) -> Order:
-    """A provider left an order stalled: it pays its penalty, and the order goes on elsewhere if it may."""
+def leave_at_fault(
+    context: Context, address: bytes, terms: OrderTerms, order: Order, trigger: Trigger, closed_by: bytes = b""
+) -> Order:
+    """A provider gave an order up or left it stalled: it pays its penalty, and the order goes on elsewhere if it may."""
     note_service(context, order.operator, provider_faults=1)
-    penalty = penalty_for(terms, order, order.accrued_ms)
-    return leave_machine(context, address, terms, order, CloseReason.PROVIDER_FAULT, trigger=trigger, penalty=penalty)
+    penalty, reason = penalty_for(terms, order, order.accrued_ms or context.time_ms), CloseReason.PROVIDER_FAULT
+    return leave_machine(context, address, terms, order, reason, trigger=trigger, closed_by=closed_by, penalty=penalty)
 
 
 def _end(context: Context, address: bytes, terms: OrderTerms, order: Order) -> Order:

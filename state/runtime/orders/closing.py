@@ -15,15 +15,9 @@ from state.receipts import EventKind
 from state.resource_records import RESOURCES
 from state.runtime.context import Context
 from state.runtime.orders.books import find_order, put_order
-from state.runtime.orders.clock import bring_up_to_date, has_waited_in_vain
-from state.runtime.orders.settlement import note_service, penalty_for
-from state.runtime.orders.steps import (
-    NOT_ITS_MACHINES,
-    close_order,
-    give_notice,
-    has_revoked_release,
-    leave_machine,
-)
+from state.runtime.orders.clock import bring_up_to_date, leave_at_fault, may_leave
+from state.runtime.orders.settlement import note_service
+from state.runtime.orders.steps import close_order, give_notice, leave_machine
 from state.runtime.orders.table import Trigger, check_allowed
 from state.runtime.reasons import TransactionReason
 
@@ -91,24 +85,10 @@ def _close_by_provider(context: Context, address: bytes, terms: OrderTerms, orde
     """A running order gets the plan's notice; a provider who gives up otherwise is at fault, unless somebody else is."""
     if order.state is OrderState.RUNNING:
         return give_notice(context, address, terms, order, 0, order.operator)
-    penalty, reason = 0, CloseReason.CANCELLED
-    if order.state is OrderState.ACCEPTED:
-        is_excused = has_waited_in_vain(context, address, terms, order)
-    else:
-        is_excused = order.cause in NOT_ITS_MACHINES
-    if not is_excused and not has_revoked_release(context, terms):
-        penalty, reason = penalty_for(terms, order, order.accrued_ms or context.time_ms), CloseReason.PROVIDER_FAULT
-        note_service(context, order.operator, provider_faults=1)
-    return leave_machine(
-        context,
-        address,
-        terms,
-        order,
-        reason,
-        trigger=Trigger.CLOSE_BY_PROVIDER,
-        closed_by=order.operator,
-        penalty=penalty,
-    )
+    trigger, who = Trigger.CLOSE_BY_PROVIDER, order.operator
+    if may_leave(context, address, terms, order):
+        return leave_machine(context, address, terms, order, CloseReason.CANCELLED, trigger=trigger, closed_by=who)
+    return leave_at_fault(context, address, terms, order, trigger, closed_by=who)
 
 
 def _close_by_owner(

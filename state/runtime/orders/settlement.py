@@ -285,9 +285,9 @@ def penalty_for(terms: OrderTerms, order: Order, from_ms: int) -> int:
     return value_ahead(terms, order, from_ms) * compute_plan(order).service_level.penalty_bp // BASIS_POINTS
 
 
-def penalty_bound(order: Order, plan: Plan) -> int:
-    """Return the most that the penalty of an order can be under a plan while nobody adds money to it."""
-    return free_funds(order) * plan.service_level.penalty_bp // BASIS_POINTS
+def penalty_bound(free: int, plan: Plan) -> int:
+    """Return the most that the penalty of an order with so many free ubocc can be under a plan, while nobody adds money to it."""
+    return free * plan.service_level.penalty_bp // BASIS_POINTS
 
 
 def lock_bond(context: Context, operator: bytes, amount: int) -> None:

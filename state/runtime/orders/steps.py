@@ -113,8 +113,9 @@ def _is_customers_doing(context: Context, terms: OrderTerms, order: Order, trigg
         is_asked = trigger in {Trigger.CLOSE_BY_CUSTOMER, Trigger.GRACE_OVER, Trigger.END_BY}
     if not is_asked:
         return False
-    if has_revoked_release(context, terms):
-        return _is_revoked_by(context, terms, terms.customer)
+    revoked = _find_revoked(context, terms)
+    if revoked:
+        return any(context.ledger.get(RESOURCES, address).owner == terms.customer for address in revoked)
     if order.state is OrderState.RUNNING:
         return is_fit(context, terms, order)
     if order.cause is StallCause.OUT_OF_FUNDS:
@@ -143,16 +144,6 @@ def _earn_least(context: Context, terms: OrderTerms, order: Order, trigger: Trig
 def names_program(terms: OrderTerms) -> bool:
     """Tell whether an order names the programs that may run it; otherwise its program is the provider's choice."""
     return any(line.role is LineRole.SOFTWARE for line in terms.lines)
-
-
-def _is_revoked_by(context: Context, terms: OrderTerms, owner: bytes) -> bool:
-    """Tell whether an owner has revoked a release that an order uses."""
-    return any(
-        line.content_root
-        and _is_revoked(context, line.resource, line.release)
-        and context.ledger.get(RESOURCES, line.resource).owner == owner
-        for line in terms.lines
-    )
 
 
 def leave_machine(
@@ -293,9 +284,15 @@ def _is_revoked(context: Context, resource: bytes, release: int) -> bool:
     return context.ledger.get(RELEASES, numbered_key(resource, release)).status is ReleaseStatus.REVOKED
 
 
+def _find_revoked(context: Context, terms: OrderTerms) -> list[bytes]:
+    """Return the resources of an order whose release that it uses is revoked."""
+    lines = [line for line in terms.lines if line.content_root]
+    return [line.resource for line in lines if _is_revoked(context, line.resource, line.release)]
+
+
 def has_revoked_release(context: Context, terms: OrderTerms) -> bool:
     """Tell whether a release that an order uses is revoked."""
-    return any(line.content_root and _is_revoked(context, line.resource, line.release) for line in terms.lines)
+    return bool(_find_revoked(context, terms))
 
 
 def stall_order(

@@ -46,6 +46,7 @@ from state.runtime.orders.clock import (
     bring_up_to_date,
     find_ungranted,
     leave_at_fault,
+    may_leave,
     stop_order,
 )
 from state.runtime.orders.fitness import is_denied_by_others, is_fit
@@ -62,7 +63,6 @@ from state.runtime.orders.settlement import (
     tell_low_funds,
 )
 from state.runtime.orders.steps import (
-    NOT_ITS_MACHINES,
     close_order,
     has_revoked_release,
     leave_machine,
@@ -132,19 +132,20 @@ def _check_signature(context: Context, message: SendReceipts, enclave: Enclave, 
     """
     heads: list[bytes] = []
     heads_after: list[bytes] = []
-    head_of: dict[bytes, bytes] = {}
-    next_of: dict[bytes, int] = {}
+    reached: dict[bytes, tuple[bytes, int]] = {}
+    """Head and next number of each order."""
     for receipt in message.receipts:
-        head = head_of.get(receipt.order)
-        if head is None:
+        place = reached.get(receipt.order)
+        if place is None:
             order = context.ledger.find(ORDERS, receipt.order)
-            head = NO_HEAD if order is None else order.head
-        elif receipt.number != next_of[receipt.order]:
-            raise TransactionRejected(TransactionReason.RECEIPT_NUMBER, receipt.number, next_of[receipt.order])
-        next_of[receipt.order] = receipt.number + 1
+            place = NO_HEAD if order is None else order.head, receipt.number
+        head, number = place
+        if receipt.number != number:
+            raise TransactionRejected(TransactionReason.RECEIPT_NUMBER, receipt.number, number)
+        head_after = next_head(head, receipt, message.at_height)
+        reached[receipt.order] = head_after, number + 1
         heads.append(head)
-        head_of[receipt.order] = next_head(head, receipt, message.at_height)
-        heads_after.append(head_of[receipt.order])
+        heads_after.append(head_after)
     signed = receipts_signing_bytes(
         context.chain_id,
         enclave=message.enclave,
@@ -238,7 +239,7 @@ def _check_fit(context: Context, batch: _Batch, terms: OrderTerms, order: Order)
 
 
 def _check_start(context: Context, address: bytes, terms: OrderTerms, order: Order, receipt: Start) -> None:
-    """Check that all keys were released to this enclave, exactly what was ordered was loaded, and all policies hold now."""
+    """Check that all keys were released to this enclave, and exactly what was ordered was loaded."""
     ungranted = find_ungranted(context, address, terms, order)
     if ungranted is not None:
         raise TransactionRejected(TransactionReason.GRANT_LACKING, ungranted)
@@ -362,7 +363,7 @@ def _fail(context: Context, address: bytes, terms: OrderTerms, order: Order, bat
         order = accrue(terms, order, batch.at_ms)
     if names_program(terms):
         return close_order(context, address, terms, order, CloseReason.FAILED, trigger=Trigger.FAIL)
-    if order.state is OrderState.ACCEPTED or order.cause in NOT_ITS_MACHINES or has_revoked_release(context, terms):
+    if order.state is OrderState.ACCEPTED or may_leave(context, address, terms, order):
         return leave_machine(context, address, terms, order, CloseReason.FAILED, trigger=Trigger.FAIL)
     return leave_at_fault(context, address, terms, order, Trigger.FAIL)
 

@@ -13,8 +13,8 @@ from state.offers import PlanUnit, ResourceKind
 from state.order_messages import Start
 from state.order_records import NO_SERVICE, ORDERS, PROVIDERS
 from state.order_terms import LineRole
-from state.resource_messages import Amend
 from state.runtime.context import Context
+from tests.support.amending import amend
 from tests.support.attesting import CUSTOMER, publish
 from tests.support.chain_builders import account, make_genesis, with_params
 from tests.support.order_ends import free_bond
@@ -69,20 +69,7 @@ def test_a_key_of_a_new_epoch_gives_time_again(market: Market) -> None:
     order = market.accepted()
     assert market.reason(OWNER, market.grant_message(order)) == ""
     market.pass_time(110)
-    bump = Amend(
-        resource=market.data,
-        policy=None,
-        payees=None,
-        vault=None,
-        plans_added=(),
-        plans_closed=(),
-        releases=(),
-        capacity=None,
-        drain_at_ms=None,
-        status=None,
-        bumps_grant_epoch=True,
-        freezes=False,
-    )
+    bump = amend(market.data, bumps_grant_epoch=True)
     assert market.reason(OWNER, bump) == ""
     assert market.reason(OWNER, market.grant_message(order)) == ""
     assert market.order(order).start_by_ms == market.time_ms + PATIENCE_S * SECOND_MS
